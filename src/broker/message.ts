@@ -1,0 +1,65 @@
+/**
+ * An application message on its way through the broker, and batches of them.
+ *
+ * A message is immutable once published and is shared by reference between all local subscribers. A batch is the run of
+ * consecutive messages of one publisher that go to the same destinations; it carries the bytes that were encoded for one
+ * subscriber so that the others reuse them (`wire`, filled by the codec). Neither cache is part of the value: a message
+ * that crosses to another node leaves it behind.
+ */
+import type { ForwardedProperties, QoS } from './packet.ts'
+
+/** What a publisher sent, without anything that concerns one hop only (packet id, DUP, topic alias). */
+export interface Message {
+  /** Cluster-wide unique id, 16 bytes of hex; equal ids are the same message. */
+  readonly id: string
+  /** Client id of the publisher; '' when the broker itself publishes. */
+  readonly from: string
+  readonly topic: string
+  /** Owned by the message: never a view into a socket's chunk when the message is kept (retained, queued, inflight). */
+  readonly payload: Buffer
+  readonly qos: QoS
+  /** The RETAIN flag as it was published. */
+  readonly retain: boolean
+  /** Wall clock, ms since 1970. */
+  readonly publishedAtMs: number
+  /** Wall clock, ms since 1970; Infinity when the message does not expire. */
+  readonly expiresAtMs: number
+  readonly properties: ForwardedProperties | undefined
+}
+
+/** Consecutive messages of one publisher with the same topic; never empty. */
+export class Batch {
+  readonly messages: readonly Message[]
+  /** Encodings shared by subscribers, keyed by what they depend on; owned by the codec. */
+  wire: Map<string | number, Buffer> | undefined = undefined
+
+  constructor(messages: readonly Message[]) {
+    this.messages = messages
+  }
+
+  get topic(): string {
+    return this.messages[0]!.topic
+  }
+}
+
+/**
+ * How one session subscribes to the topic of a batch: all its matching subscriptions folded into one, so that a session
+ * gets each message once, at the greatest QoS of its matching subscriptions [MQTT311-3.3.5-1].
+ */
+export interface Matched {
+  readonly qos: QoS
+  /** True when every matching subscription asked for no local [MQTT5-3.8.3-3]. */
+  readonly noLocal: boolean
+  /** Retain as published: the RETAIN flag is kept for this subscriber. */
+  readonly rap: boolean
+  /** Subscription identifiers of all matching subscriptions [MQTT5-3.3.4-3], or undefined when there are none. */
+  readonly ids: readonly number[] | undefined
+  /** Set when this is a delivery to a member of a shared subscription; `filter` is without the `$share/group/` prefix. */
+  readonly share: { readonly group: string; readonly filter: string } | undefined
+}
+
+/** One batch for one session. */
+export interface Run {
+  readonly batch: Batch
+  readonly matched: Matched
+}
