@@ -1,0 +1,135 @@
+/**
+ * Decodes by hand the packets that make up nearly all traffic: PUBLISH without properties, its four acknowledgements, and
+ * PINGREQ. Anything else, and anything that is not right, is answered with undefined and goes the long way (validate.ts),
+ * so that there is one behaviour for errors. The checks here are those of the long way.
+ */
+import { textFault } from './cursor.ts'
+import type { AckPacket, Packet, ProtocolVersion, PublishPacket, QoS } from './packet.ts'
+import { MQTT5, PACKET_TYPE } from './validate.ts'
+
+const TOPIC_SLOTS = 4
+const SLASH = 0x2f
+const PLUS = 0x2b
+const HASH = 0x23
+
+/**
+ * Topic names that a connection used last, so that its next PUBLISH to one of them makes no new string: comparing bytes is
+ * cheaper, and the routing table finds a string that it has hashed before. Only ASCII names are kept: of these, and only
+ * these, the bytes are the character codes.
+ */
+export class RecentTopics {
+  readonly #slots: string[] = new Array<string>(TOPIC_SLOTS).fill('')
+
+  /** Returns the topic name in `bytes`, undefined when it is empty or not one that may be published to. */
+  read(bytes: Buffer, from: number, to: number): string | undefined {
+    const length = to - from
+    if (length === 0) return undefined
+    const slot = (length + bytes[to - 1]!) % TOPIC_SLOTS
+    const recent = this.#slots[slot]!
+    if (recent.length === length && isSame(recent, bytes, from, length)) return recent
+    const high = scanTopic(bytes, from, to)
+    if (high < 0) return undefined
+    if (high < 0x80) {
+      const topic = bytes.toString('latin1', from, to)
+      this.#slots[slot] = topic
+      return topic
+    }
+    return textFault(bytes, from, to) === undefined ? bytes.toString('utf8', from, to) : undefined
+  }
+}
+
+/** Compares from the end, where topics differ most. */
+function isSame(topic: string, bytes: Buffer, from: number, length: number): boolean {
+  for (let i = length - 1; i >= 0; i--) if (topic.charCodeAt(i) !== bytes[from + i]) return false
+  return true
+}
+
+/** Returns the bitwise or of the bytes, -1 when there is a wildcard or U+0000. */
+function scanTopic(bytes: Buffer, from: number, to: number): number {
+  let high = 0
+  for (let i = from; i < to; i++) {
+    const byte = bytes[i]!
+    if (byte < SLASH && (byte === 0 || byte === PLUS || byte === HASH)) return -1
+    high |= byte
+  }
+  return high
+}
+
+/** Returns the packet of the frame whose first byte is `first` and whose rest is `bytes[body..end)`, or undefined. */
+export function decodeFast(
+  bytes: Buffer,
+  first: number,
+  body: number,
+  end: number,
+  version: ProtocolVersion,
+  topics: RecentTopics,
+): Packet | undefined {
+  switch (first >> 4) {
+    case PACKET_TYPE.publish:
+      return decodePublish(bytes, first, body, end, version, topics)
+    case PACKET_TYPE.puback:
+      return first === 0x40 ? decodeAck('puback', bytes, body, end, version) : undefined
+    case PACKET_TYPE.pubrec:
+      return first === 0x50 ? decodeAck('pubrec', bytes, body, end, version) : undefined
+    case PACKET_TYPE.pubrel:
+      return first === 0x62 ? decodeAck('pubrel', bytes, body, end, version) : undefined
+    case PACKET_TYPE.pubcomp:
+      return first === 0x70 ? decodeAck('pubcomp', bytes, body, end, version) : undefined
+    case PACKET_TYPE.pingreq:
+      return first === 0xc0 && body === end ? { cmd: 'pingreq' } : undefined
+    default:
+      return undefined
+  }
+}
+
+function decodePublish(
+  bytes: Buffer,
+  first: number,
+  body: number,
+  end: number,
+  version: ProtocolVersion,
+  topics: RecentTopics,
+): PublishPacket | undefined {
+  const qos = (first >> 1) & 3
+  const dup = (first & 8) !== 0
+  if (qos === 3 || (qos === 0 && dup) || end - body < 2) return undefined
+  const topicEnd = body + 2 + ((bytes[body]! << 8) | bytes[body + 1]!)
+  let at = topicEnd
+  let messageId = 0
+  if (qos > 0) {
+    at += 2
+    if (at > end) return undefined
+    messageId = (bytes[topicEnd]! << 8) | bytes[topicEnd + 1]!
+    if (messageId === 0) return undefined
+  }
+  if (version === MQTT5) {
+    // The property length, when it is 0.
+    if (at >= end || bytes[at] !== 0) return undefined
+    at++
+  }
+  if (at > end) return undefined
+  const topic = topics.read(bytes, body + 2, topicEnd)
+  if (topic === undefined) return undefined
+  const payload = bytes.subarray(at, end)
+  const retain = (first & 1) !== 0
+  return qos === 0
+    ? { cmd: 'publish', topic, payload, qos: 0, retain, dup: false }
+    : { cmd: 'publish', topic, payload, qos: qos as QoS, retain, dup, messageId }
+}
+
+function decodeAck(
+  cmd: AckPacket['cmd'],
+  bytes: Buffer,
+  body: number,
+  end: number,
+  version: ProtocolVersion,
+): AckPacket | undefined {
+  const length = end - body
+  // 5.0 may spell out success and no properties: 00, or 00 00.
+  const isPlain =
+    length === 2 ||
+    (version === MQTT5 && length < 5 && length > 2 && bytes[body + 2] === 0 && (length === 3 || bytes[body + 3] === 0))
+  if (!isPlain) return undefined
+  const messageId = (bytes[body]! << 8) | bytes[body + 1]!
+  return messageId === 0 ? undefined : { cmd, messageId, reasonCode: 0 }
+}
