@@ -100,7 +100,8 @@ export class FrameReader {
  */
 export class Decoder {
   readonly #splitter: FrameSplitter
-  readonly #topics = new RecentTopics()
+  /** Made with the first packet after CONNECT: many clients only listen. */
+  #topics: RecentTopics | undefined = undefined
   #frames: FrameReader | undefined
   #version: ProtocolVersion | undefined = undefined
   #isBridge = false
@@ -169,6 +170,7 @@ export class Decoder {
     if (version === undefined) return this.#decodeConnect()
     // [MQTT5-1.5.5-1]; 3.1.1 does not ask for the shortest encoding of the remaining length.
     if (version === MQTT5 && isOverlong(bytes, start, body)) return this.#fail(OVERLONG)
+    this.#topics ??= new RecentTopics()
     return decodeFast(bytes, first, body, end, version, this.#topics) ?? this.#decodeChecked(version)
   }
 

@@ -5,11 +5,11 @@
  * buffer, made once per protocol version and kept in `Batch.wire`; in 5.0 the seconds that a message still has to live are
  * part of the frame, so there they are part of the key as well. 3.1 and 3.1.1 have the same PUBLISH and share theirs.
  */
-import { varIntBytes, writeVarInt } from './frame.ts'
+import { varIntBytes } from './frame.ts'
 import type { Batch, Message } from './message.ts'
-import type { AckPacket, ForwardedProperties, ProtocolVersion, PublishPacket, UserProperties } from './packet.ts'
+import type { AckPacket, ProtocolVersion, PublishPacket } from './packet.ts'
 import type { OutPublish } from './process-messages.ts'
-import { PUBLISH_PROPERTY, USER_PROPERTY } from './properties.ts'
+import { encodeFrame, type PublishFrame, remainingLength, writeFrame } from './publish-frame.ts'
 import { RC } from './reason-codes.ts'
 import { MQTT5 } from './validate.ts'
 
@@ -20,21 +20,6 @@ export const PINGRESP: Buffer = Buffer.from([0xd0, 0])
 export interface OutAlias {
   readonly alias: number
   readonly topic: boolean
-}
-
-/** Everything that one PUBLISH frame depends on. */
-interface Frame {
-  readonly topic: string
-  readonly payload: Buffer
-  /** First byte of the frame. */
-  readonly first: number
-  /** 0 at QoS 0. */
-  readonly messageId: number
-  readonly properties: ForwardedProperties | undefined
-  /** Undefined when the message does not expire. */
-  readonly expirySec: number | undefined
-  readonly ids: readonly number[] | undefined
-  readonly alias: number | undefined
 }
 
 const MAX_UINT32 = 0xffffffff
@@ -92,7 +77,7 @@ function keyOf(batch: Batch, nowMs: number): number {
 
 function encodeMessages(messages: readonly Message[], isMqtt5: boolean, nowMs: number): Buffer {
   const lengths: number[] = []
-  const frames: Frame[] = []
+  const frames: PublishFrame[] = []
   let total = 0
   for (const message of messages) {
     const frame = frameOf(message, PUBLISH_QOS_0, 0, isMqtt5, nowMs, undefined, undefined)
@@ -129,10 +114,77 @@ export function encodeBatchWithin(
   return { bytes: dropped === 0 ? bytes : encodeMessages(fitting, isMqtt5, nowMs), dropped }
 }
 
-/** Returns one PUBLISH for one client. `nowMs` (wall clock) counts the message expiry interval down [MQTT5-3.3.2-6]. */
+/**
+ * Returns one PUBLISH for one client. `nowMs` (wall clock) counts the message expiry interval down [MQTT5-3.3.2-6].
+ *
+ * At QoS 1 and 2 the frames of a message differ between clients in the first byte, the packet identifier and the expiry
+ * only, unless there are subscription identifiers or aliases. So the first frame serves as a template, which is copied
+ * and patched: do not change the returned Buffer.
+ */
 export function encodePublish(out: OutPublish, version: ProtocolVersion, nowMs: number, alias?: OutAlias): Buffer {
   const isMqtt5 = version === MQTT5
-  return encodeFrame(frameOfOut(out, isMqtt5, nowMs, alias), isMqtt5)
+  // Retained and repeated messages go to one client at a time; a template for them would only take memory.
+  const isShared = out.qos > 0 && !out.retain && !out.dup && out.ids === undefined && alias === undefined
+  if (!isShared) return encodeFrame(frameOfOut(out, isMqtt5, nowMs, alias), isMqtt5)
+  const message: Templated = out.message
+  const templates = message[TEMPLATES]
+  const template = templates?.message === message ? (isMqtt5 ? templates.mqtt5 : templates.mqtt3) : undefined
+  if (template !== undefined) return patchedCopy(template, out, nowMs)
+  const bytes = encodeFrame(frameOfOut(out, isMqtt5, nowMs, undefined), isMqtt5)
+  if (bytes.length <= MAX_TEMPLATE_BYTES && Object.isExtensible(message)) keepTemplate(message, bytes, isMqtt5)
+  return bytes
+}
+
+/** For larger frames copying the payload is the greater part of the work, and a template would double the memory of an inflight message. */
+const MAX_TEMPLATE_BYTES = 1024
+
+interface Template {
+  readonly bytes: Buffer
+  /** Offset of the packet identifier. */
+  readonly idAt: number
+  /** Offset of the seconds of the message expiry interval; 0 when there are none. */
+  readonly expiryAt: number
+}
+
+/** Hidden on the message by a symbol, so that no serialisation carries it away. */
+const TEMPLATES = Symbol('templates')
+
+interface Templated extends Message {
+  [TEMPLATES]?: {
+    /** The message itself: a changed copy `{ ...message, topic }` takes the symbol along, and must not use these bytes. */
+    readonly message: Message
+    mqtt3: Template | undefined
+    mqtt5: Template | undefined
+  }
+}
+
+function keepTemplate(message: Templated, bytes: Buffer, isMqtt5: boolean): void {
+  // The remaining length is one byte or two, and so is the property length below: a template is short.
+  const topicAt = bytes[1]! < 0x80 ? 2 : 3
+  const idAt = topicAt + 2 + bytes.readUInt16BE(topicAt)
+  const hasExpiry = isMqtt5 && message.expiresAtMs !== Infinity
+  // The expiry is the first property: after the property length and its own identifier.
+  const expiryAt = hasExpiry ? idAt + 2 + (bytes[idAt + 2]! < 0x80 ? 1 : 2) + 1 : 0
+  const template: Template = { bytes, idAt, expiryAt }
+  let templates = message[TEMPLATES]
+  if (templates?.message !== message) {
+    templates = { message, mqtt3: undefined, mqtt5: undefined }
+    message[TEMPLATES] = templates
+  }
+  if (isMqtt5) templates.mqtt5 = template
+  else templates.mqtt3 = template
+}
+
+function patchedCopy(template: Template, out: OutPublish, nowMs: number): Buffer {
+  const { bytes, idAt, expiryAt } = template
+  const copy = Buffer.allocUnsafe(bytes.length)
+  copy.set(bytes)
+  const messageId = requiredId(out.messageId)
+  copy[0] = firstByte(out.qos, out.retain, out.dup)
+  copy[idAt] = messageId >>> 8
+  copy[idAt + 1] = messageId
+  if (expiryAt > 0) copy.writeUInt32BE(remainingSec(out.message, nowMs)!, expiryAt)
+  return copy
 }
 
 /** Returns how many bytes `encodePublish` would return. */
@@ -148,7 +200,7 @@ export function encodePublishPacket(packet: PublishPacket, version: ProtocolVers
   const isMqtt5 = version === MQTT5
   const { topic, payload, qos, retain, dup, messageId, properties } = packet
   const ids = properties?.subscriptionIdentifier
-  const frame: Frame = {
+  const frame: PublishFrame = {
     topic,
     payload,
     first: firstByte(qos, retain, dup),
@@ -191,7 +243,7 @@ function requiredId(messageId: number | undefined): number {
   return messageId
 }
 
-function frameOfOut(out: OutPublish, isMqtt5: boolean, nowMs: number, alias: OutAlias | undefined): Frame {
+function frameOfOut(out: OutPublish, isMqtt5: boolean, nowMs: number, alias: OutAlias | undefined): PublishFrame {
   const first = firstByte(out.qos, out.retain, out.dup)
   return frameOf(out.message, first, out.qos > 0 ? requiredId(out.messageId) : 0, isMqtt5, nowMs, out.ids, alias)
 }
@@ -204,7 +256,7 @@ function frameOf(
   nowMs: number,
   ids: readonly number[] | undefined,
   alias: OutAlias | undefined,
-): Frame {
+): PublishFrame {
   return {
     topic: isMqtt5 && alias?.topic === false ? '' : message.topic,
     payload: message.payload,
@@ -215,138 +267,4 @@ function frameOf(
     ids,
     alias: alias?.alias,
   }
-}
-
-function encodeFrame(frame: Frame, isMqtt5: boolean): Buffer {
-  const length = remainingLength(frame, isMqtt5)
-  const out = Buffer.allocUnsafe(1 + varIntBytes(length) + length)
-  writeFrame(out, 0, frame, length, isMqtt5)
-  return out
-}
-
-function remainingLength(frame: Frame, isMqtt5: boolean): number {
-  const length = 2 + Buffer.byteLength(frame.topic) + (frame.messageId === 0 ? 0 : 2) + frame.payload.length
-  if (!isMqtt5) return length
-  const properties = propertiesLength(frame)
-  return length + varIntBytes(properties) + properties
-}
-
-function writeFrame(out: Buffer, from: number, frame: Frame, length: number, isMqtt5: boolean): number {
-  out[from] = frame.first
-  let at = writeVarInt(out, length, from + 1)
-  at = writeString(out, at, frame.topic)
-  if (frame.messageId !== 0) {
-    out[at++] = frame.messageId >>> 8
-    out[at++] = frame.messageId
-  }
-  if (isMqtt5) {
-    at = writeVarInt(out, propertiesLength(frame), at)
-    at = writeProperties(out, at, frame)
-  }
-  return at + frame.payload.copy(out, at)
-}
-
-function propertiesLength(frame: Frame): number {
-  let length = frame.expirySec === undefined ? 0 : 5
-  if (frame.alias !== undefined) length += 3
-  if (frame.ids !== undefined) for (const id of frame.ids) length += 1 + varIntBytes(id)
-  const properties = frame.properties
-  if (properties === undefined) return length
-  if (properties.payloadFormatIndicator !== undefined) length += 2
-  if (properties.contentType !== undefined) length += 3 + Buffer.byteLength(properties.contentType)
-  if (properties.responseTopic !== undefined) length += 3 + Buffer.byteLength(properties.responseTopic)
-  if (properties.correlationData !== undefined) length += 3 + properties.correlationData.length
-  const user = properties.userProperties
-  if (user === undefined) return length
-  for (const name in user) {
-    const values = user[name]!
-    const fixed = 5 + Buffer.byteLength(name)
-    if (typeof values === 'string') length += fixed + Buffer.byteLength(values)
-    else for (const value of values) length += fixed + Buffer.byteLength(value)
-  }
-  return length
-}
-
-function writeProperties(out: Buffer, from: number, frame: Frame): number {
-  let at = from
-  const { properties, expirySec, ids, alias } = frame
-  if (expirySec !== undefined) {
-    out[at] = PUBLISH_PROPERTY.messageExpiryInterval
-    at = out.writeUInt32BE(expirySec, at + 1)
-  }
-  if (alias !== undefined) {
-    out[at] = PUBLISH_PROPERTY.topicAlias
-    at = out.writeUInt16BE(alias, at + 1)
-  }
-  if (ids !== undefined) {
-    for (const id of ids) {
-      out[at] = PUBLISH_PROPERTY.subscriptionIdentifier
-      at = writeVarInt(out, id, at + 1)
-    }
-  }
-  return properties === undefined ? at : writeForwarded(out, at, properties)
-}
-
-function writeForwarded(out: Buffer, from: number, properties: ForwardedProperties): number {
-  let at = from
-  if (properties.payloadFormatIndicator !== undefined) {
-    out[at++] = PUBLISH_PROPERTY.payloadFormatIndicator
-    out[at++] = properties.payloadFormatIndicator ? 1 : 0
-  }
-  if (properties.contentType !== undefined) {
-    out[at] = PUBLISH_PROPERTY.contentType
-    at = writeString(out, at + 1, properties.contentType)
-  }
-  if (properties.responseTopic !== undefined) {
-    out[at] = PUBLISH_PROPERTY.responseTopic
-    at = writeString(out, at + 1, properties.responseTopic)
-  }
-  if (properties.correlationData !== undefined) {
-    out[at] = PUBLISH_PROPERTY.correlationData
-    at = out.writeUInt16BE(properties.correlationData.length, at + 1)
-    at += properties.correlationData.copy(out, at)
-  }
-  if (properties.userProperties !== undefined) {
-    at = writeUserProperties(out, at, properties.userProperties, properties.userPropertyOrder)
-  }
-  return at
-}
-
-function writeUserProperties(
-  out: Buffer,
-  from: number,
-  user: UserProperties,
-  order: readonly string[] | undefined,
-): number {
-  let at = from
-  /** How many values of a name are written. */
-  const written = new Map<string, number>()
-  // A hook may have changed the properties but not the order, so the order decides only what comes first.
-  for (const name of order ?? []) {
-    const values = user[name]
-    const nth = written.get(name) ?? 0
-    const value = typeof values === 'string' ? (nth === 0 ? values : undefined) : values?.[nth]
-    if (value === undefined) continue
-    written.set(name, nth + 1)
-    at = writePair(out, at, name, value)
-  }
-  for (const name in user) {
-    const values = user[name]!
-    const nth = written.get(name) ?? 0
-    if (typeof values !== 'string') for (const value of values.slice(nth)) at = writePair(out, at, name, value)
-    else if (nth === 0) at = writePair(out, at, name, values)
-  }
-  return at
-}
-
-function writePair(out: Buffer, from: number, name: string, value: string): number {
-  out[from] = USER_PROPERTY
-  return writeString(out, writeString(out, from + 1, name), value)
-}
-
-function writeString(out: Buffer, from: number, text: string): number {
-  const bytes = out.write(text, from + 2)
-  out[from] = bytes >>> 8
-  out[from + 1] = bytes
-  return from + 2 + bytes
 }

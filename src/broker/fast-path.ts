@@ -8,51 +8,56 @@ import type { AckPacket, Packet, ProtocolVersion, PublishPacket, QoS } from './p
 import { MQTT5, PACKET_TYPE } from './validate.ts'
 
 const TOPIC_SLOTS = 4
+const MAX_KEPT_TOPIC = 256
 const SLASH = 0x2f
 const PLUS = 0x2b
 const HASH = 0x23
 
 /**
  * Topic names that a connection used last, so that its next PUBLISH to one of them makes no new string: comparing bytes is
- * cheaper, and the routing table finds a string that it has hashed before. Only ASCII names are kept: of these, and only
- * these, the bytes are the character codes.
+ * cheaper, and the routing table finds a string that it has hashed before. A name is kept when it comes for the second
+ * time, so that a client that publishes to ever new topics pays nothing for it.
  */
 export class RecentTopics {
-  readonly #slots: string[] = new Array<string>(TOPIC_SLOTS).fill('')
+  readonly #bytes: (Uint8Array | undefined)[] = new Array<undefined>(TOPIC_SLOTS).fill(undefined)
+  readonly #names: string[] = new Array<string>(TOPIC_SLOTS).fill('')
+  /** Hash of the name that came last to the slot without being kept. */
+  readonly #candidates: number[] = new Array<number>(TOPIC_SLOTS).fill(0)
 
   /** Returns the topic name in `bytes`, undefined when it is empty or not one that may be published to. */
   read(bytes: Buffer, from: number, to: number): string | undefined {
     const length = to - from
     if (length === 0) return undefined
     const slot = (length + bytes[to - 1]!) % TOPIC_SLOTS
-    const recent = this.#slots[slot]!
-    if (recent.length === length && isSame(recent, bytes, from, length)) return recent
-    const high = scanTopic(bytes, from, to)
-    if (high < 0) return undefined
-    if (high < 0x80) {
-      const topic = bytes.toString('latin1', from, to)
-      this.#slots[slot] = topic
-      return topic
+    const recent = this.#bytes[slot]
+    if (recent !== undefined && recent.length === length && isSame(recent, bytes, from)) return this.#names[slot]
+    return this.#readNew(bytes, from, to, slot)
+  }
+
+  #readNew(bytes: Buffer, from: number, to: number, slot: number): string | undefined {
+    let high = 0
+    let hash = 0
+    for (let i = from; i < to; i++) {
+      const byte = bytes[i]!
+      if (byte < SLASH && (byte === 0 || byte === PLUS || byte === HASH)) return undefined
+      high |= byte
+      hash = Math.imul(hash, 31) + byte
     }
-    return textFault(bytes, from, to) === undefined ? bytes.toString('utf8', from, to) : undefined
+    if (high >= 0x80 && textFault(bytes, from, to) !== undefined) return undefined
+    const topic = bytes.toString(high < 0x80 ? 'latin1' : 'utf8', from, to)
+    if (hash !== this.#candidates[slot]) this.#candidates[slot] = hash
+    else if (topic.length <= MAX_KEPT_TOPIC) {
+      this.#bytes[slot] = Uint8Array.prototype.slice.call(bytes, from, to)
+      this.#names[slot] = topic
+    }
+    return topic
   }
 }
 
 /** Compares from the end, where topics differ most. */
-function isSame(topic: string, bytes: Buffer, from: number, length: number): boolean {
-  for (let i = length - 1; i >= 0; i--) if (topic.charCodeAt(i) !== bytes[from + i]) return false
+function isSame(topic: Uint8Array, bytes: Buffer, from: number): boolean {
+  for (let i = topic.length - 1; i >= 0; i--) if (topic[i] !== bytes[from + i]) return false
   return true
-}
-
-/** Returns the bitwise or of the bytes, -1 when there is a wildcard or U+0000. */
-function scanTopic(bytes: Buffer, from: number, to: number): number {
-  let high = 0
-  for (let i = from; i < to; i++) {
-    const byte = bytes[i]!
-    if (byte < SLASH && (byte === 0 || byte === PLUS || byte === HASH)) return -1
-    high |= byte
-  }
-  return high
 }
 
 /** Returns the packet of the frame whose first byte is `first` and whose rest is `bytes[body..end)`, or undefined. */
