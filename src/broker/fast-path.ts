@@ -60,18 +60,15 @@ function isSame(topic: Uint8Array, bytes: Buffer, from: number): boolean {
   return true
 }
 
-/** Returns the packet of the frame whose first byte is `first` and whose rest is `bytes[body..end)`, or undefined. */
-export function decodeFast(
+/** Returns the acknowledgement or PINGREQ whose first byte is `first` and whose rest is `bytes[body..end)`, or undefined. */
+export function decodeShort(
   bytes: Buffer,
   first: number,
   body: number,
   end: number,
   version: ProtocolVersion,
-  topics: RecentTopics,
 ): Packet | undefined {
   switch (first >> 4) {
-    case PACKET_TYPE.publish:
-      return decodePublish(bytes, first, body, end, version, topics)
     case PACKET_TYPE.puback:
       return first === 0x40 ? decodeAck('puback', bytes, body, end, version) : undefined
     case PACKET_TYPE.pubrec:
@@ -87,7 +84,8 @@ export function decodeFast(
   }
 }
 
-function decodePublish(
+/** Returns the PUBLISH whose first byte is `first` and whose rest is `bytes[body..end)`, or undefined. The payload is a view. */
+export function decodePublish(
   bytes: Buffer,
   first: number,
   body: number,

@@ -235,6 +235,27 @@ describe('encode', () => {
     expect(encode({ cmd: 'unsuback', messageId: 2 }, 4)).toEqual(Buffer.from([0xb0, 2, 0, 2]))
   })
 
+  it('writes a packet whose user properties are empty', () => {
+    const empty: Packet = { cmd: 'suback', messageId: 1, granted: [0], properties: { userProperties: {} } }
+    expect(encode(empty, 5)).toEqual(Buffer.from([0x90, 4, 0, 1, 0, 0]))
+  })
+
+  it('throws on what cannot be written', () => {
+    expect(() =>
+      encode({ cmd: 'suback', messageId: 1, granted: [], properties: { reasonString: 7 as never } }, 5),
+    ).toThrow()
+    expect(() => encode({ cmd: 'unsuback', messageId: 1 }, 5)).toThrow()
+  })
+
+  it.each([126, 127, 128, 16_382, 16_383, 16_384, 2_097_151, 2_097_152])(
+    'writes a remaining length of %i',
+    (length) => {
+      const payload = Buffer.alloc(length - 3, 'x')
+      const publish = { cmd: 'publish', topic: 't', payload, qos: 0, retain: false, dup: false } as const
+      expect(encode(publish, 4)!.equals(mqttPacket.generate(publish))).toBe(true)
+    },
+  )
+
   it('leaves out what a client did not ask to hear, but for CONNACK, PUBLISH and DISCONNECT', () => {
     const limits = { maxPacketBytes: Infinity, problemInformation: false }
     expect(encode(suback, 5, limits)).toEqual(Buffer.from([0x90, 5, 0, 1, 0, 0, 0x80]))
