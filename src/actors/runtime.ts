@@ -9,6 +9,7 @@
  */
 import type { Logger } from 'pino'
 import { BadArgError, type ExitReason } from './errors.ts'
+import { EtsRegistry } from './ets.ts'
 import { type NodeIdentity, Pid } from './pid.ts'
 import { PidSet } from './pid-set.ts'
 import {
@@ -55,6 +56,7 @@ export class Runtime {
   readonly scheduler: Scheduler
   readonly logger: Logger
   readonly processes: ProcessTable<Process>
+  readonly ets: EtsRegistry
   readonly startedAtMs: number
   /** Signals to other nodes; `dist` replaces it. */
   remote: Remote
@@ -79,6 +81,7 @@ export class Runtime {
     this.startedAtMs = this.system.clock.now()
     this.scheduler = this.system.createScheduler((error) => this.logger.error({ err: error }, 'scheduler error'))
     this.processes = new ProcessTable(this.node)
+    this.ets = new EtsRegistry(this)
     this.incoming = this.#createIncoming()
     this.remote = noDistribution(this.incoming)
     this.init = this.spawnFrom(undefined, { receive: () => {} }, { name: 'init', label: 'init', trapExit: true })
