@@ -7,7 +7,7 @@
  * chain of a hundred thousand links ends without depth. Semantics are those of the chapter "Processes" of the Erlang
  * reference manual and of the `erlang` module.
  */
-import type { Logger } from 'pino'
+import pino, { type Logger } from 'pino'
 import { BadArgError, type ExitReason } from './errors.ts'
 import { EtsRegistry } from './ets.ts'
 import { type NodeIdentity, Pid } from './pid.ts'
@@ -36,6 +36,11 @@ export interface RuntimeOptions {
   readonly logger: Logger
   /** Clock, timers, randomness and scheduler; the real ones unless told otherwise. */
   readonly system?: System
+}
+
+/** Starts a runtime; errors are logged to stderr as JSON lines unless another logger is given. Stop it with `stop()`. */
+export function startRuntime(options: Partial<RuntimeOptions> = {}): Runtime {
+  return new Runtime({ logger: pino({ level: 'warn' }, pino.destination({ dest: 2, sync: true })), ...options })
 }
 
 interface Alias {
