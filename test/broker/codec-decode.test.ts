@@ -140,6 +140,13 @@ describe('PUBLISH', () => {
     expect(packets.map((packet) => 'topic' in packet && packet.topic)).toEqual(topics)
   })
 
+  it('tells topics apart that differ in one byte only', () => {
+    const decoder = connected(4)
+    const topics = Array.from({ length: 60 }, (_, i) => ['x/1/2', 'y/1/2', 'x/9/2', 'x/1/6'][Math.floor(i / 3) % 4]!)
+    const { packets } = decoder.feed(Buffer.concat(topics.map((topic) => frame(0x30, topic))))
+    expect(packets.map((packet) => 'topic' in packet && packet.topic)).toEqual(topics)
+  })
+
   it('keeps a byte order mark and control characters, which are only discouraged', () => {
     const topic = '\ufeffa\u0001b\u007fc\u0085\uffff'
     expect(accepted(5, frame(0x30, topic, NO_PROPERTIES))).toMatchObject({ topic })

@@ -85,6 +85,7 @@ describe('encodeBatch', () => {
     expect(secondsAt(1000)).toEqual([9, undefined, 59])
     expect(secondsAt(9999)).toEqual([1, undefined, 51])
     expect(secondsAt(20_500)).toEqual([0, undefined, 40])
+    expect(secondsAt(30_500)).toEqual([0, undefined, 30])
     expect(encodeBatch(batch, 5, 1200)).toBe(encodeBatch(batch, 5, 1900))
     expect(encodeBatch(batch, 5, 1200)).not.toBe(encodeBatch(batch, 5, 2000))
     expect(encodeBatch(batch, 4, 1200)).toBe(encodeBatch(batch, 4, 90_000))
