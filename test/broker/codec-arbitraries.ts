@@ -4,10 +4,10 @@ import mqttPacket, { type Packet as RarePacket } from 'mqtt-packet'
 import type { Packet, ProtocolVersion } from '../../src/broker/packet.ts'
 import { RC } from '../../src/broker/reason-codes.ts'
 
-export const text = fc.string({ unit: 'binary', maxLength: 12 }).filter((s) => !/[\p{Surrogate}\0]/u.test(s))
+const text = fc.string({ unit: 'binary', maxLength: 12 }).filter((s) => !/[\p{Surrogate}\0]/u.test(s))
 export const topicName = text.map((s) => `t/${s.replaceAll(/[+#]/g, '')}`)
 const level = fc.oneof(fc.constant('+'), topicName)
-export const topicFilter = fc
+const topicFilter = fc
   .tuple(
     fc.constantFrom('', '$share/group/'),
     fc.array(level, { minLength: 1, maxLength: 3 }),
@@ -20,7 +20,7 @@ const uint16 = fc.integer({ min: 1, max: 0xffff })
 const uint32 = fc.integer({ min: 1, max: 0xffffffff })
 const qos = fc.constantFrom(0, 1, 2)
 // mqtt-packet loses empty values of names that are repeated.
-export const userProperties = fc.dictionary(
+const userProperties = fc.dictionary(
   text.filter((s) => s !== '__proto__'),
   fc.oneof(
     text.filter((s) => s !== ''),

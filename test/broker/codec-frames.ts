@@ -6,7 +6,7 @@ import type { Packet, ProtocolVersion } from '../../src/broker/packet.ts'
 export type Part = number | string | Buffer
 
 /** A string or bytes with their two byte length; a number is one byte, a Buffer stands for itself. */
-export function bytes(...parts: readonly Part[]): Buffer {
+function bytes(...parts: readonly Part[]): Buffer {
   return Buffer.concat(
     parts.map((part) =>
       typeof part === 'number' ? Buffer.from([part]) : typeof part === 'string' ? prefixed(part) : part,
@@ -21,7 +21,7 @@ export function prefixed(data: string | Buffer): Buffer {
   return Buffer.concat([length, raw])
 }
 
-export function varInt(value: number): Buffer {
+function varInt(value: number): Buffer {
   const out = Buffer.alloc(4)
   return out.subarray(0, writeVarInt(out, value, 0))
 }
