@@ -145,6 +145,11 @@ export class Subscribers {
     return this.#byClient.get(clientId)
   }
 
+  /** Every session that is known. */
+  all(): IterableIterator<Subscriber> {
+    return this.#byPid.values()
+  }
+
   clients(): IterableIterator<string> {
     return this.#byClient.keys()
   }

@@ -86,13 +86,21 @@ export interface TableReader<Row> {
   subscribe(listener: (event: TableEvent<Row>) => void): () => void
 }
 
+/**
+ * Without options a write is complete when it returns, as far as this node goes. With options it returns undefined when it
+ * is complete in the sense asked for, else a promise of what became of it, which never rejects.
+ */
 export interface Table<Row> extends TableReader<Row> {
-  /** Returns undefined when the write is complete, else a promise of what became of it. It never rejects. */
-  write(row: Row, options?: WriteOptions): Promise<WriteOutcome> | undefined
-  delete(key: string, options?: WriteOptions): Promise<WriteOutcome> | undefined
-  deleteObject(row: Row, options?: WriteOptions): Promise<WriteOutcome> | undefined
+  write(row: Row): void
+  write(row: Row, options: WriteOptions): Promise<WriteOutcome> | undefined
+  /** Removes every row of a key. */
+  delete(key: string): void
+  delete(key: string, options: WriteOptions): Promise<WriteOutcome> | undefined
+  /** Removes one row of a bag; in a set, the row of the same key. */
+  deleteObject(row: Row): void
+  deleteObject(row: Row, options: WriteOptions): Promise<WriteOutcome> | undefined
   /** Applies operations in order, as one list: other nodes see all of them or none. */
-  batch(operations: readonly TableOperation<Row>[], options?: WriteOptions): Promise<WriteOutcome> | undefined
+  batch(operations: readonly TableOperation<Row>[], options: WriteOptions): Promise<WriteOutcome> | undefined
 }
 
 /** The tables of one node. */
