@@ -336,12 +336,14 @@ export const BROKER_SETTINGS = {
     }),
     users: map({
       field: 'users',
+      secret: true,
       allowed: 'a table from user name to a hash made by "bin/node --hash-password"',
       doc: 'Users and their passwords, hashed: { "user" = "scrypt$…" }.',
       parse: string(PASSWORD_HASH),
     }),
     clients: map({
       field: 'clients',
+      secret: true,
       allowed: 'a table from client id to a hash made by "bin/node --hash-password"',
       doc: 'Client ids and their passwords, hashed: { "client" = "scrypt$…" }.',
       parse: string(PASSWORD_HASH),
