@@ -38,6 +38,7 @@ static const char usage_text[] =
   "All modes\n"
   "  --host A 127.0.0.1  --port P 1883  --mqtt 4|5 (3.1.1 or 5.0)  --settle S 2 (quiet before memory is read)\n"
   "  --pid N[,N]       the broker's processes, to measure their CPU and memory\n"
+  "  --mark            sends the first of them SIGUSR2 when the measured time begins and when it ends (for a profiler in it)\n"
   "  --json            one line of JSON instead of a list\n";
 
 static double number(const char *name, const char *text, double low, double high) {
@@ -55,7 +56,7 @@ int main(int argc, char **argv) {
     {"host", 1, 0, 0}, {"port", 1, 0, 0}, {"mqtt", 1, 0, 0}, {"publishers", 1, 0, 0}, {"subscribers", 1, 0, 0}, {"pairs", 0, 0, 0},
     {"wildcard", 0, 0, 0}, {"qos", 1, 0, 0}, {"window", 1, 0, 0}, {"payload", 1, 0, 0}, {"rate", 1, 0, 0}, {"warmup", 1, 0, 0},
     {"seconds", 1, 0, 0}, {"connections", 1, 0, 0}, {"at-once", 1, 0, 0}, {"filters", 1, 0, 0}, {"clients", 1, 0, 0},
-    {"samples", 1, 0, 0}, {"settle", 1, 0, 0}, {"pid", 1, 0, 0}, {"json", 0, 0, 0}, {"help", 0, 0, 0}, {0},
+    {"samples", 1, 0, 0}, {"settle", 1, 0, 0}, {"pid", 1, 0, 0}, {"json", 0, 0, 0}, {"mark", 0, 0, 0}, {"help", 0, 0, 0}, {0},
   };
   for (int index, c; (c = getopt_long(argc, argv, "", long_options, &index)) != -1;) {
     if (c == '?') return 2;
@@ -67,6 +68,7 @@ int main(int argc, char **argv) {
     else if (!strcmp(name, "pairs")) opt.pairs = true;
     else if (!strcmp(name, "wildcard")) opt.wildcard = true;
     else if (!strcmp(name, "json")) opt.json = true;
+    else if (!strcmp(name, "mark")) opt.mark = true;
     TAKE("port", port, 1, 65535);
     TAKE("mqtt", version, 4, 5);
     TAKE("publishers", publishers, 1, 10000);

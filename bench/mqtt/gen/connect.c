@@ -51,9 +51,9 @@ int run_connect(void) {
   rehearsing = false;
   wait_quietly(opt.settle);
 
-  struct usage before = usage_now();
+  struct usage before = usage_at_edge();
   open_and_wait('c', count);
-  struct usage after = usage_now();
+  struct usage after = usage_at_edge();
   wait_quietly(opt.settle);
   struct usage idle = usage_now();
 

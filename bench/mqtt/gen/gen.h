@@ -35,6 +35,7 @@ struct options {
   int filters, clients, samples; /* subscribe mode */
   double settle;         /* seconds of quiet before memory is read */
   const char *pids;      /* the broker's processes, comma separated; NULL = not measured */
+  bool mark;             /* SIGUSR2 to the broker at both ends of the measured time */
   bool json;
 };
 
@@ -94,6 +95,8 @@ int read_ack_reason(int type, const uint8_t *body, uint32_t length);
 uint64_t now_ns(void);
 struct usage { uint64_t at_ns, self_us, broker_us, broker_ticks_us, rss_bytes; };
 struct usage usage_now(void);
+/* usage_now at an edge of the measured time: tells a profiler in the broker too. */
+struct usage usage_at_edge(void);
 struct histogram { uint64_t count, max; uint32_t bucket[2816]; };
 void histogram_add(struct histogram *h, uint64_t value_ns);
 double histogram_ms(const struct histogram *h, double quantile);

@@ -63,14 +63,13 @@ static void on_packet(struct conn *c, uint8_t header, const uint8_t *body, uint3
   } else fail("%c%u got an unexpected packet of type %d", c->role, c->index, type);
 }
 
-static struct usage run_all(void) {
+static void run_all(void) {
   memset(sent, 0, (size_t)opt.clients * sizeof *sent);
   memset(acked, 0, (size_t)opt.clients * sizeof *acked);
   acknowledged = 0;
   for (int i = 0; i < opt.clients; i++) ask(&clients[i]);
   if (!wait_for(&acknowledged, (uint64_t)opt.filters, 20))
     fail("%llu of %d filters were acknowledged, then nothing for 20 s", (unsigned long long)acknowledged, opt.filters);
-  return usage_now();
 }
 
 /* Publishes to every sample at once; returns how many came. */
@@ -104,14 +103,16 @@ int run_subscribe(void) {
   if (!wait_for(&up_count, (uint64_t)opt.clients + 1, 10)) fail("the publisher was not accepted");
   wait_quietly(opt.settle);
 
-  struct usage before = usage_now();
-  struct usage subscribed = run_all();
+  struct usage before = usage_at_edge();
+  run_all();
+  struct usage subscribed = usage_at_edge();
   uint64_t reached = probe(3), wrong = astray, twice = repeated;
   wait_quietly(opt.settle);
   struct usage quiet = usage_now();
   unsubscribing = true;
   struct usage unsubscribe_from = usage_now();
-  struct usage unsubscribed = run_all();
+  run_all();
+  struct usage unsubscribed = usage_now();
   uint64_t after_unsuback = probe(1);
   for (int i = 0; i < opt.clients; i++) put_ping(&clients[i]);
   bool alive = wait_for(&pongs, (uint64_t)opt.clients, 10);

@@ -275,12 +275,12 @@ int run_traffic(void) {
   pump();
   serve_until(started_ns + (uint64_t)(opt.warmup * 1e9));
 
-  struct usage from = usage_now();
+  struct usage from = usage_at_edge();
   uint64_t delivered_before = delivered, published_before = published;
   measuring = true;
   serve_until(from.at_ns + (uint64_t)(opt.seconds * 1e9));
   measuring = false;
-  struct usage to = usage_now();
+  struct usage to = usage_at_edge();
   uint64_t in_window = delivered - delivered_before, published_in_window = published - published_before;
 
   publishing = false;

@@ -1,0 +1,39 @@
+/**
+ * `npm run bench`: runs every benchmark; `npm run bench -- NAME [OPTIONS]` one, with options of its own; `-- --list` names them.
+ *
+ * A benchmark is a folder here with an `index.ts`. Each runs in a process of its own, so that none measures what another
+ * left in the heap or in the compiler. Figures never fail a run; a benchmark fails when it could not measure, or when
+ * what it measured was wrong.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const HERE = fileURLToPath(new URL('.', import.meta.url))
+const names = readdirSync(HERE).filter((name) => existsSync(join(HERE, name, 'index.ts')))
+const [first, ...rest] = process.argv.slice(2)
+
+function run(name: string, args: readonly string[]): boolean {
+  const result = spawnSync(process.execPath, ['--import', 'tsx', join(HERE, name, 'index.ts'), ...args], {
+    stdio: 'inherit',
+  })
+  return result.status === 0
+}
+
+if (first === '--list' || first === '--help') {
+  process.stdout.write(`npm run bench [-- NAME [OPTIONS]]; NAME is one of:\n${names.join('\n')}\n`)
+} else if (first === undefined || first.startsWith('-')) {
+  // Options without a name go to every benchmark, such as --quick.
+  const args = process.argv.slice(2)
+  const failed = names.filter((name) => {
+    process.stdout.write(`\n== ${name}\n`)
+    return !run(name, args)
+  })
+  if (failed.length > 0) process.exitCode = 1
+} else if (names.includes(first)) {
+  if (!run(first, rest)) process.exitCode = 1
+} else {
+  process.stderr.write(`bench: '${first}' is none of ${names.join(', ')}\n`)
+  process.exitCode = 2
+}
