@@ -17,7 +17,7 @@
 
 struct options opt = {
   .mode = "traffic", .host = "127.0.0.1", .port = 1883, .version = 4, .publishers = 1, .subscribers = 100, .window = 32, .payload = 64,
-  .warmup = 0.5, .seconds = 2, .connections = 5000, .at_once = 100, .filters = 100000, .clients = 100, .samples = 1000, .settle = 2,
+  .warmup = 0.5, .seconds = 2, .connections = 5000, .at_once = 100, .filters = 100000, .clients = 100, .samples = 1000, .settle = 2, .patience = 3,
 };
 
 static const char usage_text[] =
@@ -37,6 +37,7 @@ static const char usage_text[] =
   "  --filters N       100000   --clients N       100    --samples N 1000   --window N 32 unacknowledged per client\n"
   "All modes\n"
   "  --host A 127.0.0.1  --port P 1883  --mqtt 4|5 (3.1.1 or 5.0)  --settle S 2 (quiet before memory is read)\n"
+  "  --patience S 3     without a delivery after the last PUBLISH, then what is missing is lost\n"
   "  --pid N[,N]       the broker's processes, to measure their CPU and memory\n"
   "  --mark            sends the first of them SIGUSR2 when the measured time begins and when it ends (for a profiler in it)\n"
   "  --json            one line of JSON instead of a list\n";
@@ -56,7 +57,7 @@ int main(int argc, char **argv) {
     {"host", 1, 0, 0}, {"port", 1, 0, 0}, {"mqtt", 1, 0, 0}, {"publishers", 1, 0, 0}, {"subscribers", 1, 0, 0}, {"pairs", 0, 0, 0},
     {"wildcard", 0, 0, 0}, {"qos", 1, 0, 0}, {"window", 1, 0, 0}, {"payload", 1, 0, 0}, {"rate", 1, 0, 0}, {"warmup", 1, 0, 0},
     {"seconds", 1, 0, 0}, {"connections", 1, 0, 0}, {"at-once", 1, 0, 0}, {"filters", 1, 0, 0}, {"clients", 1, 0, 0},
-    {"samples", 1, 0, 0}, {"settle", 1, 0, 0}, {"pid", 1, 0, 0}, {"json", 0, 0, 0}, {"mark", 0, 0, 0}, {"help", 0, 0, 0}, {0},
+    {"samples", 1, 0, 0}, {"settle", 1, 0, 0}, {"patience", 1, 0, 0}, {"pid", 1, 0, 0}, {"json", 0, 0, 0}, {"mark", 0, 0, 0}, {"help", 0, 0, 0}, {0},
   };
   for (int index, c; (c = getopt_long(argc, argv, "", long_options, &index)) != -1;) {
     if (c == '?') return 2;
@@ -85,6 +86,7 @@ int main(int argc, char **argv) {
     TAKE("clients", clients, 1, 9999);
     TAKE("samples", samples, 1, 1e6);
     TAKE("settle", settle, 0, 600);
+    TAKE("patience", patience, 0.01, 600);
   }
   if (optind < argc) opt.mode = argv[optind++];
   if (optind < argc) {

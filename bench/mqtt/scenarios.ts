@@ -35,7 +35,7 @@ export interface Scenario {
 }
 
 const traffic = (text: string): string[] => ['traffic', ...text.split(' ')]
-const QUICK_TRAFFIC = ['--seconds', '1']
+const QUICK_TRAFFIC = ['--warmup', '0.4', '--seconds', '0.8']
 
 /** Every scenario in the order in which it is run. */
 export const SCENARIOS: readonly Scenario[] = [

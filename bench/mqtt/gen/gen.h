@@ -34,6 +34,7 @@ struct options {
   int connections, at_once; /* connect mode */
   int filters, clients, samples; /* subscribe mode */
   double settle;         /* seconds of quiet before memory is read */
+  double patience;       /* seconds without a delivery after which what is missing is lost */
   const char *pids;      /* the broker's processes, comma separated; NULL = not measured */
   bool mark;             /* SIGUSR2 to the broker at both ends of the measured time */
   bool json;

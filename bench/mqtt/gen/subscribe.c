@@ -106,14 +106,14 @@ int run_subscribe(void) {
   struct usage before = usage_at_edge();
   run_all();
   struct usage subscribed = usage_at_edge();
-  uint64_t reached = probe(3), wrong = astray, twice = repeated;
+  uint64_t reached = probe(opt.patience), wrong = astray, twice = repeated;
   wait_quietly(opt.settle);
   struct usage quiet = usage_now();
   unsubscribing = true;
   struct usage unsubscribe_from = usage_now();
   run_all();
   struct usage unsubscribed = usage_now();
-  uint64_t after_unsuback = probe(1);
+  uint64_t after_unsuback = probe(opt.patience / 3);
   for (int i = 0; i < opt.clients; i++) put_ping(&clients[i]);
   bool alive = wait_for(&pongs, (uint64_t)opt.clients, 10);
 
