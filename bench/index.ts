@@ -5,7 +5,7 @@
  * left in the heap or in the compiler. Figures never fail a run; a benchmark fails when it could not measure, or when
  * what it measured was wrong.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,11 +14,18 @@ const HERE = fileURLToPath(new URL('.', import.meta.url))
 const names = readdirSync(HERE).filter((name) => existsSync(join(HERE, name, 'index.ts')))
 const [first, ...rest] = process.argv.slice(2)
 
-function run(name: string, args: readonly string[]): boolean {
-  const result = spawnSync(process.execPath, ['--import', 'tsx', join(HERE, name, 'index.ts'), ...args], {
-    stdio: 'inherit',
+function run(name: string, args: readonly string[]): Promise<boolean> {
+  return new Promise((resolve) => {
+    const script = join(HERE, name, 'index.ts')
+    const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], { stdio: 'inherit' })
+    // Without this a benchmark would outlive a runner that is told to stop, and its brokers with it.
+    const forward = (): void => void child.kill('SIGTERM')
+    process.on('SIGTERM', forward)
+    child.once('close', (code) => {
+      process.off('SIGTERM', forward)
+      resolve(code === 0)
+    })
   })
-  return result.status === 0
 }
 
 if (first === '--list' || first === '--help') {
@@ -26,13 +33,12 @@ if (first === '--list' || first === '--help') {
 } else if (first === undefined || first.startsWith('-')) {
   // Options without a name go to every benchmark, such as --quick.
   const args = process.argv.slice(2)
-  const failed = names.filter((name) => {
+  for (const name of names) {
     process.stdout.write(`\n== ${name}\n`)
-    return !run(name, args)
-  })
-  if (failed.length > 0) process.exitCode = 1
+    if (!(await run(name, args))) process.exitCode = 1
+  }
 } else if (names.includes(first)) {
-  if (!run(first, rest)) process.exitCode = 1
+  if (!(await run(first, rest))) process.exitCode = 1
 } else {
   process.stderr.write(`bench: '${first}' is none of ${names.join(', ')}\n`)
   process.exitCode = 2

@@ -100,6 +100,7 @@ const RATE: readonly Column[] = [
 const COLUMNS: Readonly<Record<Layout, readonly Column[]>> = {
   traffic: [
     ...RATE,
+    ['writes each', atMedian('brokerWritesPerOperation')],
     ['p50 ms', atLeast('latencyP50Ms')],
     ['p95', atLeast('latencyP95Ms')],
     ['p99', atLeast('latencyP99Ms')],

@@ -94,7 +94,7 @@ int read_ack_reason(int type, const uint8_t *body, uint32_t length);
 
 /* measure.c */
 uint64_t now_ns(void);
-struct usage { uint64_t at_ns, self_us, broker_us, broker_ticks_us, rss_bytes; };
+struct usage { uint64_t at_ns, self_us, broker_us, broker_ticks_us, broker_reads, broker_writes, rss_bytes; };
 struct usage usage_now(void);
 /* usage_now at an edge of the measured time: tells a profiler in the broker too. */
 struct usage usage_at_edge(void);

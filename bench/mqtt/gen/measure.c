@@ -70,6 +70,14 @@ struct usage usage_now(void) {
     usage.broker_ticks_us += ticks_us;
     uint64_t run_us = threads_run_us(pid);
     usage.broker_us += run_us ? run_us : ticks_us;
+    /* Counts read(2), write(2) and their vectored forms, not send(2) and recv(2): enough for Node, whose sockets use the former. */
+    snprintf(path, sizeof path, "/proc/%ld/io", pid);
+    unsigned long long reads, writes;
+    const char *calls = read_text(path, text, sizeof text) ? strstr(text, "syscr:") : NULL;
+    if (calls && sscanf(calls, "syscr: %llu syscw: %llu", &reads, &writes) == 2) {
+      usage.broker_reads += reads;
+      usage.broker_writes += writes;
+    }
     snprintf(path, sizeof path, "/proc/%ld/statm", pid);
     if (read_text(path, text, sizeof text) && sscanf(text, "%*u %llu", &pages) == 1) usage.rss_bytes += pages * (uint64_t)sysconf(_SC_PAGESIZE);
   }
@@ -146,6 +154,8 @@ void report_usage(const char *prefix, struct usage from, struct usage to, double
   if (!opt.pids) return;
   report_prefixed(prefix, "brokerShare", (double)(to.broker_us - from.broker_us) / us);
   report_prefixed(prefix, "brokerUsPerOperation", (double)(to.broker_us - from.broker_us) / operations);
+  report_prefixed(prefix, "brokerReadsPerOperation", (double)(to.broker_reads - from.broker_reads) / operations);
+  report_prefixed(prefix, "brokerWritesPerOperation", (double)(to.broker_writes - from.broker_writes) / operations);
   report_prefixed(prefix, "brokerTicksUsPerOperation", (double)(to.broker_ticks_us - from.broker_ticks_us) / operations);
 }
 
