@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: runs every benchmark; `npm run bench -- NAME [OPTIONS]` one, with options of its own; `-- --list` names them.
  *
- * A benchmark is a folder here with an `index.ts`. Each runs in a process of its own, so that none measures what another
+ * A benchmark is a folder here with an `index.ts`, or a file. Each runs in a process of its own, so that none measures what another
  * left in the heap or in the compiler. Figures never fail a run; a benchmark fails when it could not measure, or when
  * what it measured was wrong.
  */
@@ -11,12 +11,18 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const HERE = fileURLToPath(new URL('.', import.meta.url))
-const names = readdirSync(HERE).filter((name) => existsSync(join(HERE, name, 'index.ts')))
+const scripts = new Map(
+  readdirSync(HERE)
+    .filter((entry) => entry !== 'index.ts')
+    .map((entry) => [entry.replace(/\.ts$/, ''), entry.endsWith('.ts') ? entry : `${entry}/index.ts`] as const)
+    .filter(([, script]) => existsSync(join(HERE, script))),
+)
+const names = [...scripts.keys()]
 const [first, ...rest] = process.argv.slice(2)
 
 function run(name: string, args: readonly string[]): Promise<boolean> {
   return new Promise((resolve) => {
-    const script = join(HERE, name, 'index.ts')
+    const script = join(HERE, scripts.get(name) ?? name)
     const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], { stdio: 'inherit' })
     // Without this a benchmark would outlive a runner that is told to stop, and its brokers with it.
     const forward = (): void => void child.kill('SIGTERM')
