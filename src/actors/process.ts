@@ -208,6 +208,22 @@ export class Process implements ScriptContext, Runnable {
     this.runtime.terminate(this, reason)
   }
 
+  /** Puts messages that were taken before back in front of the mailbox, in order. */
+  putBack(messages: readonly unknown[]): void {
+    if (messages.length === 0 || !this.alive) return
+    this.mailbox.prepend(messages)
+    if (this.#queued || this.#running || this.#suspended) return
+    this.#queued = true
+    this.runtime.scheduler.ready(this)
+  }
+
+  /** Takes no message until the promise settles, however it does: for a start that waits for `init`. */
+  hold(promise: Promise<unknown>): void {
+    this.#suspended = true
+    const release = () => this.#resume()
+    promise.then(release, release)
+  }
+
   #suspend(promise: PromiseLike<unknown>): void {
     this.#suspended = true
     promise.then(

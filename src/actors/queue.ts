@@ -56,6 +56,14 @@ export class Queue<T> {
     return Array.from({ length: count }, (_, i) => slots[(this.#head + i) & (slots.length - 1)] as T)
   }
 
+  /** Puts entries in front of all others, in their order. */
+  prepend(entries: readonly T[]): void {
+    const others = this.peek(this.length)
+    this.clear()
+    for (const entry of entries) this.push(entry)
+    for (const entry of others) this.push(entry)
+  }
+
   /** Takes out the oldest entry for which `match` holds; the others keep their order. Returns whether there was one. */
   removeFirst(match: (entry: T) => boolean): boolean {
     const entries = this.peek(this.length)
