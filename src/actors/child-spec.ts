@@ -4,8 +4,8 @@
  * What is wrong with a specification is returned with OTP's words (`invalid_restart_type`, `duplicate_child_name` …): a
  * supervisor that is given a bad one does not start, and `startChild` answers with the error.
  */
-import type { ExitReason } from './errors.ts'
 import type { Pid } from './pid.ts'
+import type { StartResult } from './proc-lib.ts'
 import type { ProcessContext } from './process.ts'
 
 /** When a child that ended is started again: always, only after an end that was not in order, or never. */
@@ -21,21 +21,19 @@ export type Strategy = 'one_for_one' | 'one_for_all' | 'rest_for_one' | 'simple_
 export type AutoShutdown = 'never' | 'any_significant' | 'all_significant'
 
 /**
- * What a start function returns: the pid of a process that it linked to the supervisor; `ignore` when there is nothing to
- * run; or why it could not start. Throwing, or rejecting, is the third with what was thrown as the reason.
+ * Starts a child, as the supervisor, and links it to it: a pid or the outcome of a start, at once or as a promise, which the
+ * supervisor awaits. Throwing, or rejecting, fails the start with what was thrown as the reason.
  */
-export type StartResult = Pid | 'ignore' | { readonly ok: false; readonly reason: ExitReason }
+export type StartFunction<Args extends readonly unknown[] = []> = (
+  self: ProcessContext,
+  ...args: Args
+) => Pid | StartResult | PromiseLike<Pid | StartResult>
 
-/** Starts a child, as the supervisor, and links it to it. It may return at once or a promise, which the supervisor awaits. */
-export type StartFunction = (self: ProcessContext, ...args: never[]) => StartResult | PromiseLike<StartResult>
-
-/** A child as a supervisor is told about it. */
-export interface ChildSpec {
+/** A child as a supervisor is told about it. `Args`: what `start` takes from `startChild` of a `simple_one_for_one`. */
+export interface ChildSpec<Args extends readonly unknown[] = []> {
   /** Unique within the supervisor. */
   readonly id: string
-  readonly start: StartFunction
-  /** What `start` gets after the supervisor's context; `startChild` of `simple_one_for_one` adds its own after these. */
-  readonly args?: readonly unknown[]
+  readonly start: StartFunction<Args>
   /** Defaults to `permanent`. */
   readonly restart?: Restart
   /** See `AutoShutdown`; defaults to false. */
@@ -47,7 +45,10 @@ export interface ChildSpec {
 }
 
 /** A specification that was checked, with every default filled in. */
-export type FullChildSpec = Required<ChildSpec>
+export type FullChildSpec = Required<ChildSpec<readonly unknown[]>>
+
+/** A specification of any kind of child, as a supervisor handles it. */
+export type AnyChildSpec = ChildSpec<never>
 
 /** How a supervisor works. */
 export interface SupervisorFlags {
@@ -85,8 +86,8 @@ export function checkFlags(flags: SupervisorFlags): Checked<Required<SupervisorF
  * Fills in the defaults of a child specification, or tells what is wrong with it. With `autoShutdown` it also checks that
  * a significant child is allowed there.
  */
-export function checkChildSpec(spec: ChildSpec, autoShutdown?: AutoShutdown): Checked<FullChildSpec> {
-  const { id, start, args = [], restart = 'permanent', significant = false, type = 'worker' } = spec
+export function checkChildSpec(spec: AnyChildSpec, autoShutdown?: AutoShutdown): Checked<FullChildSpec> {
+  const { id, start, restart = 'permanent', significant = false, type = 'worker' } = spec
   if (id === undefined) return bad('missing_id')
   if (start === undefined) return bad('missing_start')
   if (typeof start !== 'function') return bad({ invalid_mfa: start })
@@ -103,11 +104,14 @@ export function checkChildSpec(spec: ChildSpec, autoShutdown?: AutoShutdown): Ch
   if (shutdownMs !== 'infinity' && shutdownMs !== 'brutal_kill' && !(shutdownMs >= 0)) {
     return bad({ invalid_shutdown: shutdownMs })
   }
-  return { ok: true, value: { id, start, args, restart, significant, shutdownMs, type } }
+  return {
+    ok: true,
+    value: { id, start: start as unknown as FullChildSpec['start'], restart, significant, shutdownMs, type },
+  }
 }
 
 /** Checks a list of specifications: each by itself, and that no id comes twice. OTP's `check_childspecs`. */
-export function checkChildSpecs(specs: readonly ChildSpec[], autoShutdown?: AutoShutdown): Checked<FullChildSpec[]> {
+export function checkChildSpecs(specs: readonly AnyChildSpec[], autoShutdown?: AutoShutdown): Checked<FullChildSpec[]> {
   const checked = new Map<string, FullChildSpec>()
   for (const spec of specs) {
     const result = checkChildSpec(spec, autoShutdown)
