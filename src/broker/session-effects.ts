@@ -2,9 +2,10 @@
  * The list of effects that one event brings about. Packets for the client and drops of one kind that follow each other are
  * put together, so that a whole event costs one message to the connection.
  */
+import type { DropReason } from './delivery.ts'
 import type { Message } from './message.ts'
 import type { OutPacket } from './process-messages.ts'
-import type { DropReason, Effect, SessionState } from './session-state.ts'
+import type { Effect, SessionState } from './session-state.ts'
 
 /** Adds a packet for the client; only while the session has a connection. */
 export function out(state: SessionState, effects: Effect[], packet: OutPacket): void {

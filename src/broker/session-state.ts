@@ -9,11 +9,12 @@
  * come in the same turn (tables in memory) or later (disc, other nodes) without a change here.
  */
 import type { Pid } from '../actors/pid.ts'
+import type { Delivery, DropReason } from './delivery.ts'
 import { Inflight } from './inflight.ts'
 import type { Message } from './message.ts'
-import { MessageQueue, type QueueLimits } from './mqueue.ts'
-import { PacketIdSet } from './packet-ids.ts'
+import type { MessageQueue, QueueLimits } from './mqueue.ts'
 import type { AckPacket, ProtocolVersion, QoS, SubscribeEntry } from './packet.ts'
+import { PacketIdSet } from './packet-ids.ts'
 import type { ClientInfo, OutPacket, OutPublish, ToSession, Will } from './process-messages.ts'
 
 /** Seconds: a session with this expiry never expires [MQTT5-3.1.2.11.2]. */
@@ -34,39 +35,6 @@ export interface SessionLimits {
   /** Deliver at the QoS of the subscription even when the message was published at a smaller one. */
   readonly upgradeQoS: boolean
   readonly queue: QueueLimits
-}
-
-/** Why a message did not reach this session's client. */
-export type DropReason =
-  /** The queue was full; the victim is chosen by `queue.drop`. */
-  | 'queue_full'
-  /** Its expiry passed before it was sent [MQTT5-3.3.2-5]. */
-  | 'expired'
-  /** A QoS 0 message for an offline client, with `queue.storeQoS0` off. */
-  | 'qos0_offline'
-  /** Larger than the client's maximum packet size [MQTT5-3.1.2-25]; reported by the connection. */
-  | 'too_large'
-  /** The client published it itself and asked for no local [MQTT5-3.8.3-3]. */
-  | 'no_local'
-  /** The client answered PUBREC with an error [MQTT5-4.3.3]. */
-  | 'rejected'
-  /** It was waiting when its session ended. */
-  | 'session_ended'
-
-/** A message on its way to the client, from the moment at which QoS, RETAIN and subscription identifiers are decided. */
-export interface Delivery {
-  readonly message: Message
-  readonly qos: QoS
-  readonly retain: boolean
-  readonly ids: readonly number[] | undefined
-  /** Set when the session got it as a member of a shared subscription. */
-  readonly share: Share | undefined
-}
-
-export interface Share {
-  readonly group: string
-  /** Without the `$share/group/` prefix. */
-  readonly filter: string
 }
 
 /** What a client asked of one topic filter. */
@@ -116,7 +84,7 @@ export type Effect =
   /** The session has no connection any more and lives on. */
   | { readonly tag: 'detached'; readonly reason: string }
   /** Route these, in order, and answer `accepted` unless the ticket is 0. */
-  | { readonly tag: 'publish'; readonly ticket: number; readonly messages: Message[] }
+  | { readonly tag: 'publish'; ticket: number; readonly messages: Message[] }
   | { readonly tag: 'subscribe'; readonly ticket: number; readonly subscriptions: readonly Subscription[] }
   | { readonly tag: 'unsubscribe'; readonly ticket: number; readonly filters: readonly string[] }
   /** Read up to `max` retained messages of the filter, from where the last part of the same ticket ended. */
@@ -165,7 +133,7 @@ export interface PendingAcks {
   /** For each acknowledgement the index of its message in the `publish` effect; -1: decided already. */
   readonly indexes: number[]
   /** How many of them are PUBACKs; they count against the receive maximum until they are sent. */
-  readonly pubacks: number
+  pubacks: number
   accepted: boolean
   /** Send `synced` after these. */
   sync: boolean
@@ -233,9 +201,11 @@ export interface SessionState {
 
   // To the client
   readonly inflight: Inflight
+  /** QoS 1 and 2 messages that may be in flight on this connection: the smaller of both sides' limits. */
+  window: number
   /** Created with the first message that must wait. */
   queue: MessageQueue | undefined
-  /** What a resumed connection still has to get again, oldest first. */
+  /** What a resumed connection still has to get again, the next one last. */
   resend: OutPublish[]
   /** True while a `drain` effect is on its way back. */
   draining: boolean
@@ -285,6 +255,7 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     pendingSubscribes: undefined,
     retainedReads: [],
     inflight: new Inflight(),
+    window: 0,
     queue: undefined,
     resend: [],
     draining: false,
