@@ -84,7 +84,7 @@ const limits: fc.Arbitrary<QueueLimits> = fc.record({
 
 test('the queue does what an array in order of arrival would do', () => {
   fc.assert(
-    fc.property(limits, fc.array(step, { maxLength: 200 }), (how, steps) => {
+    fc.property(limits, fc.array(step, { maxLength: 200, size: 'max' }), (how, steps) => {
       const queue = new MessageQueue(how)
       const model = new Model(how)
       for (const each of steps) {

@@ -208,5 +208,7 @@ function play(version: 4 | 5, steps: readonly Step[]): void {
 }
 
 test('a publisher that reconnects at random has QoS 1 routed at least once, QoS 2 exactly once, and acknowledgements in order', () => {
-  fc.assert(fc.property(fc.constantFrom<4 | 5>(4, 5), fc.array(step, { maxLength: 80 }), play), { numRuns: 400 })
+  fc.assert(fc.property(fc.constantFrom<4 | 5>(4, 5), fc.array(step, { maxLength: 160, size: 'max' }), play), {
+    numRuns: 400,
+  })
 })

@@ -242,7 +242,7 @@ test('a subscriber that reconnects at random gets QoS 1 at least once, QoS 2 exa
     fc.property(
       fc.integer({ min: 1, max: 9 }),
       fc.integer({ min: 1, max: 9 }),
-      fc.array(step, { maxLength: 160 }),
+      fc.array(step, { maxLength: 160, size: 'max' }),
       play,
     ),
     { numRuns: 400 },

@@ -34,7 +34,7 @@ export const LIMITS: SessionLimits = {
 }
 
 export function limits(
-  changes: Partial<SessionLimits> & { queue?: Partial<SessionLimits['queue']> } = {},
+  changes: Omit<Partial<SessionLimits>, 'queue'> & { queue?: Partial<SessionLimits['queue']> } = {},
 ): SessionLimits {
   return { ...LIMITS, ...changes, queue: { ...LIMITS.queue, ...changes.queue } }
 }
@@ -125,7 +125,10 @@ export class Machine {
     this.state = newSessionState({
       self: pid(1),
       limits: how,
-      nextMessageId: () => `own${(this.#ids += 1)}`,
+      nextMessageId: () => {
+        this.#ids += 1
+        return `own${this.#ids}`
+      },
       client: info,
       nowMs: this.nowMs,
     })
