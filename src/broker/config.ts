@@ -85,13 +85,13 @@ export const BROKER_SETTINGS = {
       max: 3_600_000,
       doc: 'A connection that has not sent a whole CONNECT packet by then is closed.',
     }),
-    server_keepalive: seconds({
-      field: 'serverKeepAliveSec',
+    max_keepalive: seconds({
+      field: 'maxKeepAliveSec',
       default: 'off',
       min: 1,
       max: 65_535,
       word: OFF,
-      doc: 'Keep alive imposed on 5.0 clients instead of the one that they ask for.',
+      doc: 'Imposed on 5.0 clients that ask for a longer keep alive or for none.',
     }),
     max_qos_allowed: oneOf({
       field: 'maxQoS',
@@ -336,12 +336,14 @@ export const BROKER_SETTINGS = {
     }),
     users: map({
       field: 'users',
+      secret: true,
       allowed: 'a table from user name to a hash made by "bin/node --hash-password"',
       doc: 'Users and their passwords, hashed: { "user" = "scrypt$…" }.',
       parse: string(PASSWORD_HASH),
     }),
     clients: map({
       field: 'clients',
+      secret: true,
       allowed: 'a table from client id to a hash made by "bin/node --hash-password"',
       doc: 'Client ids and their passwords, hashed: { "client" = "scrypt$…" }.',
       parse: string(PASSWORD_HASH),

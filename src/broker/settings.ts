@@ -79,10 +79,12 @@ export function parseBytes(input: unknown): number | undefined {
 interface Common<F extends string> {
   field: F
   doc: string
+  /** The value is never shown in an error. */
+  secret?: boolean
 }
 
 function setting<F extends string, V>(
-  { field, doc }: Common<F>,
+  { field, doc, secret = false }: Common<F>,
   written: unknown,
   allowed: string,
   read: (input: unknown) => V | undefined,
@@ -90,7 +92,7 @@ function setting<F extends string, V>(
   const schema = z.unknown().transform((input, context): V => {
     const value = read(input)
     if (value !== undefined) return value
-    context.addIssue({ code: 'custom', message: `must be ${allowed}, not ${show(input)}` })
+    context.addIssue({ code: 'custom', message: `must be ${allowed}${secret ? '' : `, not ${show(input)}`}` })
     return z.NEVER
   })
   return { field, written, allowed, doc, schema }
