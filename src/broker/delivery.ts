@@ -36,3 +36,10 @@ export interface Share {
   /** Without the `$share/group/` prefix. */
   readonly filter: string
 }
+
+/** A QoS 1 message of a shared subscription that the client has not acknowledged. */
+export interface SharedInflight {
+  readonly messageId: number
+  readonly message: Message
+  readonly share: Share
+}

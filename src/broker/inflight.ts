@@ -6,7 +6,7 @@
  * array access; and they still go up by one as long as the client acknowledges in order. The table is twice the size of what
  * is in flight and is kept in columns, so that a message in flight costs no object beyond the packet that was sent.
  */
-import type { Delivery, Share } from './delivery.ts'
+import type { Share, SharedInflight } from './delivery.ts'
 import { MAX_PACKET_ID, nextPacketId } from './packet-ids.ts'
 import type { OutPublish } from './process-messages.ts'
 
@@ -124,18 +124,17 @@ export class Inflight {
     return this.#places((phase) => phase === PUBCOMP).map((place) => this.#ids[place]!)
   }
 
-  /** Removes and returns the QoS 1 messages that came by shared subscriptions, in order. */
-  extractShared(): Delivery[] {
+  /** Returns the QoS 1 messages that came by shared subscriptions, in order. */
+  shared(): SharedInflight[] {
     const shares = this.#shares
     if (shares === undefined) return []
-    const taken: Delivery[] = []
+    const found: SharedInflight[] = []
     for (const place of this.#places((phase) => phase === PUBACK)) {
-      const share = shares.get(this.#ids[place]!)
-      if (share === undefined) continue
-      const { message, qos, retain, ids } = this.#remove(place)
-      taken.push({ message, qos, retain, ids, share })
+      const messageId = this.#ids[place]!
+      const share = shares.get(messageId)
+      if (share !== undefined) found.push({ messageId, message: this.#packets[place]!.message, share })
     }
-    return taken
+    return found
   }
 
   #find(id: number, phase: number): number {

@@ -22,6 +22,7 @@ import {
   dropQoS0Offline,
   redeliver,
   redispatch,
+  redispatched,
 } from './session-outbound.ts'
 import { type Effect, type EndReason, NEVER_SEC, type SessionEvent, type SessionState } from './session-state.ts'
 import { subscribe, subscribed, unsubscribe, unsubscribed } from './session-subscriptions.ts'
@@ -50,6 +51,9 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
         state.congested = event.on
         drain(state, nowMs, effects)
       }
+      break
+    case 'redispatched':
+      redispatched(state, nowMs, event.taken, event.returned, effects)
       break
     case 'drain':
       state.draining = false

@@ -76,7 +76,7 @@ export function readRetained(state: SessionState, effects: Effect[]): void {
   if (length >= RETAINED_LOW_WATER || length * 2 > state.limits.queue.maxLength) return
   read.asked = true
   const max = Math.min(RETAINED_PORTION, Math.max(1, state.limits.queue.maxLength - length))
-  effects.push({ tag: 'retained', ticket: read.ticket, filter: read.subscription.filter, max })
+  effects.push({ tag: 'retained', ticket: read.ticket, filter: read.subscription.filter.filter, max })
 }
 
 /** Whether packets for the client can be handed to its connection now. */
@@ -272,6 +272,7 @@ function ended(state: SessionState, effects: Effect[], packet: OutPublish, code:
 }
 
 function reportAcked(state: SessionState, effects: Effect[], message: Message): void {
+  state.counters.acked += 1
   if (!state.reportAcked) return
   const last = effects[effects.length - 1]
   if (last?.tag === 'acked') last.messages.push(message)
@@ -279,15 +280,28 @@ function reportAcked(state: SessionState, effects: Effect[], message: Message): 
 }
 
 /**
- * Gives back what the session holds as a member of shared subscriptions and has not delivered. QoS 2 messages in flight stay:
- * their delivery must be completed here or not at all [MQTT5-4.8.2-4, 5].
+ * Offers what the session holds as a member of shared subscriptions, and has not delivered, to the other members. QoS 2
+ * messages in flight stay: their delivery must be completed here or not at all [MQTT5-4.8.2-4, 5].
  */
 export function redispatch(state: SessionState, effects: Effect[]): void {
   if (state.sharedCount === 0) return
-  const deliveries = state.inflight.extractShared()
-  const { queue } = state
-  if (queue !== undefined) deliveries.push(...queue.extract((delivery) => delivery.share !== undefined))
-  if (deliveries.length > 0) effects.push({ tag: 'redispatch', deliveries })
+  const inflight = state.inflight.shared()
+  const queued = state.queue?.extract((delivery) => delivery.share !== undefined) ?? []
+  if (inflight.length + queued.length > 0) effects.push({ tag: 'redispatch', inflight, queued })
+}
+
+/** Takes the answer: what others have is forgotten, the rest waits for the client. */
+export function redispatched(
+  state: SessionState,
+  nowMs: number,
+  taken: readonly number[],
+  returned: readonly Delivery[],
+  effects: Effect[],
+): void {
+  // In the same turn as the question, so the client can have acknowledged nothing in between.
+  for (const messageId of taken) state.inflight.puback(messageId)
+  for (const delivery of returned) enqueue(state, effects, delivery)
+  drain(state, nowMs, effects)
 }
 
 /** Drops the QoS 0 messages that waited for the socket, when they may not wait for the client. */

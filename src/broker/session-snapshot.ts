@@ -50,7 +50,7 @@ export function snapshot(state: SessionState): SessionSnapshot {
     awaitingComp: inflight.awaitingComp,
     createdAtMs: state.createdAtMs,
     detachedAtMs: state.detachedAtMs,
-    subscriptions: [...state.subscriptions.values()].map(({ filter, qos }) => [filter, qos] as const),
+    subscriptions: [...state.subscriptions.values()].map(({ filter, qos }) => [filter.key, qos] as const),
     deliverMsg: counters.deliverMsg,
     enqueueMsg: counters.enqueueMsg,
   }

@@ -9,13 +9,14 @@
  * come in the same turn (tables in memory) or later (disc, other nodes) without a change here.
  */
 import type { Pid } from '../actors/pid.ts'
-import type { Delivery, DropReason } from './delivery.ts'
+import type { Delivery, DropReason, SharedInflight } from './delivery.ts'
 import { Inflight } from './inflight.ts'
 import type { Message } from './message.ts'
 import type { MessageQueue, QueueLimits } from './mqueue.ts'
-import type { AckPacket, ProtocolVersion, QoS, SubscribeEntry } from './packet.ts'
+import type { AckPacket, ProtocolVersion, QoS } from './packet.ts'
 import { PacketIdSet } from './packet-ids.ts'
 import type { ClientInfo, OutPacket, OutPublish, ToSession, Will } from './process-messages.ts'
+import type { ParsedFilter } from './topic.ts'
 
 /** Seconds: a session with this expiry never expires [MQTT5-3.1.2.11.2]. */
 export const NEVER_SEC = 0xff_ff_ff_ff
@@ -39,8 +40,8 @@ export interface SessionLimits {
 
 /** What a client asked of one topic filter. */
 export interface Subscription {
-  /** As the client wrote it, `$share/…` and `$queue/…` included. */
-  readonly filter: string
+  /** Its `key` names the subscription: two spellings of a filter are one subscription. */
+  readonly filter: ParsedFilter
   readonly qos: QoS
   readonly noLocal: boolean
   /** Retain as published. */
@@ -68,6 +69,8 @@ export type SessionEvent =
   /** Part of the retained messages of a filter; `done` with the last part. */
   | { readonly tag: 'retained'; readonly ticket: number; readonly messages: readonly Message[]; readonly done: boolean }
   | { readonly tag: 'timeout'; readonly timer: SessionTimer }
+  /** Which packet identifiers of a `redispatch` effect are done with, and what no other member was there for. */
+  | { readonly tag: 'redispatched'; readonly taken: readonly number[]; readonly returned: readonly Delivery[] }
   /** Answer to the `drain` effect. */
   | { readonly tag: 'drain' }
 
@@ -86,13 +89,16 @@ export type Effect =
   /** Route these, in order, and answer `accepted` unless the ticket is 0. */
   | { readonly tag: 'publish'; ticket: number; readonly messages: Message[] }
   | { readonly tag: 'subscribe'; readonly ticket: number; readonly subscriptions: readonly Subscription[] }
-  | { readonly tag: 'unsubscribe'; readonly ticket: number; readonly filters: readonly string[] }
+  | { readonly tag: 'unsubscribe'; readonly ticket: number; readonly filters: readonly ParsedFilter[] }
   /** Read up to `max` retained messages of the filter, from where the last part of the same ticket ended. */
   | { readonly tag: 'retained'; readonly ticket: number; readonly filter: string; readonly max: number }
   /** The answer to this ticket is not wanted any more. */
   | { readonly tag: 'forget_retained'; readonly ticket: number }
-  /** Another member of the group is to get these. */
-  | { readonly tag: 'redispatch'; readonly deliveries: readonly Delivery[] }
+  /**
+   * Other members of the groups are to get these, as far as there are any; answered by `redispatched`, unless the session
+   * is over.
+   */
+  | { readonly tag: 'redispatch'; readonly inflight: readonly SharedInflight[]; readonly queued: readonly Delivery[] }
   | { readonly tag: 'dropped'; readonly reason: DropReason; readonly messages: Message[] }
   /** The client has these; only when `reportAcked` is set. */
   | { readonly tag: 'acked'; readonly messages: Message[] }
@@ -115,6 +121,8 @@ export type EndReason =
 export interface SessionCounters {
   /** Messages handed to the connection, each once. */
   deliverMsg: number
+  /** Messages of QoS 1 and 2 that the client has acknowledged. */
+  acked: number
   /** Messages that had to wait in the queue. */
   enqueueMsg: number
   /** Messages that were lost, for whatever reason. */
@@ -263,23 +271,6 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     pendingAcks: [],
     awaitingAccept: 0,
     receiveLimit: 0,
-    counters: { deliverMsg: 0, enqueueMsg: 0, dropped: 0, unknownAcks: 0 },
-  }
-}
-
-/** Returns whether a filter is one of a shared subscription, `$share/group/filter` or `$queue/filter`. */
-export function isShared(filter: string): boolean {
-  return filter.startsWith('$share/') || filter.startsWith('$queue/')
-}
-
-/** Returns what a SUBSCRIBE entry asks for; 3.1.1 has neither options nor identifiers. */
-export function subscriptionOf(entry: SubscribeEntry, id: number | undefined): Subscription {
-  return {
-    filter: entry.topic,
-    qos: entry.qos,
-    noLocal: entry.nl ?? false,
-    rap: entry.rap ?? false,
-    rh: entry.rh ?? 0,
-    id,
+    counters: { deliverMsg: 0, acked: 0, enqueueMsg: 0, dropped: 0, unknownAcks: 0 },
   }
 }

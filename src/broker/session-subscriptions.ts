@@ -10,15 +10,11 @@ import type { AuthorizedSubscribe } from './process-messages.ts'
 import { FIRST_FAILURE, RC, subackCode } from './reason-codes.ts'
 import { out } from './session-effects.ts'
 import { readRetained } from './session-outbound.ts'
-import {
-  type Effect,
-  isShared,
-  type PendingSubscribe,
-  type PendingUnsubscribe,
-  type SessionState,
-  type Subscription,
-  subscriptionOf,
-} from './session-state.ts'
+import type { Effect, PendingSubscribe, PendingUnsubscribe, SessionState, Subscription } from './session-state.ts'
+import { type ParsedFilter, parseFilter } from './topic.ts'
+
+/** The connection has checked every filter; what is left is to read it. */
+const NO_LIMITS = { maxLevels: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
 
 /** Takes a SUBSCRIBE [MQTT5-3.8.4] [MQTT311-3.8.4]. */
 export function subscribe(state: SessionState, packet: AuthorizedSubscribe, effects: Effect[]): void {
@@ -26,17 +22,25 @@ export function subscribe(state: SessionState, packet: AuthorizedSubscribe, effe
   const granted: number[] = []
   const entries: PendingSubscribe['entries'][number][] = []
   for (let index = 0; index < subscriptions.length; index += 1) {
-    const subscription = subscriptionOf(subscriptions[index]!, properties?.subscriptionIdentifier)
-    const isNew = !state.subscriptions.has(subscription.filter)
-    let code = denied[index] ?? 0
-    if (code === 0 && isNew && state.subscriptions.size >= state.limits.maxSubscriptions) code = RC.quota_exceeded
-    if (code !== 0) {
-      granted.push(subackCode(code, state.version))
+    const entry = subscriptions[index]!
+    const parsed = parseFilter(entry.topic, NO_LIMITS)
+    const code = denied[index] ?? 0
+    if (code !== 0 || !parsed.ok) {
+      granted.push(subackCode(code === 0 ? RC.topic_filter_invalid : code, state.version))
       continue
     }
+    const filter = parsed.value
+    const isNew = !state.subscriptions.has(filter.key)
+    if (isNew && state.subscriptions.size >= state.limits.maxSubscriptions) {
+      granted.push(subackCode(RC.quota_exceeded, state.version))
+      continue
+    }
+    const { qos, nl = false, rap = false, rh = 0 } = entry
+    const id = properties?.subscriptionIdentifier
+    const subscription: Subscription = { filter, qos, noLocal: nl, rap, rh, id }
     // One that is there already is replaced, without a gap [MQTT5-3.8.4-3] [MQTT311-3.8.4-3].
-    if (isNew && isShared(subscription.filter)) state.sharedCount += 1
-    state.subscriptions.set(subscription.filter, subscription)
+    if (isNew && filter.group !== undefined) state.sharedCount += 1
+    state.subscriptions.set(filter.key, subscription)
     granted.push(subscription.qos)
     entries.push({ index, isNew, subscription })
   }
@@ -64,7 +68,7 @@ export function subscribed(
     if (code < FIRST_FAILURE) accepted.push(entry)
     else {
       granted[entry.index] = subackCode(code, state.version)
-      if (entry.isNew && state.subscriptions.get(entry.subscription.filter) === entry.subscription) {
+      if (entry.isNew && state.subscriptions.get(entry.subscription.filter.key) === entry.subscription) {
         forget(state, entry.subscription.filter, effects)
       }
     }
@@ -73,7 +77,7 @@ export function subscribed(
     out(state, effects, { cmd: 'suback', messageId, granted })
   }
   for (const { subscription, isNew } of accepted) {
-    if (state.subscriptions.get(subscription.filter) === subscription && wantsRetained(subscription, isNew)) {
+    if (state.subscriptions.get(subscription.filter.key) === subscription && wantsRetained(subscription, isNew)) {
       abandonRead(state, subscription.filter, effects)
       state.retainedReads.push({ ticket: nextTicket(state), subscription, asked: false })
     }
@@ -85,10 +89,12 @@ export function subscribed(
 export function unsubscribe(state: SessionState, packet: UnsubscribePacket, effects: Effect[]): void {
   const { messageId, unsubscriptions } = packet
   const granted: number[] = []
-  const filters: string[] = []
-  for (const filter of unsubscriptions) {
-    if (forget(state, filter, effects)) {
-      filters.push(filter)
+  const filters: ParsedFilter[] = []
+  for (const text of unsubscriptions) {
+    const parsed = parseFilter(text, NO_LIMITS)
+    if (!parsed.ok) granted.push(RC.topic_filter_invalid)
+    else if (forget(state, parsed.value, effects)) {
+      filters.push(parsed.value)
       granted.push(RC.success)
     } else granted.push(RC.no_subscription_existed)
   }
@@ -109,18 +115,18 @@ export function unsubscribed(state: SessionState, ticket: number, effects: Effec
 
 /** [MQTT5-3.3.1-9, 10, 11]; never for a shared subscription [MQTT5-4.8.2]. */
 function wantsRetained({ filter, rh }: Subscription, isNew: boolean): boolean {
-  return (rh === 0 || (rh === 1 && isNew)) && !isShared(filter)
+  return (rh === 0 || (rh === 1 && isNew)) && filter.group === undefined
 }
 
-function forget(state: SessionState, filter: string, effects: Effect[]): boolean {
-  if (!state.subscriptions.delete(filter)) return false
-  if (isShared(filter)) state.sharedCount -= 1
+function forget(state: SessionState, filter: ParsedFilter, effects: Effect[]): boolean {
+  if (!state.subscriptions.delete(filter.key)) return false
+  if (filter.group !== undefined) state.sharedCount -= 1
   abandonRead(state, filter, effects)
   return true
 }
 
-function abandonRead(state: SessionState, filter: string, effects: Effect[]): void {
-  const read = state.retainedReads.find((each) => each.subscription.filter === filter)
+function abandonRead(state: SessionState, { key }: ParsedFilter, effects: Effect[]): void {
+  const read = state.retainedReads.find((each) => each.subscription.filter.key === key)
   if (read === undefined) return
   state.retainedReads = state.retainedReads.filter((each) => each !== read)
   effects.push({ tag: 'forget_retained', ticket: read.ticket })

@@ -113,6 +113,6 @@ test('the queue does what an array in order of arrival would do', () => {
         expect(queue.ackedLength).toBe(model.items.filter(({ qos }) => qos > 0).length)
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   )
 })
