@@ -54,7 +54,7 @@ export const BROKER_SETTINGS = {
       field: 'maxPacketBytes',
       default: '2MB',
       min: 1024,
-      max: 268_435_460,
+      max: 268_435_456,
       doc: 'Largest packet taken from a client; a larger one closes its connection (5.0: reason 0x95).',
     }),
     max_clientid_len: integer({
@@ -385,7 +385,7 @@ export const BROKER_SETTINGS = {
 export type BrokerConfig = Values<typeof BROKER_SETTINGS>
 
 /** What a program may say about a broker's configuration: some of its fields. */
-export type BrokerOverrides = Overrides<BrokerConfig>
+export type BrokerOverrides = Overrides<typeof BROKER_SETTINGS>
 
 /** The configuration of a node that nobody has configured. */
 export function defaultConfig(): BrokerConfig {

@@ -30,6 +30,8 @@ export type HookClient = Pick<ClientInfo, 'clientId' | 'username' | 'peer' | 'pr
 export interface Notifications {
   /** CONNECT has come; nobody has been authenticated. */
   'client.connect': (credentials: Credentials) => void
+  /** CONNACK with a refusal has been sent; the code is that of its protocol version. */
+  'client.refused': (credentials: Credentials, code: number) => void
   /** CONNACK with success has been sent. */
   'client.connected': (client: ClientInfo) => void
   /** The connection of an accepted client has ended. */
@@ -116,6 +118,7 @@ const NAMES = [
   'client.connect',
   'client.authenticate',
   'client.authorize',
+  'client.refused',
   'client.connected',
   'client.disconnected',
   'client.subscribe',

@@ -83,7 +83,8 @@ function advance(filter: readonly string[], topic: string): true | string | unde
     const word = filter[i]!
     if (word === '#') return true
     const level = levels[i]
-    if (level === undefined) return `${topic}/`
+    // Below a level that '+' stood for, the next sibling may come before its children: 'a', 'a-b', 'a/c'.
+    if (level === undefined) return filter[i - 1] === '+' ? `${topic}\0` : `${topic}/`
     if (word !== '+' && word !== level) {
       const wanted = prefix + word
       const isLast = i + 1 === filter.length

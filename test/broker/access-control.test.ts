@@ -24,7 +24,7 @@ beforeEach(() => {
 
 function control(access: BrokerOverrides['access'] = {}, text?: string): AccessControl {
   return new AccessControl({
-    config: configOf(access === undefined ? {} : { access }).access,
+    config: configOf({ access }).access,
     ...(text === undefined ? {} : { rules: rules(text) }),
     hooks,
     metrics,
