@@ -26,6 +26,7 @@ import type {
 } from './packet.ts'
 import type { ClientInfo, OutPacket, SessionPacket, ToConnection, Will } from './process-messages.ts'
 import { connackReturnCode, RC } from './reason-codes.ts'
+import type { TopicLimits } from './topic.ts'
 import type { InboundAliases } from './topic-alias.ts'
 
 /** What the broker allows a client, and tells it in CONNACK where MQTT 5.0 has a property for it. */
@@ -39,9 +40,7 @@ export interface ProtocolLimits {
   readonly maxPacketBytes: number
   /** Packets that a client may send behind its CONNECT before it has been answered. */
   readonly maxPipelinedPackets: number
-  /** Of a topic name or filter. */
-  readonly maxTopicBytes: number
-  readonly maxTopicLevels: number
+  readonly topics: TopicLimits
   readonly maximumQoS: QoS
   readonly retainAvailable: boolean
   readonly wildcardSubscriptionAvailable: boolean

@@ -290,8 +290,8 @@ function takeFromSession(state: ProtocolState, effects: ProtocolEffect[], messag
     case 'close':
       disconnect(state, effects, message.reasonCode, {
         reason: message.reason,
-        publishWill: false,
-        tellSession: false,
+        // Unless it has let us go already, the session waits for the word that we are gone.
+        publishWill: true,
       })
       break
   }

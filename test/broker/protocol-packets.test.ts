@@ -71,7 +71,7 @@ describe('a PUBLISH', () => {
     ['alias is 0 [MQTT5-3.3.2-8]', {}, { properties: { topicAlias: 0 } }, 0x94],
     ['alias is above the maximum [MQTT5-3.3.2-9]', {}, { properties: { topicAlias: 5 } }, 0x94],
     ['alias is unknown [MQTT5-3.3.2.3.4]', {}, { topic: '', properties: { topicAlias: 1 } }, 0x82],
-    ['topic is empty without alias [MQTT5-3.3.2.1]', {}, { topic: '' }, 0x82],
+    ['topic is empty without alias [MQTT5-4.7.3-1]', {}, { topic: '' }, 0x90],
     ['response topic has wildcards [MQTT5-3.3.2-14]', {}, { properties: { responseTopic: 'a/#' } }, 0x90],
     ['properties have a subscription id [MQTT5-3.3.4-6]', {}, { properties: { subscriptionIdentifier: 1 } }, 0x82],
   ]
@@ -172,7 +172,6 @@ describe('a SUBSCRIBE', () => {
     '$share/g/',
     '$share/+/a',
     '$share/g#/a',
-    '$share',
     '$queue/',
   ])(
     'to %s is a protocol error [MQTT311-4.7.1-2] [MQTT311-4.7.1-3] [MQTT5-4.7.1-1] [MQTT5-4.8.2-1] [MQTT5-4.8.2-2]',

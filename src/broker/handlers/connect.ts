@@ -21,7 +21,7 @@ import {
 } from '../protocol-state.ts'
 import { RC } from '../reason-codes.ts'
 import { InboundAliases } from '../topic-alias.ts'
-import { checkTopicName, isLongerThan, isNoTopicName } from './topic-check.ts'
+import { checkTopicName, NO_TOPIC_NAME } from './topic-check.ts'
 
 const MAX_16 = 0xffff
 /** The greatest packet that the protocol can describe, fixed header included. */
@@ -74,7 +74,7 @@ function faultOf(packet: ConnectPacket, limits: ProtocolLimits): { code: number;
     if (protocolVersion === 3 || (protocolVersion === 4 && !packet.clean)) {
       return { code: RC.client_identifier_not_valid, reason: 'client id is empty' }
     }
-  } else if (isLongerThan(packet.clientId, limits.maxClientIdBytes)) {
+  } else if (Buffer.byteLength(packet.clientId) > limits.maxClientIdBytes) {
     return { code: RC.client_identifier_not_valid, reason: 'client id is too long' }
   }
   if (properties?.receiveMaximum === 0) return { code: RC.protocol_error, reason: 'receive maximum is 0' }
@@ -83,8 +83,8 @@ function faultOf(packet: ConnectPacket, limits: ProtocolLimits): { code: number;
     return { code: RC.protocol_error, reason: 'authentication data without a method' }
   }
   if (will === undefined) return undefined
-  if (isNoTopicName(will.topic)) return { code: RC.topic_name_invalid, reason: 'will topic is not a topic name' }
   const code = checkTopicName(will.topic, limits)
+  if (code === NO_TOPIC_NAME) return { code: RC.topic_name_invalid, reason: 'will topic is not a topic name' }
   if (code !== 0) return { code, reason: 'will topic is not accepted' }
   // [MQTT5-3.2.2-12] [MQTT5-3.2.2-13]
   if (will.qos > limits.maximumQoS) return { code: RC.qos_not_supported, reason: 'QoS of the will is not supported' }

@@ -9,7 +9,7 @@ import type { PublishPacket, PublishProperties } from '../packet.ts'
 import type { AuthorizedPublish } from '../process-messages.ts'
 import { disconnect, type ProtocolEffect, type ProtocolState, protocolError } from '../protocol-state.ts'
 import { RC } from '../reason-codes.ts'
-import { checkTopicName, isNoTopicName } from './topic-check.ts'
+import { checkTopicName, NO_TOPIC_NAME } from './topic-check.ts'
 
 /** Takes a PUBLISH of a connected client. */
 export function handlePublish(state: ProtocolState, effects: ProtocolEffect[], packet: PublishPacket): void {
@@ -32,12 +32,12 @@ export function handlePublish(state: ProtocolState, effects: ProtocolEffect[], p
   if (topic === state.checkedTopic) {
     denied = state.checkedCode
   } else {
-    if (topic === '') {
-      // [MQTT311-4.7.3-1] [MQTT5-3.3.2.1]: zero length only with an alias. Wildcards the codec has refused.
-      protocolError(state, effects, 'empty topic name without an alias')
+    denied = checkTopicName(topic, limits)
+    if (denied === NO_TOPIC_NAME) {
+      // [MQTT311-3.3.2-2] [MQTT311-4.7.3-1] [MQTT5-3.3.2-2] [MQTT5-4.7.3-1]
+      protocolError(state, effects, 'not a topic name', RC.topic_name_invalid)
       return
     }
-    denied = checkTopicName(topic, limits)
     state.checkedTopic = topic
     state.checkedCode = denied
   }
@@ -78,7 +78,8 @@ function takeProperties(
     protocolError(state, effects, 'subscription identifier in a PUBLISH of a client')
     return false
   }
-  if (properties.responseTopic !== undefined && isNoTopicName(properties.responseTopic)) {
+  const { responseTopic } = properties
+  if (responseTopic !== undefined && checkTopicName(responseTopic, state.environment.limits) === NO_TOPIC_NAME) {
     // [MQTT5-3.3.2-14]
     protocolError(state, effects, 'response topic is not a topic name', RC.topic_name_invalid)
     return false
