@@ -79,11 +79,11 @@ export type ProtocolCounter =
   | 'publish_denied'
   | 'publish_topic_invalid'
   | 'subscribe_denied'
+  | 'malformed'
   | 'protocol_error'
   | 'keep_alive_timeout'
   | 'connect_timeout'
   | 'slow_consumer'
-  | 'auth_failure'
 
 /** What the machine asks of its surroundings. Called synchronously; none of these may call back into the machine. */
 export interface ProtocolEnvironment {
@@ -136,7 +136,8 @@ export type ProtocolEvent =
   /** The socket's buffer has passed its high mark, or has drained. */
   | { readonly tag: 'congested'; readonly on: boolean }
   | { readonly tag: 'timer'; readonly timer: ProtocolTimer; readonly nowMs: number }
-  | { readonly tag: 'socket_closed'; readonly reason: string }
+  /** The client sends no more; while `isWritable`, what it is to get can still be sent. */
+  | { readonly tag: 'socket_closed'; readonly reason: string; readonly isWritable: boolean }
   /** Ordered by an operator or by the shutdown of the node. */
   | {
       readonly tag: 'disconnect'

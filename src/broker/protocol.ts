@@ -112,7 +112,7 @@ export function handle(state: ProtocolState, event: ProtocolEvent): ProtocolEffe
     case 'socket_closed':
       // What a client sent before it left counts, also when its session is only being opened.
       if (state.pipelined.length > 0) state.isSocketClosed = true
-      else finish(state, effects, { reason: event.reason, publishWill: true, abort: true })
+      else finish(state, effects, { reason: event.reason, publishWill: true, abort: !event.isWritable })
       break
     case 'disconnect':
       if (state.phase === 'connected') {
@@ -224,7 +224,7 @@ function takeMalformed(
     state.malformed ??= error
     return
   }
-  state.environment.count('protocol_error')
+  state.environment.count(error.reasonCode === RC.protocol_error ? 'protocol_error' : 'malformed')
   if (state.phase === 'waiting' && error.answer === 'connack') {
     state.version = error.version
     effects.push({
@@ -254,7 +254,7 @@ function takeOpened(
   for (const message of early) takeFromSession(state, effects, message)
   takePackets(state, effects, pipelined, pipelinedBytes, event.nowMs)
   if (malformed !== undefined) takeMalformed(state, effects, { tag: 'malformed', error: malformed })
-  if (state.isSocketClosed) finish(state, effects, { reason: 'closed', publishWill: true, abort: true })
+  if (state.isSocketClosed) finish(state, effects, { reason: 'closed', publishWill: true })
   // Behind the packets that were kept, so that what follows them cannot overtake them.
   if (state.session !== undefined) resume(state, effects, PAUSED_CONNECTING)
 }

@@ -82,7 +82,7 @@ describe('the first packet', () => {
   it('is handled when its sender has left behind it, and only then is the session let go', () => {
     const m = new Machine()
     m.packets(connectPacket(), publishPacket({ topic: 'last' }), { cmd: 'disconnect' })
-    m.event({ tag: 'socket_closed', reason: 'closed' })
+    m.event({ tag: 'socket_closed', reason: 'closed', isWritable: false })
     m.auth()
     m.opened()
     expect(m.passed).toMatchObject([{ topic: 'last' }])
@@ -224,7 +224,6 @@ describe('a CONNECT', () => {
       m.packets(connectPacket({ protocolVersion }))
       m.auth({ outcome: 'refuse', reasonCode, reason: 'no' })
       expect(m.connack!.reasonCode ?? m.connack!.returnCode).toBe(code)
-      expect(m.counted).toEqual(['auth_failure'])
       expect(m.all('close')).toHaveLength(1)
     },
   )

@@ -114,7 +114,7 @@ describe('the session', () => {
     const m = new Machine()
     m.packets(connectPacket({ will }))
     m.auth()
-    m.event({ tag: 'socket_closed', reason: 'econnreset' })
+    m.event({ tag: 'socket_closed', reason: 'econnreset', isWritable: false })
     expect(m.all('detach')).toEqual([])
     m.opened()
     m.opened()
@@ -182,7 +182,7 @@ describe('back-pressure', () => {
 describe('the end', () => {
   it('by the socket publishes the will [MQTT311-3.1.2-8] [MQTT5-3.1.2-8]', () => {
     const m = new Machine().connect()
-    m.event({ tag: 'socket_closed', reason: 'econnreset' })
+    m.event({ tag: 'socket_closed', reason: 'econnreset', isWritable: false })
     expect(m.effects.slice(-2)).toEqual([
       { tag: 'detach', session, publishWill: true, expirySec: undefined, reason: 'econnreset' },
       { tag: 'close', reason: 'econnreset', abort: true },

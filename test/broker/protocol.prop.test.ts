@@ -99,7 +99,7 @@ const event: fc.Arbitrary<ProtocolEvent> = fc.oneof(
     tag: 'malformed',
     error: { reasonCode: 0x81, reason: 'bad', answer: 'disconnect', version: 5 },
   }),
-  fc.constant<ProtocolEvent>({ tag: 'socket_closed', reason: 'closed' }),
+  fc.constant<ProtocolEvent>({ tag: 'socket_closed', reason: 'closed', isWritable: false }),
   fc.constant<ProtocolEvent>({ tag: 'disconnect', reasonCode: 0x8b, reason: 'shutdown' }),
 )
 /** Most runs begin with a client that is being served or about to be, which random events seldom reach. */
@@ -124,7 +124,7 @@ describe('any sequence of events', () => {
           }
           m.event(each)
         }
-        m.event({ tag: 'socket_closed', reason: 'closed' })
+        m.event({ tag: 'socket_closed', reason: 'closed', isWritable: false })
         if (m.state.phase !== 'closed') {
           // Its last packets are waiting for an answer that is still to come.
           m.event({ tag: 'disconnect', reasonCode: 0x8b, reason: 'shutdown' })

@@ -64,7 +64,6 @@ export function handleReauthentication(state: ProtocolState, effects: ProtocolEf
       })
       return
     case 'refuse':
-      state.environment.count('auth_failure')
       // [MQTT5-4.12.1-2]
       fail(state, effects, result.reasonCode, result.reason)
   }

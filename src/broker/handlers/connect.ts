@@ -153,7 +153,6 @@ export function handleConnectAuth(state: ProtocolState, effects: ProtocolEffect[
       state.phase = 'challenged'
       return
     case 'refuse':
-      state.environment.count('auth_failure')
       // [MQTT5-4.12.0-1] [MQTT5-4.12.0-4]
       refuse(state, effects, result.reasonCode, result.reason, result.serverReference)
       return
