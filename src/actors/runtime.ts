@@ -7,8 +7,9 @@
  * chain of a hundred thousand links ends without depth. Semantics are those of the chapter "Processes" of the Erlang
  * reference manual and of the `erlang` module.
  */
-import type { Logger } from 'pino'
+import pino, { type Logger } from 'pino'
 import { BadArgError, type ExitReason } from './errors.ts'
+import { EtsRegistry } from './ets.ts'
 import { type NodeIdentity, Pid } from './pid.ts'
 import { PidSet } from './pid-set.ts'
 import {
@@ -37,6 +38,11 @@ export interface RuntimeOptions {
   readonly system?: System
 }
 
+/** Starts a runtime; errors are logged to stderr as JSON lines unless another logger is given. Stop it with `stop()`. */
+export function startRuntime(options: Partial<RuntimeOptions> = {}): Runtime {
+  return new Runtime({ logger: pino({ level: 'warn' }, pino.destination({ dest: 2, sync: true })), ...options })
+}
+
 interface Alias {
   readonly process: Process
   /** Takes what is sent to the alias, once, instead of the mailbox. */
@@ -55,6 +61,7 @@ export class Runtime {
   readonly scheduler: Scheduler
   readonly logger: Logger
   readonly processes: ProcessTable<Process>
+  readonly ets: EtsRegistry
   readonly startedAtMs: number
   /** Signals to other nodes; `dist` replaces it. */
   remote: Remote
@@ -79,6 +86,7 @@ export class Runtime {
     this.startedAtMs = this.system.clock.now()
     this.scheduler = this.system.createScheduler((error) => this.logger.error({ err: error }, 'scheduler error'))
     this.processes = new ProcessTable(this.node)
+    this.ets = new EtsRegistry(this)
     this.incoming = this.#createIncoming()
     this.remote = noDistribution(this.incoming)
     this.init = this.spawnFrom(undefined, { receive: () => {} }, { name: 'init', label: 'init', trapExit: true })
