@@ -385,7 +385,7 @@ export const BROKER_SETTINGS = {
 export type BrokerConfig = Values<typeof BROKER_SETTINGS>
 
 /** What a program may say about a broker's configuration: some of its fields. */
-export type BrokerOverrides = Overrides<BrokerConfig>
+export type BrokerOverrides = Overrides<typeof BROKER_SETTINGS>
 
 /** The configuration of a node that nobody has configured. */
 export function defaultConfig(): BrokerConfig {

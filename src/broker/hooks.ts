@@ -15,12 +15,13 @@
  * may return a promise. A point without callbacks costs its caller one comparison: `hooks.chains['message.publish'].length`.
  */
 import type { Logger } from 'pino'
-import type { AclClient } from './acl.ts'
 import type { AuthOutcome, Credentials } from './access-control.ts'
+import type { AclClient } from './acl.ts'
 import type { Message } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { SubscribeEntry } from './packet.ts'
 import type { ClientInfo } from './process-messages.ts'
+import { RC } from './reason-codes.ts'
 
 /** A client of a session, as far as hooks see it. */
 export type HookClient = Pick<ClientInfo, 'clientId' | 'username' | 'peer' | 'protocolVersion'>
@@ -29,6 +30,8 @@ export type HookClient = Pick<ClientInfo, 'clientId' | 'username' | 'peer' | 'pr
 export interface Notifications {
   /** CONNECT has come; nobody has been authenticated. */
   'client.connect': (credentials: Credentials) => void
+  /** CONNACK with a refusal has been sent; the code is that of its protocol version. */
+  'client.refused': (credentials: Credentials, code: number) => void
   /** CONNACK with success has been sent. */
   'client.connected': (client: ClientInfo) => void
   /** The connection of an accepted client has ended. */
@@ -115,6 +118,7 @@ const NAMES = [
   'client.connect',
   'client.authenticate',
   'client.authorize',
+  'client.refused',
   'client.connected',
   'client.disconnected',
   'client.subscribe',
@@ -148,7 +152,8 @@ export class Hooks {
 
   /** Adds a callback; the greater its priority (0 unless told) the sooner it runs. Returns what removes it. */
   on<N extends HookName>(name: N, callback: HookCallback<N>, priority = 0): () => void {
-    if (!Object.hasOwn(this.chains, name)) throw new TypeError(`there is no hook ${name}; there are ${NAMES.join(', ')}`)
+    if (!Object.hasOwn(this.chains, name))
+      throw new TypeError(`there is no hook ${name}; there are ${NAMES.join(', ')}`)
     const entry: Entry = { callback, priority }
     const chain = this.chains[name]
     const at = chain.findIndex((other) => other.priority < priority)
@@ -202,7 +207,7 @@ export class Hooks {
         if (result !== undefined) outcome = result as AuthOutcome
       } catch (error) {
         this.#failed('client.authenticate', error)
-        return { outcome: 'refuse', reasonCode: 0x88, reason: 'authentication failed' }
+        return { outcome: 'refuse', reasonCode: RC.server_unavailable, reason: 'authentication failed' }
       }
     }
     return outcome

@@ -34,14 +34,10 @@ type ValueOf<S> = S extends Setting<string, infer V> ? V : S extends Settings ? 
 export type Values<S extends Settings> = { readonly [K in keyof S as FieldOf<K, S[K]> & string]: ValueOf<S[K]> }
 
 /** The same with everything optional: what a program may give to change some of it. */
-export type Overrides<T> = T extends
-  | readonly unknown[]
-  | string
-  | number
-  | boolean
-  | Readonly<Record<string, string | number>>
-  ? T
-  : { readonly [K in keyof T]?: Overrides<T[K]> }
+export type Overrides<S extends Settings> = {
+  readonly [K in keyof S as FieldOf<K, S[K]> & string]?: OverrideOf<S[K]> | undefined
+}
+type OverrideOf<S> = S extends Setting<string, infer V> ? V : S extends Settings ? Overrides<S> : never
 
 /** A value that was refused, or a key that does not exist. */
 export interface Problem {

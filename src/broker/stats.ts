@@ -6,7 +6,15 @@
  */
 
 /** What is counted; the names are emqttd's, in the order in which `broker stats` prints them. */
-export const STAT_NAMES = ['clients', 'retained', 'routes', 'sessions', 'subscribers', 'subscriptions', 'topics'] as const
+export const STAT_NAMES = [
+  'clients',
+  'retained',
+  'routes',
+  'sessions',
+  'subscribers',
+  'subscriptions',
+  'topics',
+] as const
 
 /** The name of a statistic. */
 export type StatName = (typeof STAT_NAMES)[number]
