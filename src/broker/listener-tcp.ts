@@ -78,60 +78,58 @@ export type ListenerCalls = {
 }
 
 /** The listener process; ends with the error of the operating system when it cannot listen. */
-export const tcpListener: GenServer<ListenerState, ListenerCalls, Record<never, never>, TcpListenerOptions> = genServer(
-  {
-    label: 'listener_tcp',
+export const tcpListener = genServer<ListenerState, ListenerCalls, Record<never, never>, TcpListenerOptions>({
+  label: 'listener_tcp',
 
-    init: async (options: TcpListenerOptions, self: ProcessContext) => {
-      self.processFlag('trap_exit', true)
-      // Half-open, since what a client has sent before it closed its half is still to be answered.
-      const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true })
-      const failure = await listen(server, options)
-      if (failure !== undefined) return initStop({ error: failure.code ?? failure.message })
-      const { pid, runtime } = self
-      server.on('connection', (socket) => runtime.send(pid, { tag: 'accepted', socket } satisfies ListenerMessage))
-      // Accepting may fail for want of file descriptors; those that are open go on.
-      server.on('error', (error) => runtime.logger.warn({ err: error, port: options.port }, 'cannot accept'))
-      const address = server.address() as { address: string; port: number }
-      const state: ListenerState = {
-        options,
-        server,
-        host: address.address,
-        port: address.port,
-        connections: new Set(),
-        shutdownCount: new Map(),
-        rate: new RateLimit(options.maxConnPerSec, runtime.clock.monotonic()),
-        waiting: [],
-        isAdmitting: false,
-        peak: 0,
-      }
-      self.onExit(() => {
-        server.close()
-        for (const socket of state.waiting) socket.destroy()
-      })
-      return ok(state)
-    },
-
-    calls: {
-      info: ({ state }) => reply(infoOf(state), state),
-    },
-
-    info: ({ state, self }, message) => {
-      const known = message as ListenerMessage
-      if (isExitMessage(known)) takeExit(state, known)
-      else if (known.tag === 'accepted') accepted(state, self, known.socket)
-      else if (known.tag === 'admit') {
-        state.isAdmitting = false
-        admitWaiting(state, self)
-      }
-      return noreply(state)
-    },
-
-    terminate: ({ state, self }) => shutDown(state, self),
-
-    formatState: infoOf,
+  init: async (options: TcpListenerOptions, self: ProcessContext) => {
+    self.processFlag('trap_exit', true)
+    // Half-open, since what a client has sent before it closed its half is still to be answered.
+    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true })
+    const failure = await listen(server, options)
+    if (failure !== undefined) return initStop({ error: failure.code ?? failure.message })
+    const { pid, runtime } = self
+    server.on('connection', (socket) => runtime.send(pid, { tag: 'accepted', socket } satisfies ListenerMessage))
+    // Accepting may fail for want of file descriptors; those that are open go on.
+    server.on('error', (error) => runtime.logger.warn({ err: error, port: options.port }, 'cannot accept'))
+    const address = server.address() as { address: string; port: number }
+    const state: ListenerState = {
+      options,
+      server,
+      host: address.address,
+      port: address.port,
+      connections: new Set(),
+      shutdownCount: new Map(),
+      rate: new RateLimit(options.maxConnPerSec, runtime.clock.monotonic()),
+      waiting: [],
+      isAdmitting: false,
+      peak: 0,
+    }
+    self.onExit(() => {
+      server.close()
+      for (const socket of state.waiting) socket.destroy()
+    })
+    return ok(state)
   },
-)
+
+  calls: {
+    info: ({ state }) => reply(infoOf(state), state),
+  },
+
+  info: ({ state, self }, message) => {
+    const known = message as ListenerMessage
+    if (isExitMessage(known)) takeExit(state, known)
+    else if (known.tag === 'accepted') accepted(state, self, known.socket)
+    else if (known.tag === 'admit') {
+      state.isAdmitting = false
+      admitWaiting(state, self)
+    }
+    return noreply(state)
+  },
+
+  terminate: ({ state, self }) => shutDown(state, self),
+
+  formatState: infoOf,
+})
 
 function infoOf(state: ListenerState): ListenerInfo {
   return {
