@@ -178,6 +178,7 @@ describe('3.1.2 wills', () => {
 
   statement('[MQTT-3.1.2-12] without a will a cut connection publishes nothing', async () => {
     const reader = await watcher('#')
+    await reader.barrier() // retained messages of other tests
     const doomed = await mqtt.client()
     doomed.cut()
     await mqtt.client({ clientId: doomed.clientId })
@@ -377,6 +378,7 @@ describe('3.1.4 actions', () => {
   statement('[MQTT-3.1.4-5] packets behind a refused CONNECT are not processed', async () => {
     const topic = mqtt.topic()
     const reader = await watcher('#')
+    await reader.barrier() // retained messages of other tests
     const client = await mqtt.socket()
     client.sendBytes(connectBytes({ flags: 0x00, payload: field('') }), publishBytes(4, topic))
     await client.expectRefused(2)

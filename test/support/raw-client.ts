@@ -36,7 +36,8 @@ export type Pattern = Readonly<Record<string, unknown>>
 /** Bounds how long a broken test waits. Not a threshold: no test passes or fails by it unless the broker stays silent. */
 const SILENCE_MS = 10_000
 
-type CommandPacket<C extends Packet['cmd']> = Extract<Packet, { cmd: C }>
+type WithCommand<P extends Packet, C> = P extends { cmd: infer K } ? (C extends K ? P : never) : never
+type CommandPacket<C extends Packet['cmd']> = WithCommand<Packet, C>
 
 /** The length of the first whole packet in `buffer`, or 0 when it is not complete. */
 function firstPacketLength(buffer: Buffer): number {
@@ -174,7 +175,7 @@ export class RawClient {
     if (packet === 'closed') throw new Error(`${this.clientId}: expected ${cmd}, got a closed connection`)
     if (packet.cmd !== cmd) throw new Error(`${this.clientId}: expected ${cmd}, got ${describePacket(packet)}`)
     expectFields(packet, pattern, cmd)
-    return packet as Received<CommandPacket<C>>
+    return packet as unknown as Received<CommandPacket<C>>
   }
 
   /** The next packet, which must be a PUBLISH with the given fields. */
