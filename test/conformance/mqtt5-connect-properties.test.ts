@@ -103,19 +103,24 @@ describe('maximum packet size', () => {
       const again = await mqtt.client({ ...options, properties: { sessionExpiryInterval: 100 } })
       await again.expectNothing()
     },
+    { mosquitto: 'does not give back the send quota of a dropped message' },
   )
 
-  statement('[MQTT-3.1.2-24] a packet of exactly the maximum is sent', async () => {
-    const topic = mqtt.topic()
-    const size = 2 + 2 + topic.length + 1 + 50
-    const client = await mqtt.client({ properties: { maximumPacketSize: size } })
-    await client.subscribe(topic)
-    const publisher = await mqtt.client()
-    await publisher.publish(topic, { payload: 'y'.repeat(51) })
-    await publisher.publish(topic, { payload: 'x'.repeat(50) })
-    const packet = await client.expectPublish({ payload: 'x'.repeat(50) })
-    expect(packet.bytes.length).toBe(size)
-  })
+  statement(
+    '[MQTT-3.1.2-24] a packet of exactly the maximum is sent',
+    async () => {
+      const topic = mqtt.topic()
+      const size = 2 + 2 + topic.length + 1 + 50
+      const client = await mqtt.client({ properties: { maximumPacketSize: size } })
+      await client.subscribe(topic)
+      const publisher = await mqtt.client()
+      await publisher.publish(topic, { payload: 'y'.repeat(51) })
+      await publisher.publish(topic, { payload: 'x'.repeat(50) })
+      const packet = await client.expectPublish({ payload: 'x'.repeat(50) })
+      expect(packet.bytes.length).toBe(size)
+    },
+    { mosquitto: 'leaves out the fixed header when it measures' },
+  )
 
   statement(
     '[MQTT-3.9.2-1] [MQTT-3.11.2-1] [MQTT-3.4.2-2] [MQTT-3.5.2-2] [MQTT-3.7.2-2] [MQTT-3.1.2-24] no reason string makes an answer larger than the client’s maximum',
@@ -356,6 +361,7 @@ describe('3.14 DISCONNECT', () => {
         await reader.expectPublish({ payload: 'gone' })
       }
     },
+    { mosquitto: 'takes any reason code' },
   )
 
   statement(
@@ -368,6 +374,7 @@ describe('3.14 DISCONNECT', () => {
       expect(packet.properties?.sessionExpiryInterval).toBeUndefined()
       await first.expectEnd()
     },
+    { mosquitto: 'closes a taken over connection without DISCONNECT' },
   )
 
   statement(

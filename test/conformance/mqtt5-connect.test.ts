@@ -3,7 +3,7 @@
  */
 import { describe, expect } from 'vitest'
 import { statement, useBroker } from '../support/broker.ts'
-import { connectBytes, field, properties, publishBytes, raw, userProperty } from '../support/bytes.ts'
+import { connectBytes, field, properties, property, publishBytes, raw, u32, userProperty } from '../support/bytes.ts'
 
 const mqtt = useBroker(5)
 
@@ -238,19 +238,23 @@ describe('3.1.2.5 will delay', () => {
     { mosquitto: 'counts the delay in whole seconds of its own clock' },
   )
 
-  statement('[MQTT-3.1.2-8] the will does not wait longer than its session lives', async () => {
-    const topic = mqtt.topic()
-    const reader = await watcher(topic)
-    for (const sessionExpiryInterval of [0, 1]) {
-      const doomed = await mqtt.client({
-        clean: false,
-        properties: { sessionExpiryInterval },
-        will: will(topic, { properties: { willDelayInterval: 1_000 } }),
-      })
-      doomed.cut()
-      await reader.expectPublish({ payload: 'gone' })
-    }
-  })
+  statement(
+    '[MQTT-3.1.2-8] the will does not wait longer than its session lives',
+    async () => {
+      const topic = mqtt.topic()
+      const reader = await watcher(topic)
+      for (const sessionExpiryInterval of [0, 1]) {
+        const doomed = await mqtt.client({
+          clean: false,
+          properties: { sessionExpiryInterval },
+          will: will(topic, { properties: { willDelayInterval: 1_000 } }),
+        })
+        doomed.cut()
+        await reader.expectPublish({ payload: 'gone' })
+      }
+    },
+    { mosquitto: 'looks at expired sessions only now and then' },
+  )
 
   statement(
     '[MQTT-3.1.2-8] a clean start ends the session, and so the wait of its will',
@@ -332,7 +336,8 @@ describe('3.1.3 payload', () => {
       const seen = new Set<string>()
       for (const clean of [true, false]) {
         const client = await mqtt.socket()
-        client.sendConnect({ clientId: '', clean, properties: { sessionExpiryInterval: 100 } })
+        const expiry = properties(property(17, u32(100)))
+        client.sendBytes(connectBytes({ level: 5, flags: clean ? 2 : 0, properties: expiry, payload: field('') }))
         const connack = await client.expect('connack', { reasonCode: 0, sessionPresent: false })
         const assigned = connack.properties?.assignedClientIdentifier ?? ''
         expect(assigned).not.toBe('')
@@ -403,15 +408,19 @@ describe('3.1.4 actions', () => {
     await reader.expectNothing()
   })
 
-  statement('[MQTT-3.1.4-3] a new connection with the same client id sends the old one away with 0x8E', async () => {
-    for (const clean of [true, false]) {
-      const clientId = mqtt.id()
-      const first = await mqtt.client({ clientId, clean })
-      const second = await mqtt.client({ clientId, clean })
-      await first.expectDisconnected(0x8e)
-      await second.expectNothing()
-    }
-  })
+  statement(
+    '[MQTT-3.1.4-3] a new connection with the same client id sends the old one away with 0x8E',
+    async () => {
+      for (const clean of [true, false]) {
+        const clientId = mqtt.id()
+        const first = await mqtt.client({ clientId, clean })
+        const second = await mqtt.client({ clientId, clean })
+        await first.expectDisconnected(0x8e)
+        await second.expectNothing()
+      }
+    },
+    { mosquitto: 'closes a taken over connection without DISCONNECT' },
+  )
 
   statement('[MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.0-2] CONNACK 0 is the first packet and comes once', async () => {
     const clientId = mqtt.id()

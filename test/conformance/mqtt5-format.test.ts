@@ -267,11 +267,15 @@ describe('4.13.1 malformed properties', () => {
     ['a truncated property', raw(17, 0, 0)],
   ]
   for (const [name, bytes] of CONNECT_PROPERTIES) {
-    statement(`[MQTT-4.13.1-1] [MQTT-3.1.4-1] CONNECT with ${name} closes the connection`, async () => {
-      const client = await mqtt.socket()
-      client.sendBytes(connectBytes({ level: 5, properties: properties(bytes) }))
-      await client.expectClosed([0x81, 0x82, 0x8c, 0x87])
-    })
+    statement(
+      `[MQTT-4.13.1-1] [MQTT-3.1.4-1] CONNECT with ${name} closes the connection`,
+      async () => {
+        const client = await mqtt.socket()
+        client.sendBytes(connectBytes({ level: 5, properties: properties(bytes) }))
+        await client.expectClosed([0x81, 0x82, 0x8c, 0x87])
+      },
+      { mosquitto: 'takes authentication data without a method' },
+    )
   }
 
   const PUBLISH_PROPERTIES: ReadonlyArray<readonly [string, Buffer]> = [
@@ -287,11 +291,15 @@ describe('4.13.1 malformed properties', () => {
     ['a property past the end', raw(8, 0, 9, 0x61)],
   ]
   for (const [name, bytes] of PUBLISH_PROPERTIES) {
-    statement(`[MQTT-4.13.1-1] PUBLISH with ${name} closes the connection`, async () => {
-      const client = await mqtt.client()
-      client.sendBytes(publishBytes(5, mqtt.topic(), { properties: properties(bytes) }))
-      await client.expectClosed([0x81, 0x82, 0x94, 0x99])
-    })
+    statement(
+      `[MQTT-4.13.1-1] PUBLISH with ${name} closes the connection`,
+      async () => {
+        const client = await mqtt.client()
+        client.sendBytes(publishBytes(5, mqtt.topic(), { properties: properties(bytes) }))
+        await client.expectClosed([0x81, 0x82, 0x94, 0x99])
+      },
+      { mosquitto: 'takes any payload format indicator' },
+    )
   }
 
   const OTHERS: ReadonlyArray<readonly [string, Buffer]> = [
