@@ -58,11 +58,15 @@ describe('3.8 SUBSCRIBE and 3.9 SUBACK', () => {
     },
   )
 
-  statement('[MQTT-3.8.3-4] no local on a shared subscription is a protocol error', async () => {
-    const client = await mqtt.client()
-    client.sendBytes(subscribeBytes(5, [['$share/g/a', 0x04]]))
-    await client.expectClosed([0x82])
-  })
+  statement(
+    '[MQTT-3.8.3-4] no local on a shared subscription is a protocol error',
+    async () => {
+      const client = await mqtt.client()
+      client.sendBytes(subscribeBytes(5, [['$share/g/a', 0x04]]))
+      await client.expectClosed([0x82])
+    },
+    { mosquitto: 'takes it' },
+  )
 
   statement('[MQTT-3.8.3-5] reserved option bits, QoS 3 and retain handling 3 close the connection', async () => {
     for (const byte of [0x03, 0x40, 0x80, 0xc0, 0x30]) {
@@ -148,23 +152,27 @@ describe('3.8 SUBSCRIBE and 3.9 SUBACK', () => {
     }
   })
 
-  statement('[MQTT-3.9.3-2] [MQTT-3.8.4-7] SUBACK uses its reason codes, 0x8F for a filter that is wrong', async () => {
-    for (const filter of ['a#', 'a/#/b', '+a', 'a+/b', '#/a', '$share/g+/b', '$share//b', '$share/g/']) {
-      const client = await mqtt.client()
-      client.sendBytes(
-        subscribeBytes(5, [
-          [filter, 1],
-          [mqtt.topic(), 1],
-        ]),
-      )
-      const answer = await client.next()
-      if (answer === 'closed' || answer.cmd === 'disconnect') continue
-      expect(answer.cmd).toBe('suback')
-      if (answer.cmd !== 'suback') continue
-      expect(answer.granted).toEqual([0x8f, 1])
-      for (const code of answer.granted) expect(SUBACK_CODES).toContain(code)
-    }
-  })
+  statement(
+    '[MQTT-3.9.3-2] [MQTT-3.8.4-7] SUBACK uses its reason codes, 0x8F for a filter that is wrong',
+    async () => {
+      for (const filter of ['a#', 'a/#/b', '+a', 'a+/b', '#/a', '$share/g+/b', '$share//b', '$share/g/']) {
+        const client = await mqtt.client()
+        client.sendBytes(
+          subscribeBytes(5, [
+            [filter, 1],
+            [mqtt.topic(), 1],
+          ]),
+        )
+        const answer = await client.next()
+        if (answer === 'closed' || answer.cmd === 'disconnect') continue
+        expect(answer.cmd).toBe('suback')
+        if (answer.cmd !== 'suback') continue
+        expect(answer.granted).toEqual([0x8f, 1])
+        for (const code of answer.granted) expect(SUBACK_CODES).toContain(code)
+      }
+    },
+    { mosquitto: 'takes shared filters without a name' },
+  )
 })
 
 describe('3.10 UNSUBSCRIBE and 3.11 UNSUBACK', () => {
@@ -379,13 +387,17 @@ describe('4.8 shared subscriptions', () => {
     await other.expectNothing()
   })
 
-  statement('[MQTT-3.8.4-5] a shared subscription gets no retained messages', async () => {
-    const topic = mqtt.topic()
-    const publisher = await mqtt.client()
-    await publisher.publish(topic, { qos: 1, retain: true })
-    const member = await mqtt.client()
-    await member.subscribe(`$share/g/${topic}`, 1)
-    await member.expectNothing()
-    expect((await member.unsubscribe(`$share/g/${topic}`)).bytes.subarray(0, 2).equals(u16(0xb004))).toBe(true)
-  })
+  statement(
+    '[MQTT-3.8.4-5] a shared subscription gets no retained messages',
+    async () => {
+      const topic = mqtt.topic()
+      const publisher = await mqtt.client()
+      await publisher.publish(topic, { qos: 1, retain: true })
+      const member = await mqtt.client()
+      await member.subscribe(`$share/g/${topic}`, 1)
+      await member.expectNothing()
+      expect((await member.unsubscribe(`$share/g/${topic}`)).bytes.subarray(0, 2).equals(u16(0xb004))).toBe(true)
+    },
+    { mosquitto: 'sends them' },
+  )
 })
