@@ -243,6 +243,21 @@ export class RawClient {
     return before
   }
 
+  /** Reads until the broker answers a PINGREQ, or closes, whatever else it sends. */
+  async survives(): Promise<boolean> {
+    this.send({ cmd: 'pingreq' })
+    for (;;) {
+      const packet = await this.next()
+      if (packet === 'closed') return false
+      if (packet.cmd === 'pingresp') return true
+    }
+  }
+
+  /** Reads until the broker closes, whatever it sends before. */
+  async drainToEnd(): Promise<void> {
+    while ((await this.next()) !== 'closed');
+  }
+
   /** Nothing has come and nothing is on its way. */
   async expectNothing(): Promise<void> {
     const packets = await this.barrier()
