@@ -273,11 +273,13 @@ export class PubSub {
 
   #find(topic: string): Destinations {
     const { global, local, node, subscribers } = this.#routing
-    const nodes = new Set<string>()
+    const nodes: string[] = []
     const shares: ShareGroup[] = []
     const plain: Subscription[] = []
     for (const filter of global.match(topic)) {
-      for (const row of global.routes.read(filter)) if (row.node !== node && !row.group) nodes.add(row.node)
+      for (const row of global.routes.read(filter)) {
+        if (row.node !== node && !row.group && !nodes.includes(row.node)) nodes.push(row.node)
+      }
       for (const share of global.groups.of(filter).values()) shares.push(share)
       append(plain, subscribers.get(filter))
     }
@@ -292,7 +294,7 @@ export class PubSub {
       if (plain.length > before) audiences = audiencesOf(plain)
     }
     const weight = 1 + plain.length
-    return { weight, wildcardChanges: this.#wildcardChanges, audiences, audiencesFromAfar, nodes: [...nodes], shares }
+    return { weight, wildcardChanges: this.#wildcardChanges, audiences, audiencesFromAfar, nodes, shares }
   }
 }
 
@@ -304,6 +306,9 @@ function append(found: Subscription[], held: ReturnType<Routing['subscribers']['
 
 /** Folds the subscriptions of each session and puts sessions with equal results together. */
 function audiencesOf(subscriptions: readonly Subscription[]): Audience[] {
+  if (subscriptions.length <= 1) {
+    return subscriptions.map(({ subscriber, matched }) => ({ matched, subscribers: [subscriber] }))
+  }
   const sessions: Subscriber[] = []
   for (const { subscriber, matched } of subscriptions) {
     if (subscriber.folded === undefined) {
@@ -313,12 +318,21 @@ function audiencesOf(subscriptions: readonly Subscription[]): Audience[] {
   }
   const interning = new Interning()
   const audiences = new Map<Matched, Subscriber[]>()
+  /** The audience of the session before: most often the next one's too. */
+  let matched: Matched | undefined
+  let audience: Subscriber[] | undefined
   for (const subscriber of sessions) {
-    const matched = interning.intern(subscriber.folded!)
+    const folded = interning.intern(subscriber.folded!)
     subscriber.folded = undefined
-    const audience = audiences.get(matched)
-    if (audience === undefined) audiences.set(matched, [subscriber])
-    else audience.push(subscriber)
+    if (folded !== matched) {
+      matched = folded
+      audience = audiences.get(folded)
+      if (audience === undefined) {
+        audience = []
+        audiences.set(folded, audience)
+      }
+    }
+    audience!.push(subscriber)
   }
-  return [...audiences].map(([matched, subscribers]) => ({ matched, subscribers }))
+  return [...audiences].map(([each, subscribers]) => ({ matched: each, subscribers }))
 }
