@@ -12,6 +12,7 @@
 import type { Pid } from '../actors/pid.ts'
 import type { Message } from './message.ts'
 import type { QoS } from './packet.ts'
+import type { Will } from './process-messages.ts'
 
 export interface TableDefinition<Row> {
   readonly name: string
@@ -197,6 +198,8 @@ export interface SessionRow {
   readonly persistent: boolean
   /** Wall clock of the last CONNECT, ms since 1970: of two sessions after a split, the later one stays. */
   readonly connectedAtMs: number
+  /** A will that waits since its connection ended: whoever finds the session dead publishes it. */
+  readonly will: Will | undefined
 }
 
 /** Client id → session, of all nodes. Written by the session manager. */
