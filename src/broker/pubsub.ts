@@ -52,7 +52,10 @@ interface Destinations extends Weighed {
   readonly shares: readonly ShareGroup[]
 }
 
-const DEFAULT_CACHE: MatchCacheLimits = { maxTopics: 20_000, maxWeight: 500_000 }
+/** A weight of 1 is about a pointer, so each generation takes 8 MB at most, whatever topics publishers think of. */
+const DEFAULT_CACHE: MatchCacheLimits = { maxTopics: 20_000, maxWeight: 1_000_000 }
+/** Of a topic without destinations, apart from the bytes of its name. */
+const LEAST_WEIGHT = 24
 
 export class PubSub {
   readonly #routing: Routing
@@ -293,7 +296,7 @@ export class PubSub {
       }
       if (plain.length > before) audiences = audiencesOf(plain)
     }
-    const weight = 1 + plain.length
+    const weight = LEAST_WEIGHT + (topic.length >> 3) + plain.length
     return { weight, wildcardChanges: this.#wildcardChanges, audiences, audiencesFromAfar, nodes, shares }
   }
 }
