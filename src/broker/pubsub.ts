@@ -118,17 +118,18 @@ export class PubSub {
   }
 
   /**
-   * Gives messages that a member has not acknowledged to other members of its group, in order.
-   * Returns those that no other member is there for; they are lost and the caller counts them.
+   * Gives messages that a member has not acknowledged to other members of its group, in order. With `keeps`, the member
+   * itself lives on and can keep them, so they go to members that are online only.
+   * Returns those that no other member is there for; they are lost unless the caller keeps them.
    */
-  redispatch(messages: readonly Message[], group: string, filter: string, exclude: Pid): Message[] {
+  redispatch(messages: readonly Message[], group: string, filter: string, exclude: Pid, keeps = false): Message[] {
     const { global, local } = this.#routing
     const share = global.groups.of(filter).get(group) ?? local.groups.of(filter).get(group)
     if (share === undefined) return [...messages]
     const lost: Message[] = []
     const runs = new Map<Member, Run[]>()
     for (const message of messages) {
-      const member = share.pick(this.#strategy, message, this.#random, exclude)
+      const member = share.pick(this.#strategy, message, this.#random, exclude, keeps)
       if (member === undefined) lost.push(message)
       else {
         const run: Run = { batch: new Batch([message]), matched: member.matched }
