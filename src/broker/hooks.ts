@@ -101,10 +101,14 @@ export function stop<T>(value?: T): Stop<T> {
 type Value<N extends keyof Decisions> = ReturnType<Decisions[N]>
 type MaybePromise<N extends HookName, T> = N extends 'client.authenticate' ? T | Promise<T> : T
 
-/** A callback of a point; `void` is for callbacks that only look. */
+// A callback that only looks has no return statement.
+// biome-ignore lint/suspicious/noConfusingVoidType: such functions are typed void
+type Nothing = undefined | void
+
+/** A callback of a point; one that only looks returns nothing. */
 export type HookCallback<N extends HookName> = N extends keyof Decisions
-  ? (...args: Parameters<Decisions[N]>) => MaybePromise<N, Value<N> | Stop<Value<N>> | undefined | void>
-  : (...args: Parameters<Points[N]>) => Stop<never> | undefined | void
+  ? (...args: Parameters<Decisions[N]>) => MaybePromise<N, Value<N> | Stop<Value<N>> | Nothing>
+  : (...args: Parameters<Points[N]>) => Stop<never> | Nothing
 
 interface Entry {
   readonly callback: (...args: never[]) => unknown

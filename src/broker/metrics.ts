@@ -50,7 +50,7 @@ export const EMQTTD_METRICS = [
 ] as const
 
 /** Counters that emqttd has not. */
-export const MORE_METRICS = [
+const MORE_METRICS = [
   /** DISCONNECT from the broker, 5.0. */
   'packets/disconnect/sent',
   'packets/auth/received',
