@@ -6,7 +6,7 @@
  *     32 bits  a counter
  *
  * So ids of one node compare as they were made, ids of several nodes as their clocks were. A publish makes one id per
- * message, which is why the first 24 digits are made once per millisecond and the rest is put together from a table.
+ * message, which is why all but the last four digits are made once per millisecond (and once per 65,536 ids).
  */
 import type { Runtime } from '../actors/runtime.ts'
 
@@ -26,6 +26,9 @@ export function guidGenerator({ clock, system, node }: Pick<Runtime, 'clock' | '
   }
   const generator = [...random].map((byte) => HEX[byte]!).join('')
   let lastMs = -1
+  /** Digits of the time and the generator. */
+  let begin = ''
+  /** The same with the upper half of the counter. */
   let prefix = ''
   let counter = 0
   return () => {
@@ -34,15 +37,13 @@ export function guidGenerator({ clock, system, node }: Pick<Runtime, 'clock' | '
       lastMs = nowMs
       // A counter that goes on from millisecond to millisecond might pass its end within one; it begins anew with each.
       counter = 0
-      prefix = lastMs.toString(16).padStart(12, '0') + generator
-    } else counter = (counter + 1) >>> 0
-    return (
-      prefix +
-      HEX[counter >>> 24]! +
-      HEX[(counter >>> 16) & 0xff]! +
-      HEX[(counter >>> 8) & 0xff]! +
-      HEX[counter & 0xff]!
-    )
+      begin = lastMs.toString(16).padStart(12, '0') + generator
+      prefix = `${begin}0000`
+    } else {
+      counter++
+      if ((counter & 0xffff) === 0) prefix = begin + HEX[counter >>> 24]! + HEX[(counter >>> 16) & 0xff]!
+    }
+    return prefix + (HEX[(counter >>> 8) & 0xff]! + HEX[counter & 0xff]!)
   }
 }
 

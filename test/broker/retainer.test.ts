@@ -46,7 +46,7 @@ describe('retained messages', () => {
     store('a/b', 'a', 'a-b/c', 'a/b/c', 'b', '$SYS/x', '/a', 'a/')
     expect(read('a/b')).toEqual(['a/b'])
     expect(read('a/#')).toEqual(['a', 'a/', 'a/b', 'a/b/c'])
-    expect(read('+/+')).toEqual(['/a', 'a/', 'a/b'])
+    expect(read('+/+')).toEqual(['/a', 'a-b/c', 'a/', 'a/b'])
     expect(read('#')).toEqual(['/a', 'a', 'a-b/c', 'a/', 'a/b', 'a/b/c', 'b'])
     expect(read('+/b/+')).toEqual(['a/b/c'])
     expect(read('$SYS/#')).toEqual(['$SYS/x'])
