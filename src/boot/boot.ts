@@ -116,11 +116,13 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
   let broker: BrokerHandle
   try {
     const { version } = world
-    broker = await world.startBroker({ name, cookie: cookie.cookie, config, dataDir, logger, version })
+    const { log: _, ...settings } = config
+    broker = await world.startBroker({ name, cookie: cookie.cookie, config: settings, dataDir, logger, version })
   } catch (error) {
     logger.debug({ err: error }, 'start failed')
-    world.err(`${describeStartError(error, config)}\n`)
-    return FAILED
+    const { sentence, isConfiguration } = describeStartError(error, config)
+    world.err(`${sentence}\n`)
+    return isConfiguration ? BAD_USAGE : FAILED
   }
   world.out(announcement(name, broker))
   const signal = await world.untilSignal()

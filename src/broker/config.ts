@@ -388,7 +388,7 @@ export type BrokerConfig = Values<typeof BROKER_SETTINGS>
 export type BrokerOverrides = Overrides<typeof BROKER_SETTINGS>
 
 /** The configuration of a node that nobody has configured. */
-function defaultConfig(): BrokerConfig {
+export function defaultConfig(): BrokerConfig {
   const result = check(BROKER_SETTINGS, {})
   if (!result.ok) throw new Error(`a default is not allowed: ${JSON.stringify(result.problems)}`)
   return result.value

@@ -80,8 +80,8 @@ const MORE_METRICS = [
   'delivery/dropped/session_ended',
   /** QoS 0 copies shed because the client did not read. */
   'delivery/dropped/slow_consumer',
-  'retained/refused/table_full',
-  'retained/refused/too_large',
+  /** Not retained for want of room, or because the payload is too large; delivered all the same. */
+  'messages/retained/refused',
   'connections/accepted',
   'connections/refused/max_connections',
   'connections/refused/rate',
