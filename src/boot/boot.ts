@@ -116,8 +116,8 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
   let broker: BrokerHandle
   try {
     const { version } = world
-    const { log: _, ...settings } = config
-    broker = await world.startBroker({ name, cookie: cookie.cookie, config: settings, dataDir, logger, version })
+    const { log: _, ...brokerConfig } = config
+    broker = await world.startBroker({ name, cookie: cookie.cookie, config: brokerConfig, dataDir, logger, version })
   } catch (error) {
     logger.debug({ err: error }, 'start failed')
     const { sentence, isConfiguration } = describeStartError(error, config)

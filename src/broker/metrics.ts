@@ -80,8 +80,9 @@ const MORE_METRICS = [
   'delivery/dropped/session_ended',
   /** QoS 0 copies shed because the client did not read. */
   'delivery/dropped/slow_consumer',
-  /** Not retained for want of room, or because the payload is too large; delivered all the same. */
-  'messages/retained/refused',
+  /** Not retained, for want of room or because of the payload's size; delivered all the same. */
+  'retained/refused/table_full',
+  'retained/refused/too_large',
   'connections/accepted',
   'connections/refused/max_connections',
   'connections/refused/rate',
