@@ -190,7 +190,7 @@ async function profileAll(binary: string): Promise<void> {
       say(`\n${broker}, ${scenario.name}: ${scenario.title}\n${path}`)
       if (fault !== undefined) say(`!! WRONG: ${fault}`)
       const operations = figures.deliveries ?? figures.connections ?? figures.filters
-      if (operations !== undefined) say(hotFunctions(path, operations, 40))
+      if (operations !== undefined) say(hotFunctions(path, operations, figures.brokerUsPerOperation, 40))
     }
 }
 
