@@ -124,7 +124,9 @@ async function runRound(
   scenario: Scenario,
   profile: string | undefined,
 ): Promise<Round> {
-  running = await startBroker(broker, { cpu: brokerCpu, sets: values.set ?? [], profile })
+  // The profiler samples from a thread of its own, which on the broker's core would run mostly while the broker does not.
+  const cpu = profile === undefined ? brokerCpu : undefined
+  running = await startBroker(broker, { cpu, sets: values.set ?? [], profile })
   try {
     const args = [...scenario.args, ...(quick ? (scenario.quick ?? []) : []), ...extra]
     if (profile !== undefined) args.push('--mark')
