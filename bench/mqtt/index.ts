@@ -130,7 +130,10 @@ async function runRound(
   try {
     const args = [...scenario.args, ...(quick ? (scenario.quick ?? []) : []), ...extra]
     if (profile !== undefined) args.push('--mark')
-    return await runLoadgen(binary, args, { ...running, cpu: generatorCpu, timeoutMs: 180_000 })
+    const round = await runLoadgen(binary, args, { ...running, cpu: generatorCpu, timeoutMs: 180_000 })
+    const words = running.lastWords()
+    if (round.fault === undefined || words === '') return round
+    return { ...round, fault: `${round.fault}\n   ${broker} said: ${words.slice(-1000)}` }
   } finally {
     await running.stop()
     running = undefined
