@@ -1,0 +1,68 @@
+/**
+ * What a runtime needs from the world: a clock, timers, randomness and a scheduler.
+ *
+ * Nothing else in the source reads the wall clock, draws a random number or sets a timer past the one it is given, so a
+ * whole cluster can run under virtual time in one OS process (src/testing). `realSystem` is the world as it is.
+ */
+import { randomFillSync, randomUUID } from 'node:crypto'
+import { NactScheduler, type Scheduler } from './scheduler.ts'
+
+export interface Clock {
+  /** Wall clock: ms since 1970. May jump. */
+  now(): number
+  /** ms since some start, with fractions; never goes back. */
+  monotonic(): number
+}
+
+/** Returned by `Timers.set`, given to `Timers.clear`. */
+export type TimerHandle = object
+
+export interface Timers {
+  /** Calls `callback` once after `ms` milliseconds. */
+  set(ms: number, callback: () => void): TimerHandle
+  clear(handle: TimerHandle): void
+}
+
+export interface System {
+  readonly clock: Clock
+  readonly timers: Timers
+  /** A number in [0, 1). */
+  random(): number
+  /** Fills the buffer with bytes fit for secrets. */
+  randomFill(buffer: Uint8Array): void
+  createScheduler(onError: (error: unknown) => void): Scheduler
+}
+
+/** Node's `setTimeout` fires at once for anything longer; longer waits are cut into pieces. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1
+
+/** The real clock, timers, randomness and scheduler of the OS process. */
+export function realSystem(): System {
+  const clock = { now: () => Date.now(), monotonic: () => performance.now() }
+  return {
+    clock,
+    timers: { set: (ms, callback) => new RealTimer(ms, callback), clear: (handle) => (handle as RealTimer).clear() },
+    random: () => Math.random(),
+    randomFill: (buffer) => void randomFillSync(buffer),
+    createScheduler: (onError) => new NactScheduler(`node-${randomUUID()}`, clock, onError),
+  }
+}
+
+class RealTimer {
+  #handle: NodeJS.Timeout
+
+  constructor(ms: number, callback: () => void) {
+    this.#handle = this.#arm(ms, callback)
+  }
+
+  clear(): void {
+    clearTimeout(this.#handle)
+  }
+
+  #arm(ms: number, callback: () => void): NodeJS.Timeout {
+    if (ms <= MAX_TIMEOUT_MS) return setTimeout(callback, ms)
+    return setTimeout(() => {
+      this.#handle = this.#arm(ms - MAX_TIMEOUT_MS, callback)
+    }, MAX_TIMEOUT_MS)
+  }
+}
