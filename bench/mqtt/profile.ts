@@ -5,7 +5,8 @@
  * cost per operation, which can be held against the targets: a function that takes 10 % of a broker at 8 µs a delivery
  * is worth at most 0.8 µs. `writev`, `writeBuffer` and the like are the system calls that a JavaScript function made;
  * `(program)` is other native code. V8 takes the whole poll phase for idle, reading from sockets included, so what
- * /proc charges above the busy time is reading, and is the same for every Node broker.
+ * /proc charges above the busy time is reading, and is the same for every Node broker. Self time is wall time: while other
+ * programs have the core it is charged to the function that lost it, so on a loaded machine read shares, not µs.
  */
 import { readFileSync } from 'node:fs'
 import { format, table } from './report.ts'
