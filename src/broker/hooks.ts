@@ -118,7 +118,8 @@ interface Entry {
 /** The callbacks of a point, in the order in which they run. */
 export type Chain = readonly Entry[]
 
-const NAMES = [
+/** The names of all points. */
+export const HOOK_NAMES = [
   'client.connect',
   'client.authenticate',
   'client.authorize',
@@ -151,13 +152,13 @@ export class Hooks {
   constructor(logger: Logger, metrics: Metrics) {
     this.#logger = logger
     this.#metrics = metrics
-    this.chains = Object.fromEntries(NAMES.map((name) => [name, []])) as unknown as Record<HookName, Chain>
+    this.chains = Object.fromEntries(HOOK_NAMES.map((name) => [name, []])) as unknown as Record<HookName, Chain>
   }
 
   /** Adds a callback; the greater its priority (0 unless told) the sooner it runs. Returns what removes it. */
   on<N extends HookName>(name: N, callback: HookCallback<N>, priority = 0): () => void {
     if (!Object.hasOwn(this.chains, name))
-      throw new TypeError(`there is no hook ${name}; there are ${NAMES.join(', ')}`)
+      throw new TypeError(`there is no hook ${name}; there are ${HOOK_NAMES.join(', ')}`)
     const entry: Entry = { callback, priority }
     const chain = this.chains[name]
     const at = chain.findIndex((other) => other.priority < priority)
