@@ -33,7 +33,7 @@ export function connectionEnvironment(
       hooks.notify('client.connect', credentials)
       return authenticate(services, credentials)
     },
-    authStep: () => ({ outcome: 'refuse', reasonCode: 0x8c, reason: 'no such authentication method' }),
+    authStep: (step) => hooks.authStep(step),
     authorizer: (clientId, username, peer) => access.authorizer(clientId, username, peer.host),
     openSession: (client) => sessions.open(client),
     connected: (client) => hooks.notify('client.connected', client),
