@@ -4,7 +4,7 @@
  * Each figure is the median (and the 99th percentile) of rounds that decode or encode a chunk of 50 packets.
  */
 import mqttPacket, { type Packet as RarePacket } from 'mqtt-packet'
-import { Decoder } from '../src/broker/codec.ts'
+import { Decoder, FrameReader } from '../src/broker/codec.ts'
 import { encodeAck, encodeBatch, encodePublish } from '../src/broker/encode.ts'
 import { Batch, type Message } from '../src/broker/message.ts'
 import type { ProtocolVersion } from '../src/broker/packet.ts'
@@ -98,6 +98,25 @@ benchDecode(
 )
 benchDecode('PUBACK', 4, (i) => ({ cmd: 'puback', messageId: i + 1 }))
 benchDecode('SUBSCRIBE', 4, (i) => ({ cmd: 'subscribe', messageId: i + 1, subscriptions: [{ topic: TOPIC, qos: 0 }] }))
+
+const connect = mqttPacket.generate({
+  cmd: 'connect',
+  clientId: 'bench',
+  protocolVersion: 4,
+  clean: true,
+  username: 'u',
+})
+const frames = new FrameReader()
+measure('decode CONNECT by a new decoder, ours', PACKETS, () => {
+  let packets = 0
+  for (let i = 0; i < PACKETS; i++)
+    packets += new Decoder({ maxPacketBytes: 1000, frames }).feed(connect).packets.length
+  return packets
+})
+measure('decode CONNECT by a new parser, mqtt-packet', PACKETS, () => {
+  for (let i = 0; i < PACKETS; i++) mqttPacket.parser().parse(connect)
+  return PACKETS
+})
 
 const messages = Array.from({ length: PACKETS }, (_, i) => message(i))
 const SUBSCRIBERS = 100

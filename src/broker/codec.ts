@@ -10,7 +10,7 @@
 import mqttPacket, { type Parser, type Packet as RarePacket } from 'mqtt-packet'
 import { Cursor, type Fault } from './cursor.ts'
 import { encodeAck, encodePublishPacket, PINGRESP } from './encode.ts'
-import { decodeFast, RecentTopics } from './fast-path.ts'
+import { decodePublish, decodeShort, RecentTopics } from './fast-path.ts'
 import { FrameSplitter } from './frame.ts'
 import type { ConnectPacket, Packet, ProtocolVersion, SubscribePacket } from './packet.ts'
 import { RC, reasonText } from './reason-codes.ts'
@@ -100,7 +100,7 @@ export class FrameReader {
  */
 export class Decoder {
   readonly #splitter: FrameSplitter
-  /** Made with the first packet after CONNECT: many clients only listen. */
+  /** Made with the first PUBLISH: many clients only listen. */
   #topics: RecentTopics | undefined = undefined
   #frames: FrameReader | undefined
   #version: ProtocolVersion | undefined = undefined
@@ -170,8 +170,11 @@ export class Decoder {
     if (version === undefined) return this.#decodeConnect()
     // [MQTT5-1.5.5-1]; 3.1.1 does not ask for the shortest encoding of the remaining length.
     if (version === MQTT5 && isOverlong(bytes, start, body)) return this.#fail(OVERLONG)
+    if (first >> 4 !== PACKET_TYPE.publish) {
+      return decodeShort(bytes, first, body, end, version) ?? this.#decodeChecked(version)
+    }
     this.#topics ??= new RecentTopics()
-    return decodeFast(bytes, first, body, end, version, this.#topics) ?? this.#decodeChecked(version)
+    return decodePublish(bytes, first, body, end, version, this.#topics) ?? this.#decodeChecked(version)
   }
 
   #decodeChecked(version: ProtocolVersion): Packet | undefined {
@@ -310,7 +313,18 @@ function encodeWhole(packet: Packet, version: ProtocolVersion): Buffer {
     case 'pingresp':
       return PINGRESP
   }
-  return mqttPacket.generate(packet as RarePacket, { protocolVersion: version })
+  const bytes = mqttPacket.generate(withoutEmpty(packet) as RarePacket, { protocolVersion: version })
+  // Some of what it cannot write it leaves out without a word, and a frame with it.
+  if (bytes.length === 0) throw new RangeError(`${packet.cmd} cannot be encoded`)
+  return bytes
+}
+
+/** Takes a user property record without entries away, on which `mqtt-packet` gives up. */
+function withoutEmpty(packet: Packet): Packet {
+  if (!('properties' in packet) || packet.properties === undefined || !('userProperties' in packet.properties))
+    return packet
+  const user = packet.properties.userProperties
+  return user !== undefined && Object.keys(user).length > 0 ? packet : without(packet, 'userProperties')
 }
 
 function without(packet: Packet, ...names: readonly ('reasonString' | 'userProperties')[]): Packet {

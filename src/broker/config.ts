@@ -54,7 +54,7 @@ export const BROKER_SETTINGS = {
       field: 'maxPacketBytes',
       default: '2MB',
       min: 1024,
-      max: 268_435_460,
+      max: 268_435_456,
       doc: 'Largest packet taken from a client; a larger one closes its connection (5.0: reason 0x95).',
     }),
     max_clientid_len: integer({

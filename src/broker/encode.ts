@@ -25,7 +25,7 @@ export interface OutAlias {
 const MAX_UINT32 = 0xffffffff
 
 /** Returns the remaining lifetime as it is sent: whole seconds, rounded up; undefined when the message does not expire. */
-export function remainingSec(message: Message, nowMs: number): number | undefined {
+function remainingSec(message: Message, nowMs: number): number | undefined {
   if (message.expiresAtMs === Infinity) return undefined
   return Math.min(MAX_UINT32, Math.max(0, Math.ceil((message.expiresAtMs - nowMs) / 1000)))
 }

@@ -1,10 +1,11 @@
 /**
- * Decodes by hand the packets that make up nearly all traffic: PUBLISH without properties, its four acknowledgements, and
- * PINGREQ. Anything else, and anything that is not right, is answered with undefined and goes the long way (validate.ts),
- * so that there is one behaviour for errors. The checks here are those of the long way.
+ * Decodes by hand the packets that make up nearly all traffic: PUBLISH, its four acknowledgements when they say no more
+ * than success, and PINGREQ. Anything else, and anything that is not right, is answered with undefined and goes the long
+ * way (validate.ts), so that there is one behaviour for errors. The checks here are those of the long way.
  */
-import { textFault } from './cursor.ts'
-import type { AckPacket, Packet, ProtocolVersion, PublishPacket, QoS } from './packet.ts'
+import { Cursor, textFault } from './cursor.ts'
+import type { AckPacket, Packet, ProtocolVersion, PublishPacket, PublishProperties, QoS } from './packet.ts'
+import { readProperties } from './properties.ts'
 import { MQTT5, PACKET_TYPE } from './validate.ts'
 
 const TOPIC_SLOTS = 4
@@ -60,18 +61,15 @@ function isSame(topic: Uint8Array, bytes: Buffer, from: number): boolean {
   return true
 }
 
-/** Returns the packet of the frame whose first byte is `first` and whose rest is `bytes[body..end)`, or undefined. */
-export function decodeFast(
+/** Returns the acknowledgement or PINGREQ whose first byte is `first` and whose rest is `bytes[body..end)`, or undefined. */
+export function decodeShort(
   bytes: Buffer,
   first: number,
   body: number,
   end: number,
   version: ProtocolVersion,
-  topics: RecentTopics,
 ): Packet | undefined {
   switch (first >> 4) {
-    case PACKET_TYPE.publish:
-      return decodePublish(bytes, first, body, end, version, topics)
     case PACKET_TYPE.puback:
       return first === 0x40 ? decodeAck('puback', bytes, body, end, version) : undefined
     case PACKET_TYPE.pubrec:
@@ -87,7 +85,8 @@ export function decodeFast(
   }
 }
 
-function decodePublish(
+/** Returns the PUBLISH whose first byte is `first` and whose rest is `bytes[body..end)`, or undefined. The payload is a view. */
+export function decodePublish(
   bytes: Buffer,
   first: number,
   body: number,
@@ -107,19 +106,29 @@ function decodePublish(
     messageId = (bytes[topicEnd]! << 8) | bytes[topicEnd + 1]!
     if (messageId === 0) return undefined
   }
+  let properties: PublishProperties | undefined
   if (version === MQTT5) {
-    // The property length, when it is 0.
-    if (at >= end || bytes[at] !== 0) return undefined
-    at++
+    if (at >= end) return undefined
+    if (bytes[at] === 0) at++
+    else {
+      const cursor = new Cursor(bytes, at, end)
+      properties = readProperties(cursor, 'publish')
+      if (cursor.fault !== undefined) return undefined
+      at = cursor.at
+    }
   }
   if (at > end) return undefined
-  const topic = topics.read(bytes, body + 2, topicEnd)
+  const isAlias = properties?.topicAlias !== undefined && topicEnd === body + 2
+  const topic = isAlias ? '' : topics.read(bytes, body + 2, topicEnd)
   if (topic === undefined) return undefined
   const payload = bytes.subarray(at, end)
   const retain = (first & 1) !== 0
-  return qos === 0
-    ? { cmd: 'publish', topic, payload, qos: 0, retain, dup: false }
-    : { cmd: 'publish', topic, payload, qos: qos as QoS, retain, dup, messageId }
+  const packet: PublishPacket =
+    qos === 0
+      ? { cmd: 'publish', topic, payload, qos: 0, retain, dup: false }
+      : { cmd: 'publish', topic, payload, qos: qos as QoS, retain, dup, messageId }
+  if (properties !== undefined) packet.properties = properties
+  return packet
 }
 
 function decodeAck(

@@ -5,17 +5,7 @@
  * list around it; a bag with a `compact` codec holds a small integer there, and no row objects at all.
  */
 import { SortedKeys } from './sorted-keys.ts'
-import type {
-  RowCodec,
-  Table,
-  TableDefinition,
-  TableEvent,
-  TableOperation,
-  TableReader,
-  Tables,
-  WriteOptions,
-  WriteOutcome,
-} from './tables.ts'
+import type { RowCodec, Table, TableDefinition, TableEvent, TableOperation, TableReader, Tables } from './tables.ts'
 
 const NO_ROWS: readonly never[] = Object.freeze([])
 
@@ -320,13 +310,12 @@ class LocalTable<Row> implements Table<Row> {
     this.#deleteObject(row)
   }
 
-  batch(operations: readonly TableOperation<Row>[], _options?: WriteOptions): Promise<WriteOutcome> | undefined {
+  batch(operations: readonly TableOperation<Row>[]): undefined {
     for (const operation of operations) {
       if (operation.op === 'write') this.#write(operation.row)
       else if (operation.op === 'delete') this.delete(operation.key)
       else this.#deleteObject(operation.row)
     }
-    return undefined
   }
 
   subscribe(listener: (event: TableEvent<Row>) => void): () => void {

@@ -281,8 +281,6 @@ export class PubSub {
       for (const share of global.groups.of(filter).values()) shares.push(share)
       append(plain, subscribers.get(filter))
     }
-    // An exact subscription of this node counts from the moment at which it is made, before its route is written.
-    if (!global.routes.has(topic)) append(plain, subscribers.get(topic))
     const audiencesFromAfar = audiencesOf(plain)
     let audiences = audiencesFromAfar
     if (local.routes.size > 0) {

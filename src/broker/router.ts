@@ -11,11 +11,16 @@
  * tables wait; so a publish on any node after SUBACK finds the subscription. A session that dies needs to do nothing: it
  * is monitored, once, and its subscriptions go, a bounded number at a time so that others are served in between.
  *
- * There may be several (`startRouters`); a session always talks to the same one. They share the state of `Routing`, since
- * on one thread a worker of its own per filter would only mean several messages and monitors for one SUBSCRIBE.
+ * There may be several (`RouterPool`); a session always talks to the same one. They share the state of `Routing`, since on
+ * one thread a worker of its own per filter would only mean several messages and monitors for one SUBSCRIBE. That state
+ * outlives a router, as emqttd's ets tables do: a restarted one monitors the sessions again. Only answers are lost with
+ * it; subscribing twice does no harm, so a session that waits for one asks again.
  */
+
+import { genServer, ok } from '../actors/gen-server.ts'
 import type { Pid } from '../actors/pid.ts'
-import type { Behaviour, ProcessContext } from '../actors/process.ts'
+import type { ProcessContext } from '../actors/process.ts'
+import type { Runtime } from '../actors/runtime.ts'
 import { type DownMessage, isDownMessage } from '../actors/signal.ts'
 import type { Routing, SubscribeRequest } from './routing.ts'
 import type { Availability, Subscriber } from './subscribers.ts'
@@ -33,7 +38,12 @@ export type ToRouter =
       readonly durable: boolean
       readonly subscriptions: readonly SubscribeRequest[]
     }
-  | { readonly tag: 'unsubscribe'; readonly from: Pid; readonly ticket: number; readonly filters: readonly ParsedFilter[] }
+  | {
+      readonly tag: 'unsubscribe'
+      readonly from: Pid
+      readonly ticket: number
+      readonly filters: readonly ParsedFilter[]
+    }
   | { readonly tag: 'availability'; readonly from: Pid; readonly availability: Exclude<Availability, 'down'> }
   | { readonly tag: 'durable'; readonly from: Pid; readonly durable: boolean }
 
@@ -63,12 +73,16 @@ const SWEEP_SIZE = 1000
 
 export interface RouterOptions {
   readonly routing: Routing
+  /** Which router of the pool this is. @default 0 */
+  readonly index?: number
+  /** Number of routers in the pool. @default 1 */
+  readonly poolSize?: number
   /** Called for each request whose write some members had not confirmed in time, with their names. */
   readonly onUnconfirmed?: (nodes: readonly string[]) => void
 }
 
-/** The behaviour of a router process; start it with `startRouters`. */
-export class Router implements Behaviour {
+/** What a router process does with its messages. */
+class RouterState {
   readonly #self: ProcessContext
   readonly #routing: Routing
   readonly #onUnconfirmed: ((nodes: readonly string[]) => void) | undefined
@@ -84,14 +98,18 @@ export class Router implements Behaviour {
     this.#self = self
     this.#routing = options.routing
     this.#onUnconfirmed = options.onUnconfirmed
+    const { index = 0, poolSize = 1 } = options
+    for (const subscriber of this.#routing.subscribers.all()) {
+      if (subscriber.pid.id % poolSize === index) self.monitor(subscriber.pid)
+    }
+    if (this.#routing.isDirty) this.#flushSoon()
   }
 
-  /** For observers. */
-  get state(): unknown {
+  describe(): unknown {
     return { ...this.#routing.stats(), unanswered: this.#answers.length, dying: this.#dead.length }
   }
 
-  receive(message: unknown): void {
+  handle(message: unknown): void {
     if (isDownMessage(message)) {
       this.#down(message)
       return
@@ -212,20 +230,28 @@ export class Router implements Behaviour {
   }
 }
 
-/** The routers of a node. */
+/** The server; `ToRouter` messages are sent to it as they are. */
+export const router = genServer<RouterState, Record<never, never>, Record<never, never>, RouterOptions>({
+  label: 'router',
+  init: (options, self) => ok(new RouterState(self, options)),
+  info: ({ state }, message) => state.handle(message),
+  formatState: (state) => state.describe(),
+})
+
+/** The routers of a node: how many there are, what they are called, and which of them a session talks to. */
 export class RouterPool {
-  readonly #pids: readonly Pid[]
+  /** Registered names; the supervisor starts `router` once under each, with its place as `index`. */
+  readonly names: readonly string[]
+  readonly #runtime: Runtime
 
-  constructor(pids: readonly Pid[]) {
-    this.#pids = pids
+  /** One router is enough unless tables make it wait; more give each session's requests a shorter line. */
+  constructor(runtime: Runtime, size = 1) {
+    this.#runtime = runtime
+    this.names = size === 1 ? ['router'] : Array.from({ length: size }, (_, i) => `router_${i + 1}`)
   }
 
-  /** The router of a session. */
-  of(session: Pid): Pid {
-    return this.#pids[session.id % this.#pids.length]!
-  }
-
-  get pids(): readonly Pid[] {
-    return this.#pids
+  /** The router of a session; undefined while it is being restarted. */
+  of(session: Pid): Pid | undefined {
+    return this.#runtime.whereis(this.names[session.id % this.names.length]!)
   }
 }

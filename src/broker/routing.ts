@@ -10,7 +10,8 @@ import type { Pid } from '../actors/pid.ts'
 import { matchedOf } from './matched.ts'
 import type { QoS } from './packet.ts'
 import { RouteIndex } from './route-index.ts'
-import { type Presence, type Subscriber, Subscribers, type Subscription, subscriptionRows } from './subscribers.ts'
+import { type Presence, type Subscriber, Subscribers, type Subscription } from './subscribers.ts'
+import { SubscriptionTable } from './subscription-table.ts'
 import {
   LOCAL_ROUTE,
   LOCAL_SHARED_SUBSCRIPTION,
@@ -18,7 +19,6 @@ import {
   type RouteRow,
   SHARED_SUBSCRIPTION,
   type SharedMemberRow,
-  type SubscriptionRow,
   type TableOperation,
   type Tables,
   type WriteOptions,
@@ -75,6 +75,8 @@ export class Routing {
   /** Name of this node, as it stands in route rows. */
   readonly node: string
   readonly subscribers = new Subscribers()
+  /** Client id → subscriptions on this node: `subscriptions list` and `show` of ctl. */
+  readonly subscriptions = new SubscriptionTable(this.subscribers)
   /** Routes of all nodes. */
   readonly global: RouteIndex
   /** Routes of `$local/…` subscriptions. */
@@ -187,19 +189,6 @@ export class Routing {
   /** The route of one filter, exactly as it is written; undefined when nobody subscribes it: `routes show` of ctl. */
   route(filter: string): RouteListing | undefined {
     return this.global.routes.has(filter) ? this.#listing(filter) : undefined
-  }
-
-  /** The subscriptions of a client's session on this node: `subscriptions show` of ctl. Empty when there are none. */
-  subscriptionsOf(clientId: string): SubscriptionRow[] {
-    const subscriber = this.subscribers.client(clientId)
-    return subscriber === undefined ? [] : subscriptionRows(subscriber)
-  }
-
-  /** Client ids that have subscriptions on this node. */
-  *clients(): IterableIterator<string> {
-    for (const clientId of this.subscribers.clients()) {
-      if (this.subscribers.client(clientId)!.count > 0) yield clientId
-    }
   }
 
   stats(): RoutingStats {

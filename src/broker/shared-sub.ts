@@ -13,7 +13,7 @@
 import type { Pid } from '../actors/pid.ts'
 import type { Matched, Message } from './message.ts'
 import type { Subscriber, Subscribers } from './subscribers.ts'
-import type { SharedMemberRow, TableEvent, TableReader } from './tables.ts'
+import type { SharedMemberRow, Table, TableEvent } from './tables.ts'
 
 export type SharedStrategy =
   | 'random'
@@ -124,7 +124,7 @@ export class SharedGroups {
   readonly #unsubscribe: () => void
 
   /** `onChange` is called when a filter gets a group or loses one. */
-  constructor(table: TableReader<SharedMemberRow>, subscribers: Subscribers, onChange: (filter: string) => void) {
+  constructor(table: Table<SharedMemberRow>, subscribers: Subscribers, onChange: (filter: string) => void) {
     this.#subscribers = subscribers
     this.#onChange = onChange
     for (const row of table.rows()) this.#put(row)

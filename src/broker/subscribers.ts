@@ -103,6 +103,12 @@ export class Subscribers {
   readonly #byClient = new Map<string, Subscriber>()
   #subscriptionCount = 0
   #activeCount = 0
+  #version = 0
+
+  /** Grows with every change of a subscription. */
+  get version(): number {
+    return this.#version
+  }
 
   /** Number of subscriptions. */
   get subscriptionCount(): number {
@@ -145,6 +151,11 @@ export class Subscribers {
     return this.#byClient.get(clientId)
   }
 
+  /** Every session that is known. */
+  all(): IterableIterator<Subscriber> {
+    return this.#byPid.values()
+  }
+
   clients(): IterableIterator<string> {
     return this.#byClient.keys()
   }
@@ -171,6 +182,7 @@ export class Subscribers {
 
   /** Adds a subscription, or gives the one that exists new options [MQTT5-3.8.4-3]. */
   add(subscriber: Subscriber, key: string, matched: Matched): void {
+    this.#version++
     const existing = this.find(subscriber, key)
     if (existing !== undefined) {
       existing.matched = matched
@@ -189,6 +201,7 @@ export class Subscribers {
   }
 
   remove(subscription: Subscription): void {
+    this.#version++
     this.#detach(subscription)
     const { subscriber, previous, next } = subscription
     if (previous === undefined) subscriber.first = next

@@ -12,6 +12,7 @@
 import type { Pid } from '../actors/pid.ts'
 import type { Message } from './message.ts'
 import type { QoS } from './packet.ts'
+import type { Will } from './process-messages.ts'
 
 export interface TableDefinition<Row> {
   readonly name: string
@@ -79,20 +80,28 @@ export interface TableReader<Row> {
   next(key: string): string | undefined
   /** Smallest key of an ordered_set that is `key` or greater. Throws a TypeError for other types. */
   ceiling(key: string): string | undefined
+}
+
+/**
+ * Without options a write is complete when it returns, as far as this node goes. With options it returns undefined when it
+ * is complete in the sense asked for, else a promise of what became of it, which never rejects.
+ */
+export interface Table<Row> extends TableReader<Row> {
   /**
    * Calls `listener` after each change, in the turn of the change and in its order. It must not throw and must not write
    * to this table. Returns the function that ends the subscription; a process that subscribes calls it when it terminates.
    */
   subscribe(listener: (event: TableEvent<Row>) => void): () => void
-}
-
-export interface Table<Row> extends TableReader<Row> {
-  /** Returns undefined when the write is complete, else a promise of what became of it. It never rejects. */
-  write(row: Row, options?: WriteOptions): Promise<WriteOutcome> | undefined
-  delete(key: string, options?: WriteOptions): Promise<WriteOutcome> | undefined
-  deleteObject(row: Row, options?: WriteOptions): Promise<WriteOutcome> | undefined
+  write(row: Row): void
+  write(row: Row, options: WriteOptions): Promise<WriteOutcome> | undefined
+  /** Removes every row of a key. */
+  delete(key: string): void
+  delete(key: string, options: WriteOptions): Promise<WriteOutcome> | undefined
+  /** Removes one row of a bag; in a set, the row of the same key. */
+  deleteObject(row: Row): void
+  deleteObject(row: Row, options: WriteOptions): Promise<WriteOutcome> | undefined
   /** Applies operations in order, as one list: other nodes see all of them or none. */
-  batch(operations: readonly TableOperation<Row>[], options?: WriteOptions): Promise<WriteOutcome> | undefined
+  batch(operations: readonly TableOperation<Row>[], options: WriteOptions): Promise<WriteOutcome> | undefined
 }
 
 /** The tables of one node. */
@@ -189,6 +198,8 @@ export interface SessionRow {
   readonly persistent: boolean
   /** Wall clock of the last CONNECT, ms since 1970: of two sessions after a split, the later one stays. */
   readonly connectedAtMs: number
+  /** A will that waits since its connection ended: whoever finds the session dead publishes it. */
+  readonly will: Will | undefined
 }
 
 /** Client id → session, of all nodes. Written by the session manager. */
@@ -210,7 +221,7 @@ export interface SubscriptionRow {
   readonly id: number | undefined
 }
 
-/** Client id → subscriptions of this node. The router keeps it as a view of its subscribers; nothing else is stored. */
+/** Client id → subscriptions of this node. `SubscriptionTable` reads it from the subscribers of the router; nothing else is stored. */
 export const SUBSCRIPTION = table<SubscriptionRow>('subscription', {
   type: 'bag',
   key: 'clientId',

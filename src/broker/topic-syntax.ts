@@ -9,14 +9,16 @@
 
 const SHARE_PREFIX = '$share/'
 const MAX_TOPIC_BYTES = 65_535
+const PLUS = 0x2b
+const HASH = 0x23
 
 /** Returns why a string is not a topic name that one may publish to, undefined when it is one. */
 export function topicNameFault(topic: string): string | undefined {
   if (topic.length === 0) return 'topic name is empty' // [MQTT5-4.7.3-1]
   for (let i = 0; i < topic.length; i++) {
-    const char = topic[i]
-    if (char === '+' || char === '#') return 'topic name contains a wildcard' // [MQTT5-3.3.2-2] [MQTT311-3.3.2-2]
-    if (char === '\0') return 'topic name contains U+0000' // [MQTT5-4.7.3-2]
+    const code = topic.charCodeAt(i)
+    if (code === PLUS || code === HASH) return 'topic name contains a wildcard' // [MQTT5-3.3.2-2] [MQTT311-3.3.2-2]
+    if (code === 0) return 'topic name contains U+0000' // [MQTT5-4.7.3-2]
   }
   return tooLong(topic) ? 'topic name is longer than 65535 bytes' : undefined // [MQTT5-4.7.3-3]
 }

@@ -56,13 +56,16 @@ describe('tables', () => {
   test('a batch is applied in order', () => {
     const rows = new LocalTables().open(SET)
     expect(
-      rows.batch([
-        { op: 'write', row: { k: 'a', v: 1 } },
-        { op: 'delete', key: 'a' },
-        { op: 'write', row: { k: 'b', v: 2 } },
-        { op: 'write', row: { k: 'c', v: 2 } },
-        { op: 'delete_object', row: { k: 'c', v: 2 } },
-      ]),
+      rows.batch(
+        [
+          { op: 'write', row: { k: 'a', v: 1 } },
+          { op: 'delete', key: 'a' },
+          { op: 'write', row: { k: 'b', v: 2 } },
+          { op: 'write', row: { k: 'c', v: 2 } },
+          { op: 'delete_object', row: { k: 'c', v: 2 } },
+        ],
+        { wait: 'members' },
+      ),
     ).toBeUndefined()
     expect([...rows.rows()]).toEqual([{ k: 'b', v: 2 }])
   })
