@@ -5,12 +5,11 @@
  * manager); tests and programs that embed the broker may bring their own.
  */
 import type { DownMessage, ExitMessage, TimeoutMessage } from '../actors/signal.ts'
+import type { Credentials } from './access-control.ts'
 import type { FrameReader } from './codec.ts'
 import type { Metrics } from './metrics.ts'
-import type { ConnectPacket, ProtocolVersion } from './packet.ts'
 import type { ClientInfo, OpenedSession, Will } from './process-messages.ts'
 import type { AuthResult, ProtocolLimits } from './protocol-state.ts'
-import type { Peer } from './transport.ts'
 
 /** Buffers and times of a connection. */
 export interface ConnectionSettings {
@@ -24,27 +23,10 @@ export interface ConnectionSettings {
   readonly lingerMs: number
 }
 
-/** Who asks to connect, and from where. */
-export interface AuthenticationRequest {
-  /** The assigned one when the client sent none. */
-  readonly clientId: string
-  readonly username: string | undefined
-  readonly password: Buffer | undefined
-  readonly protocolVersion: ProtocolVersion
-  readonly peer: Peer
-  /** The whole packet, for enhanced authentication and for who wants more. */
-  readonly connect: ConnectPacket
-}
-
-/** One AUTH of a client [MQTT5-4.12]. */
-export interface AuthStep {
-  readonly clientId: string
-  readonly username: string | undefined
-  readonly peer: Peer
-  readonly method: string
-  readonly data: Buffer | undefined
-  /** True when a connected client authenticates again. */
-  readonly reauthenticate: boolean
+/** An enhanced authentication of one client that is under way [MQTT5-4.12]. */
+export interface AuthExchange {
+  /** Takes the data of CONNECT or of an AUTH, and answers with the next challenge or the outcome. */
+  step(data: Buffer | undefined): AuthResult | Promise<AuthResult>
 }
 
 /** Says what one client may do; answers at once. */
@@ -52,7 +34,7 @@ export interface Authorizer {
   isAllowed(action: 'publish' | 'subscribe', topic: string): boolean
 }
 
-/** How the session manager answers. */
+/** How a session or its manager answers a connection that opens it. */
 export type OpenAnswer =
   | ({ readonly tag: 'opened' } & OpenedSession)
   | { readonly tag: 'refused'; readonly reasonCode: number; readonly reason: string }
@@ -84,11 +66,15 @@ export interface ConnectionEnvironment {
   readonly frames: FrameReader
   /** A client id that no other client of the cluster has or will have. */
   assignClientId(): string
-  authenticate(request: AuthenticationRequest): AuthResult | Promise<AuthResult>
-  authStep(step: AuthStep): AuthResult | Promise<AuthResult>
-  authorizer(clientId: string, username: string | undefined, peer: Peer): Authorizer
-  /** Opens the session of an accepted client; calls `answer` once, at any time, from anywhere. */
-  openSession(client: ClientInfo, answer: (answer: OpenAnswer) => void): void
+  /** Decides about a client that names no authentication method. */
+  authenticate(credentials: Credentials): AuthResult | Promise<AuthResult>
+  /** Begins an enhanced authentication, at CONNECT or again later; undefined for a method that is not known. */
+  authExchange(method: string, credentials: Credentials): AuthExchange | undefined
+  authorizer(clientId: string, username: string | undefined, host: string): Authorizer
+  /** Opens the session of an accepted client, whose connection then gets an `OpenAnswer`, at any time. */
+  openSession(client: ClientInfo): void
+  /** CONNACK with a refusal has been sent; `code` is that of its version. */
+  refused(credentials: Credentials, code: number): void
   /** CONNACK has been sent. */
   connected(client: ClientInfo, present: boolean): void
   /** A connection that was `connected` has ended. */

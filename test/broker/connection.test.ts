@@ -289,7 +289,7 @@ describe('authentication', () => {
     await client.connect()
     expect(client.received).toMatchObject([{ cmd: 'connack', returnCode: 3 }])
     expect(client.broker.sessions).toEqual([])
-    expect(client.broker.events).toEqual([])
+    expect(client.broker.events).toEqual(['refused c1 3'])
   })
 
   it('that comes after the client has gone opens nothing', async () => {
@@ -306,6 +306,28 @@ describe('authentication', () => {
     await client.run()
     expect(client.broker.sessions).toEqual([])
     client.expectGone()
+  })
+
+  it('of several steps keeps its state between them; an unknown method is refused [MQTT5-4.12.0-1]', async () => {
+    const client = new Client()
+    client.broker.authExchange = (method) => {
+      if (method !== 'count') return undefined
+      let steps = 0
+      return { step: () => (++steps < 3 ? { outcome: 'continue' } : { outcome: 'accept' }) }
+    }
+    const properties = { authenticationMethod: 'count' }
+    await client.connect({ ...v5, properties })
+    await client.send({ cmd: 'auth', reasonCode: 0x18, properties })
+    await client.send({ cmd: 'auth', reasonCode: 0x18, properties })
+    expect(client.commands).toEqual(['auth', 'auth', 'connack'])
+    // Begins anew.
+    await client.send({ cmd: 'auth', reasonCode: 0x19, properties })
+    expect(client.received.at(-1)).toMatchObject({ cmd: 'auth', reasonCode: 0x18 })
+    client.simulation.stop()
+    const other = new Client()
+    other.broker.authExchange = () => undefined
+    await other.connect({ ...v5, properties })
+    expect(other.received).toMatchObject([{ cmd: 'connack', reasonCode: 0x8c }])
   })
 
   it('changes what the client may do when it is repeated', async () => {
