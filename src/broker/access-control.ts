@@ -9,6 +9,7 @@
 import type { Clock } from '../actors/system.ts'
 import { type AclClient, aclClient, checkAcl, defaultRules, readRules } from './acl.ts'
 import type { AclParse, AclRule } from './acl-file.ts'
+import type { AuthExchange } from './auth-exchange.ts'
 import { Passwords } from './auth-password.ts'
 import type { BrokerConfig } from './config.ts'
 import type { Hooks } from './hooks.ts'
@@ -44,6 +45,9 @@ export type AuthOutcome =
       readonly serverReference?: string | undefined
     }
 
+/** A method of enhanced authentication: begins an exchange with a client that names it, at CONNECT or again later. */
+export type AuthMethod = (credentials: Credentials) => AuthExchange
+
 /** What access control needs; all of it belongs to the broker. */
 export interface AccessControlOptions {
   readonly config: BrokerConfig['access']
@@ -68,6 +72,8 @@ export class AccessControl {
   /** Users and client ids with passwords; changes hold from the next CONNECT. */
   readonly users: Passwords
   readonly clients: Passwords
+  /** Methods of enhanced authentication by name; a program adds its own [MQTT5-4.12]. */
+  readonly methods = new Map<string, AuthMethod>()
   readonly #options: AccessControlOptions
   #rules: readonly AclRule[]
   #generation = 0

@@ -6,7 +6,8 @@
  */
 import type { Logger } from 'pino'
 import type { Credentials } from './access-control.ts'
-import type { AuthExchange, Authorizer, ConnectionEnvironment } from './connection-environment.ts'
+import type { AuthExchange } from './auth-exchange.ts'
+import type { Authorizer, ConnectionEnvironment } from './connection-environment.ts'
 import type { ConnectPacket } from './packet.ts'
 import type { AuthResult, OpeningClient } from './protocol-state.ts'
 import { RC } from './reason-codes.ts'

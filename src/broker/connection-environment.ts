@@ -6,6 +6,7 @@
  */
 import type { DownMessage, ExitMessage, TimeoutMessage } from '../actors/signal.ts'
 import type { Credentials } from './access-control.ts'
+import type { AuthExchange } from './auth-exchange.ts'
 import type { FrameReader } from './codec.ts'
 import type { Metrics } from './metrics.ts'
 import type { ClientInfo, OpenedSession, Will } from './process-messages.ts'
@@ -15,18 +16,15 @@ import type { AuthResult, ProtocolLimits } from './protocol-state.ts'
 export interface ConnectionSettings {
   /** Unsent output, in bytes, above which the session is told to wait. */
   readonly highWatermarkBytes: number
-  /** Unsent output, in bytes, above which the client is cut off at once. */
+  /**
+   * Bytes by which unsent output may grow after the session was told to wait; then the client is cut off. What its
+   * session sends at once when a client comes back is bounded by the session.
+   */
   readonly maxUnsentBytes: number
   /** Received bytes that may wait for the connection's turn; above them the socket is not read. */
   readonly maxUnhandledBytes: number
   /** How long a connection that has been closed waits for its last bytes to leave and for the client to close as well. */
   readonly lingerMs: number
-}
-
-/** An enhanced authentication of one client that is under way [MQTT5-4.12]. */
-export interface AuthExchange {
-  /** Takes the data of CONNECT or of an AUTH, and answers with the next challenge or the outcome. */
-  step(data: Buffer | undefined): AuthResult | Promise<AuthResult>
 }
 
 /** Says what one client may do; answers at once. */

@@ -26,14 +26,14 @@ export function connectionEnvironment(
     metrics,
     frames: new FrameReader(),
     assignClientId: () => `agner-${nextMessageId()}`,
-    authenticate: ({ clientId, username, password, protocolVersion, peer }) => {
-      const credentials = { clientId, username, password, host: peer.host, protocolVersion }
+    authenticate: (credentials) => {
       hooks.notify('client.connect', credentials)
       return access.authenticate(credentials)
     },
-    authStep: () => ({ outcome: 'refuse', reasonCode: 0x8c, reason: 'no such authentication method' }),
-    authorizer: (clientId, username, peer) => access.authorizer(clientId, username, peer.host),
+    authExchange: (method, credentials) => access.methods.get(method)?.(credentials),
+    authorizer: (clientId, username, host) => access.authorizer(clientId, username, host),
     openSession: (client) => sessions.open(client),
+    refused: (credentials, code) => hooks.notify('client.refused', credentials, code),
     connected: (client) => hooks.notify('client.connected', client),
     disconnected: (client, reason) => hooks.notify('client.disconnected', client, reason),
     publishWill: ({ clientId }, will) =>
@@ -64,7 +64,6 @@ function protocolLimits(
     persistentSessionExpirySec: Math.min(session.expirySec, NO_EXPIRY_SEC),
     maxKeepAliveSec: mqtt.maxKeepAliveSec,
     denyAction: access.denyAction,
-    allowSysPublish: false,
     validatePayloadFormat: false,
     syncEveryMessages: 128,
     syncEveryBytes: 262_144,

@@ -25,7 +25,7 @@ import { Outbound } from './outbound.ts'
 import { countProtocol, countReceived } from './packet-metrics.ts'
 import type { ClientInfo, ToConnection, ToSession } from './process-messages.ts'
 import { createProtocol, handle } from './protocol.ts'
-import type { AuthResult, ProtocolEffect, ProtocolEvent, ProtocolState, ProtocolTimer } from './protocol-state.ts'
+import type { ProtocolEffect, ProtocolEvent, ProtocolState, ProtocolTimer } from './protocol-state.ts'
 import { RC } from './reason-codes.ts'
 import type { Transport, TransportEvents } from './transport.ts'
 
@@ -56,6 +56,8 @@ class Connection implements Behaviour, Flushable, TransportEvents {
   #isPausedByMailbox = false
   #unhandledBytes = 0
   #writtenBytes = 0
+  /** Unsent bytes when the session was told to wait. */
+  #congestedBytes = 0
   /** Bytes that the client had taken when the slow consumer timer was armed. */
   #takenBytes = 0
   #closeReason: string | undefined = undefined
@@ -144,8 +146,12 @@ class Connection implements Behaviour, Flushable, TransportEvents {
     const unsentBytes = this.#transport.writableLength
     const { highWatermarkBytes, maxUnsentBytes } = this.#environment.settings
     if (unsentBytes <= highWatermarkBytes || this.#closeReason !== undefined) return
-    this.#run({ tag: 'congested', on: true })
-    if (unsentBytes > maxUnsentBytes) this.#run({ tag: 'timer', timer: 'slow_consumer', nowMs: this.#nowMs() })
+    if (!this.#protocol.isCongested) {
+      this.#congestedBytes = unsentBytes
+      this.#run({ tag: 'congested', on: true })
+    } else if (unsentBytes > this.#congestedBytes + maxUnsentBytes) {
+      this.#run({ tag: 'timer', timer: 'slow_consumer', nowMs: this.#nowMs() })
+    }
   }
 
   #takeChunk(chunk: Buffer): void {

@@ -3,13 +3,9 @@ import mqttPacket from 'mqtt-packet'
 import type { Pid } from '../../src/actors/pid.ts'
 import type { Runtime } from '../../src/actors/runtime.ts'
 import type { Credentials } from '../../src/broker/access-control.ts'
+import type { AuthExchange } from '../../src/broker/auth-exchange.ts'
 import { encode, FrameReader } from '../../src/broker/codec.ts'
-import type {
-  AuthExchange,
-  ConnectionEnvironment,
-  ConnectionSettings,
-  OpenAnswer,
-} from '../../src/broker/connection-environment.ts'
+import type { ConnectionEnvironment, ConnectionSettings, OpenAnswer } from '../../src/broker/connection-environment.ts'
 import { createMetrics } from '../../src/broker/metrics.ts'
 import type { Packet, ProtocolVersion } from '../../src/broker/packet.ts'
 import type { ClientInfo, OutPacket, ToSession } from '../../src/broker/process-messages.ts'

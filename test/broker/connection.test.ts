@@ -507,9 +507,15 @@ describe('back-pressure', () => {
     client.expectGone()
   })
 
-  it('cuts off a client at once for which too much waits', async () => {
-    const client = await stalled()
-    client.broker.session.out(outPublish(message('t', 'x'.repeat(20_000))))
+  it('lets a session send much at once, but cuts off a client for which more and more waits', async () => {
+    const client = await new Client().connect(v5)
+    client.transport.isStalled = true
+    client.broker.session.out(outPublish(message('t', 'x'.repeat(30_000))))
+    await client.run()
+    client.broker.session.out(outPublish(message('t', 'x'.repeat(9_000))))
+    await client.run()
+    expect(client.transport.isDestroyed).toBe(false)
+    client.broker.session.out(outPublish(message('t', 'x'.repeat(1_000))))
     await client.run()
     expect(client.transport.isDestroyed).toBe(true)
     client.expectGone()
