@@ -1,17 +1,16 @@
-import { once } from 'node:events'
-import { connect as connectTcp, type Socket } from 'node:net'
 import { connectAsync } from 'mqtt'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { Pid } from '../../src/actors/pid.ts'
 import type { Runtime } from '../../src/actors/runtime.ts'
 import type { AccessRule } from '../../src/broker/config.ts'
 import { parseCidr } from '../../src/broker/ip.ts'
 import { type TcpListenerOptions, tcpListener } from '../../src/broker/listener-tcp.ts'
 import { Batch } from '../../src/broker/message.ts'
-import type { Packet } from '../../src/broker/packet.ts'
+import type { ProtocolVersion } from '../../src/broker/packet.ts'
 import type { ProtocolLimits } from '../../src/broker/protocol-state.ts'
+import { RawClient } from '../support/raw-client.ts'
 import { testRuntime } from '../support/runtime.ts'
-import { bytesOf, FakeBroker, packetsOf } from './connection-harness.ts'
+import { bytesOf, FakeBroker } from './connection-harness.ts'
 import { connectPacket, publishPacket } from './protocol-harness.ts'
 
 const ALL: AccessRule = { permission: 'allow', cidr: undefined }
@@ -46,12 +45,8 @@ class Listening {
   }
 
   /** A client that is connected by TCP only. */
-  async socket(): Promise<RawClient> {
-    const socket = connectTcp({ host: '127.0.0.1', port: this.port })
-    const client = new RawClient(socket)
-    onTestFinished(() => void socket.destroy())
-    await once(socket, 'connect')
-    return client
+  socket(version?: ProtocolVersion): Promise<RawClient> {
+    return RawClient.open(this.port, version)
   }
 
   async until(holds: (info: Awaited<ReturnType<Listening['info']>>) => boolean): Promise<void> {
@@ -75,30 +70,6 @@ function optionsOf(broker: FakeBroker, options: Partial<TcpListenerOptions>): Tc
     shutdownMs: 5000,
     environment: broker,
     ...options,
-  }
-}
-
-class RawClient {
-  readonly socket: Socket
-  readonly closed: Promise<unknown>
-  #bytes = Buffer.alloc(0)
-
-  constructor(socket: Socket) {
-    this.socket = socket
-    socket.on('error', () => {})
-    socket.on('data', (chunk) => {
-      this.#bytes = Buffer.concat([this.#bytes, chunk])
-    })
-    this.closed = new Promise((resolve) => socket.once('close', resolve))
-  }
-
-  packets(version: 3 | 4 | 5 = 4): Packet[] {
-    return packetsOf(version, this.#bytes)
-  }
-
-  async receives(count: number, version: 3 | 4 | 5 = 4): Promise<Packet[]> {
-    while (this.packets(version).length < count) await new Promise((resolve) => this.socket.once('data', resolve))
-    return this.packets(version)
   }
 }
 
@@ -158,9 +129,8 @@ describe('a TCP listener', () => {
     const served = async (...access: AccessRule[]) => {
       const listening = await Listening.start({ access })
       const client = await listening.socket()
-      client.socket.write(bytesOf(4, connectPacket()))
-      await Promise.race([client.closed, client.receives(1)])
-      return client.packets().length === 1
+      client.send(connectPacket())
+      return (await client.next()) !== undefined
     }
     expect(await served(rule('deny', '10.0.0.0/8'), rule('allow', '127.0.0.0/8'))).toBe(true)
     expect(await served(rule('deny', '127.0.0.1'), ALL)).toBe(false)
@@ -170,13 +140,9 @@ describe('a TCP listener', () => {
   it('spreads a burst of connections over time and closes what is too much', async () => {
     const listening = await Listening.start({ maxConnPerSec: 3 })
     const clients = await Promise.all(Array.from({ length: 10 }, () => listening.socket()))
-    for (const client of clients) client.socket.write(bytesOf(4, connectPacket()))
-    const outcomes = await Promise.all(
-      clients.map((client) =>
-        Promise.race([client.closed.then(() => 'closed'), client.receives(1).then(() => 'served')]),
-      ),
-    )
-    const served = outcomes.filter((outcome) => outcome === 'served').length
+    for (const client of clients) client.send(connectPacket())
+    const outcomes = await Promise.all(clients.map((client) => client.next()))
+    const served = outcomes.filter((packet) => packet !== undefined).length
     expect(served).toBeGreaterThanOrEqual(6)
     expect(listening.broker.metrics['connections/refused/rate']).toBe(10 - served)
     expect(listening.broker.metrics['connections/accepted']).toBe(served)
@@ -184,11 +150,11 @@ describe('a TCP listener', () => {
 
   it('takes its connections down with it, each with a word to its client', async () => {
     const listening = await Listening.start()
-    const clients = [await listening.socket(), await listening.socket(), await listening.socket()]
+    const clients = [await listening.socket(5), await listening.socket(5), await listening.socket(5)] as const
     const packet = connectPacket({ protocolVersion: 5 })
-    clients[0]!.socket.write(bytesOf(5, packet))
-    clients[1]!.socket.write(bytesOf(5, { ...packet, clientId: 'c2' }))
-    await Promise.all([clients[0]!.receives(1, 5), clients[1]!.receives(1, 5)])
+    clients[0].send(packet)
+    clients[1].send({ ...packet, clientId: 'c2' })
+    await Promise.all([clients[0].next(), clients[1].next()])
     await listening.until((info) => info.currentClients === 3)
     const { runtime, pid } = listening
     const gone = new Promise((resolve) => {
@@ -203,7 +169,7 @@ describe('a TCP listener', () => {
     runtime.send(pid, { tag: 'EXIT', from: runtime.init.pid, reason: 'shutdown' })
     await Promise.all(clients.map((client) => client.closed))
     expect(await gone).toMatchObject({ tag: 'DOWN', reason: 'shutdown' })
-    const last = clients.map((client) => client.packets(5).at(-1))
+    const last = clients.map((client) => client.packets.at(-1))
     const shuttingDown = { cmd: 'disconnect', reasonCode: 0x8b }
     expect(last.slice(0, 2)).toMatchObject([shuttingDown, shuttingDown])
     // Nobody knows what version that one speaks.
@@ -216,8 +182,8 @@ describe('a socket', () => {
   it('of a client that resets the connection harms nobody else', async () => {
     const listening = await Listening.start()
     const healthy = await listening.socket()
-    healthy.socket.write(bytesOf(4, connectPacket()))
-    await healthy.receives(1)
+    healthy.send(connectPacket())
+    await healthy.next()
     for (const bytes of [Buffer.alloc(0), Buffer.from([0x10]), bytesOf(4, connectPacket({ clientId: 'c2' }))]) {
       const client = await listening.socket()
       client.socket.write(bytes)
@@ -225,8 +191,8 @@ describe('a socket', () => {
       client.socket.resetAndDestroy()
       await listening.until((info) => info.currentClients === 1)
     }
-    healthy.socket.write(bytesOf(4, { cmd: 'pingreq' }))
-    expect((await healthy.receives(2)).at(-1)).toMatchObject({ cmd: 'pingresp' })
+    healthy.send({ cmd: 'pingreq' })
+    expect(await healthy.next()).toMatchObject({ cmd: 'pingresp' })
     expect(Object.values((await listening.info()).shutdownCount).reduce((a, b) => a + b)).toBe(3)
   })
 
@@ -235,25 +201,21 @@ describe('a socket', () => {
     const client = await listening.socket()
     client.socket.end(bytesOf(4, connectPacket(), { cmd: 'pingreq' }))
     await client.closed
-    expect(client.packets().map((packet) => packet.cmd)).toEqual(['connack', 'pingresp'])
+    expect(client.packets.map((packet) => packet.cmd)).toEqual(['connack', 'pingresp'])
   })
 
   it('is told what is wrong before it is closed, though it goes on sending', async () => {
     const listening = await Listening.start()
-    const client = await listening.socket()
-    client.socket.write(bytesOf(5, connectPacket({ protocolVersion: 5 })))
-    await client.receives(1, 5)
-    client.socket.write(bytesOf(5, connectPacket({ protocolVersion: 5 })))
-    for (let i = 0; i < 50; i++) client.socket.write(bytesOf(5, publishPacket({ payload: Buffer.alloc(10_000) })))
+    const client = await RawClient.connect(listening.port, { protocolVersion: 5 })
+    client.send(connectPacket({ protocolVersion: 5 }))
+    for (let i = 0; i < 50; i++) client.send(publishPacket({ payload: Buffer.alloc(10_000) }))
     await client.closed
-    expect(client.packets(5).at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode: 0x82 })
+    expect(client.packets.at(-1)).toMatchObject({ cmd: 'disconnect', reasonCode: 0x82 })
   })
 
   it('that is not read is told to its session, and drains when it is', async () => {
     const listening = await Listening.start()
-    const client = await listening.socket()
-    client.socket.write(bytesOf(4, connectPacket({ keepalive: 0 })))
-    await client.receives(1)
+    const client = await RawClient.connect(listening.port, { keepalive: 0 })
     client.socket.pause()
     const { session } = listening.broker
     const payload = Buffer.alloc(100_000, 'x')
@@ -267,8 +229,7 @@ describe('a socket', () => {
       await new Promise((resolve) => setImmediate(resolve))
     }
     client.socket.resume()
-    const packets = await client.receives(1 + sent)
-    expect(packets).toHaveLength(1 + sent)
+    for (let i = 0; i < sent; i++) expect(await client.next()).toMatchObject({ cmd: 'publish' })
     await turnsUntil(() => congested().length === 2)
     expect(congested()).toEqual([true, false])
   })
