@@ -6,17 +6,11 @@
  */
 import type { Logger } from 'pino'
 import type { Credentials } from './access-control.ts'
-import type { AuthExchange } from './auth-exchange.ts'
 import type { Authorizer, ConnectionEnvironment } from './connection-environment.ts'
 import type { ConnectPacket } from './packet.ts'
 import type { AuthResult, OpeningClient } from './protocol-state.ts'
 import { RC } from './reason-codes.ts'
 
-const UNKNOWN_METHOD: AuthResult = {
-  outcome: 'refuse',
-  reasonCode: RC.bad_authentication_method,
-  reason: 'authentication method is not known',
-}
 const FAILED: AuthResult = {
   outcome: 'refuse',
   reasonCode: RC.server_unavailable,
@@ -36,8 +30,8 @@ export class ClientAuth {
   readonly #logger: Logger
   readonly #answer: (result: AuthResult) => void
   #credentials: Credentials | undefined = undefined
-  /** The enhanced authentication that is under way. */
-  #exchange: AuthExchange | undefined = undefined
+  /** What the enhanced authentication that is under way remembers. */
+  #exchange: Record<string, unknown> = {}
   /** Made with the first question; gone when the client has authenticated again. */
   #authorizer: Authorizer | undefined = undefined
 
@@ -53,20 +47,21 @@ export class ClientAuth {
     this.#credentials = credentialsOf(connect, clientId, this.#host)
     const { authenticationMethod, authenticationData } = connect.properties ?? {}
     if (authenticationMethod === undefined) this.#await(this.#environment.authenticate(this.#credentials))
-    else this.step(authenticationMethod, authenticationData, true)
+    else this.step(authenticationMethod, authenticationData, true, false)
   }
 
   /** Takes the next step of an enhanced authentication, or the first of a new one. */
-  step(method: string, data: Buffer | undefined, isFirst: boolean): void {
-    if (isFirst) this.#exchange = this.#environment.authExchange(method, this.#credentials!)
-    // [MQTT5-4.12.0-1]
-    this.#await(this.#exchange?.step(data) ?? UNKNOWN_METHOD)
+  step(method: string, data: Buffer | undefined, isFirst: boolean, reauthenticate: boolean): void {
+    if (isFirst) this.#exchange = {}
+    const credentials = this.#credentials!
+    const exchange = this.#exchange
+    this.#await(this.#environment.authStep({ credentials, method, data, isFirst, reauthenticate, exchange }))
   }
 
   /** Notes what was answered: the rights may have changed with who the client is. */
   answered(result: AuthResult): void {
     this.#authorizer = undefined
-    if (result.outcome !== 'continue') this.#exchange = undefined
+    if (result.outcome !== 'continue') this.#exchange = {}
   }
 
   /** CONNECT has been answered: its password is not needed again. */

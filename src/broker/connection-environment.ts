@@ -6,7 +6,6 @@
  */
 import type { DownMessage, ExitMessage, TimeoutMessage } from '../actors/signal.ts'
 import type { Credentials } from './access-control.ts'
-import type { AuthExchange } from './auth-exchange.ts'
 import type { FrameReader } from './codec.ts'
 import type { Metrics } from './metrics.ts'
 import type { ClientInfo, OpenedSession, Will } from './process-messages.ts'
@@ -25,6 +24,19 @@ export interface ConnectionSettings {
   readonly maxUnhandledBytes: number
   /** How long a connection that has been closed waits for its last bytes to leave and for the client to close as well. */
   readonly lingerMs: number
+}
+
+/** The data of a CONNECT or AUTH of a client that authenticates by a method [MQTT5-4.12]. */
+export interface AuthStep {
+  readonly credentials: Credentials
+  readonly method: string
+  readonly data: Buffer | undefined
+  /** The first step of an exchange. */
+  readonly isFirst: boolean
+  /** True when a connected client authenticates again. */
+  readonly reauthenticate: boolean
+  /** Whoever knows the method keeps here what it needs from step to step; the same object for all steps of an exchange. */
+  readonly exchange: Record<string, unknown>
 }
 
 /** Says what one client may do; answers at once. */
@@ -66,8 +78,8 @@ export interface ConnectionEnvironment {
   assignClientId(): string
   /** Decides about a client that names no authentication method. */
   authenticate(credentials: Credentials): AuthResult | Promise<AuthResult>
-  /** Begins an enhanced authentication, at CONNECT or again later; undefined for a method that is not known. */
-  authExchange(method: string, credentials: Credentials): AuthExchange | undefined
+  /** Takes one step of an enhanced authentication, at CONNECT or again later; refuses a method that is not known. */
+  authStep(step: AuthStep): AuthResult | Promise<AuthResult>
   authorizer(clientId: string, username: string | undefined, host: string): Authorizer
   /** Opens the session of an accepted client, whose connection then gets an `OpenAnswer`, at any time. */
   openSession(client: ClientInfo): void

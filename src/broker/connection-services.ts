@@ -2,12 +2,15 @@
 import { FrameReader } from './codec.ts'
 import type { BrokerConfig } from './config.ts'
 import type { ConnectionEnvironment } from './connection-environment.ts'
-import type { ProtocolLimits } from './protocol-state.ts'
+import type { AuthResult, ProtocolLimits } from './protocol-state.ts'
 import { publishAll } from './publish.ts'
+import { RC } from './reason-codes.ts'
 import type { Services } from './services.ts'
 import { willMessage } from './will.ts'
 
 const NO_EXPIRY_SEC = 0xffff_ffff
+
+const BANNED: AuthResult = { outcome: 'refuse', reasonCode: RC.banned, reason: 'banned' }
 
 /** Makes what the connections of a listener need; its settings are those of the listener. */
 export function connectionEnvironment(
@@ -30,7 +33,12 @@ export function connectionEnvironment(
       hooks.notify('client.connect', credentials)
       return access.authenticate(credentials)
     },
-    authExchange: (method, credentials) => access.methods.get(method)?.(credentials),
+    authStep: (step) => {
+      const { credentials, isFirst, reauthenticate } = step
+      if (isFirst && !reauthenticate) hooks.notify('client.connect', credentials)
+      if (access.banned.has(credentials)) return BANNED
+      return hooks.authStep(step)
+    },
     authorizer: (clientId, username, host) => access.authorizer(clientId, username, host),
     openSession: (client) => sessions.open(client),
     refused: (credentials, code) => hooks.notify('client.refused', credentials, code),

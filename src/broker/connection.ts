@@ -263,7 +263,7 @@ class Connection implements Behaviour, Flushable, TransportEvents {
         this.#auth.authenticate(effect.connect, effect.clientId)
         break
       case 'auth_step':
-        this.#auth.step(effect.method, effect.data, effect.isFirst)
+        this.#auth.step(effect.method, effect.data, effect.isFirst, this.#isConnected)
         break
       case 'open':
         this.#open(effect)

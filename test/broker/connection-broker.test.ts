@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Broker, type StartBrokerOptions, startBroker } from '../../src/broker/broker.ts'
 import { stop } from '../../src/broker/hooks.ts'
 import type { ConnectPacket, Packet } from '../../src/broker/packet.ts'
-import { RawClient } from '../support/raw-client.ts'
+import { PlainClient } from './plain-client.ts'
 import { connectPacket, publishPacket } from './protocol-harness.ts'
 
 const v5 = { protocolVersion: 5 } as const
@@ -13,9 +13,9 @@ const will = { topic: 'w', payload: Buffer.from('gone'), qos: 0 as const, retain
 interface Served {
   readonly broker: Broker
   readonly port: number
-  client(packet?: Partial<ConnectPacket>): Promise<RawClient>
+  client(packet?: Partial<ConnectPacket>): Promise<PlainClient>
   /** A client that has subscribed to a filter. */
-  subscriber(filter: string, packet?: Partial<ConnectPacket>): Promise<RawClient>
+  subscriber(filter: string, packet?: Partial<ConnectPacket>): Promise<PlainClient>
 }
 
 /** A whole broker on a free port. */
@@ -24,7 +24,7 @@ async function serve(options: StartBrokerOptions = {}): Promise<Served> {
   const broker = await startBroker({ logger, ...options, listeners: { tcp: { ...options.listeners?.tcp, port: 0 } } })
   onTestFinished(() => broker.stop())
   const { port } = broker.listeners[0]!
-  const client = (packet?: Partial<ConnectPacket>) => RawClient.connect(port, packet)
+  const client = (packet?: Partial<ConnectPacket>) => PlainClient.connect(port, packet)
   const subscriber = async (filter: string, packet: Partial<ConnectPacket> = { clientId: 'subscriber' }) => {
     const subscribed = await client(packet)
     subscribed.send({ cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: filter, qos: 0 }] })
@@ -42,7 +42,7 @@ describe('a client of a whole broker', () => {
   it('may send everything behind CONNECT in one segment [MQTT311-3.1.4-5]', async () => {
     const { port } = await serve()
     for (const version of [3, 4, 5] as const) {
-      const client = await RawClient.open(port, version)
+      const client = await PlainClient.open(port, version)
       client.send(
         connectPacket({ protocolVersion: version }),
         { cmd: 'subscribe', messageId: 1, subscriptions: [{ topic: 'other', qos: 1 }] },
@@ -90,26 +90,26 @@ describe('a client of a whole broker', () => {
     }
   })
 
-  it('authenticates step by step with a method that the program has added [MQTT5-4.12]', async () => {
+  it('authenticates step by step with a method that a hook knows [MQTT5-4.12]', async () => {
     const { broker, port } = await serve()
-    broker.services.access.methods.set('double', () => {
-      let challenge = 0
-      return {
-        step: (data) => {
-          if (challenge === 0) {
-            challenge = 21
-            return { outcome: 'continue', data: Buffer.from([challenge]) }
-          }
-          const isRight = data?.[0] === challenge * 2
-          return isRight ? { outcome: 'accept' } : { outcome: 'refuse', reasonCode: 0x87, reason: 'wrong' }
-        },
+    broker.hooks.on('client.auth_step', (_, { method, data, isFirst, exchange }) => {
+      if (method !== 'double') return undefined
+      if (isFirst) {
+        exchange.challenge = 21
+        return { outcome: 'continue', data: Buffer.from([21]) }
       }
+      const isRight = data?.[0] === Number(exchange.challenge) * 2
+      return isRight ? { outcome: 'accept' } : { outcome: 'refuse', reasonCode: 0x87, reason: 'wrong' }
     })
+    const unknown = await PlainClient.open(port, 5)
+    unknown.send(connectPacket({ ...v5, properties: { authenticationMethod: 'triple' } }))
+    // [MQTT5-4.12.0-1]
+    expect(await unknown.next()).toMatchObject({ cmd: 'connack', reasonCode: 0x8c })
     for (const [answer, reasonCode] of [
       [42, 0],
       [41, 0x87],
     ] as const) {
-      const client = await RawClient.open(port, 5)
+      const client = await PlainClient.open(port, 5)
       const authenticationMethod = 'double'
       client.send(connectPacket({ ...v5, properties: { authenticationMethod } }))
       expect(await client.next()).toMatchObject({ cmd: 'auth', reasonCode: 0x18 })

@@ -3,9 +3,13 @@ import mqttPacket from 'mqtt-packet'
 import type { Pid } from '../../src/actors/pid.ts'
 import type { Runtime } from '../../src/actors/runtime.ts'
 import type { Credentials } from '../../src/broker/access-control.ts'
-import type { AuthExchange } from '../../src/broker/auth-exchange.ts'
 import { encode, FrameReader } from '../../src/broker/codec.ts'
-import type { ConnectionEnvironment, ConnectionSettings, OpenAnswer } from '../../src/broker/connection-environment.ts'
+import type {
+  AuthStep,
+  ConnectionEnvironment,
+  ConnectionSettings,
+  OpenAnswer,
+} from '../../src/broker/connection-environment.ts'
 import { createMetrics } from '../../src/broker/metrics.ts'
 import type { Packet, ProtocolVersion } from '../../src/broker/packet.ts'
 import type { ClientInfo, OutPacket, ToSession } from '../../src/broker/process-messages.ts'
@@ -64,9 +68,7 @@ export class FakeBroker implements ConnectionEnvironment {
   readonly #runtime: Runtime
   #ids = 0
   authenticate: (credentials: Credentials) => AuthResult | Promise<AuthResult> = () => ({ outcome: 'accept' })
-  authExchange: (method: string, credentials: Credentials) => AuthExchange | undefined = () => ({
-    step: () => ({ outcome: 'accept' }),
-  })
+  authStep: (step: AuthStep) => AuthResult | Promise<AuthResult> = () => ({ outcome: 'accept' })
   isAllowed: (action: 'publish' | 'subscribe', topic: string) => boolean = () => true
   open: (client: ClientInfo) => OpenAnswer = (client) => {
     const session = new FakeSession(this.#runtime, client)

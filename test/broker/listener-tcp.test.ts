@@ -8,9 +8,9 @@ import { type TcpListenerOptions, tcpListener } from '../../src/broker/listener-
 import { Batch } from '../../src/broker/message.ts'
 import type { ProtocolVersion } from '../../src/broker/packet.ts'
 import type { ProtocolLimits } from '../../src/broker/protocol-state.ts'
-import { RawClient } from '../support/raw-client.ts'
 import { testRuntime } from '../support/runtime.ts'
 import { bytesOf, FakeBroker } from './connection-harness.ts'
+import { PlainClient } from './plain-client.ts'
 import { connectPacket, publishPacket } from './protocol-harness.ts'
 
 const ALL: AccessRule = { permission: 'allow', cidr: undefined }
@@ -45,8 +45,8 @@ class Listening {
   }
 
   /** A client that is connected by TCP only. */
-  socket(version?: ProtocolVersion): Promise<RawClient> {
-    return RawClient.open(this.port, version)
+  socket(version?: ProtocolVersion): Promise<PlainClient> {
+    return PlainClient.open(this.port, version)
   }
 
   async until(holds: (info: Awaited<ReturnType<Listening['info']>>) => boolean): Promise<void> {
@@ -206,7 +206,7 @@ describe('a socket', () => {
 
   it('is told what is wrong before it is closed, though it goes on sending', async () => {
     const listening = await Listening.start()
-    const client = await RawClient.connect(listening.port, { protocolVersion: 5 })
+    const client = await PlainClient.connect(listening.port, { protocolVersion: 5 })
     client.send(connectPacket({ protocolVersion: 5 }))
     for (let i = 0; i < 50; i++) client.send(publishPacket({ payload: Buffer.alloc(10_000) }))
     await client.closed
@@ -215,7 +215,7 @@ describe('a socket', () => {
 
   it('that is not read is told to its session, and drains when it is', async () => {
     const listening = await Listening.start()
-    const client = await RawClient.connect(listening.port, { keepalive: 0 })
+    const client = await PlainClient.connect(listening.port, { keepalive: 0 })
     client.socket.pause()
     const { session } = listening.broker
     const payload = Buffer.alloc(100_000, 'x')
