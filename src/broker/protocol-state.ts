@@ -60,8 +60,6 @@ export interface ProtocolLimits {
   readonly maxKeepAliveSec: number
   /** What becomes of a client whose PUBLISH is denied: the message is acknowledged and dropped, or the client is cut off. */
   readonly denyAction: 'ignore' | 'disconnect'
-  /** Whether clients may publish below `$SYS/` when the access control lets them. */
-  readonly allowSysPublish: boolean
   /** 5.0: refuse a payload that is declared to be UTF-8 and is not. Costs a scan of each such payload. */
   readonly validatePayloadFormat: boolean
   /** The session is asked to confirm after this many messages … */
@@ -167,17 +165,14 @@ export type ProtocolEffect =
   | { readonly tag: 'deliver'; readonly packets: readonly OutPacket[] }
   /** Ask who the client is; answered by the event `auth`. `clientId` is the assigned one when the client sent none. */
   | { readonly tag: 'authenticate'; readonly connect: ConnectPacket; readonly clientId: string }
-  /** One step of an enhanced authentication; answered by the event `auth`. */
-  | {
-      readonly tag: 'auth_step'
-      readonly method: string
-      readonly data: Buffer | undefined
-      readonly reauthenticate: boolean
-    }
+  /** The next step of an enhanced authentication, or the first of a new one; answered by the event `auth`. */
+  | { readonly tag: 'auth_step'; readonly method: string; readonly data: Buffer | undefined; readonly isFirst: boolean }
   /** Answered by `opened` or `refused`. */
   | { readonly tag: 'open'; readonly client: OpeningClient }
   /** CONNACK has been sent. */
   | { readonly tag: 'connected'; readonly present: boolean }
+  /** CONNACK has been sent, with this code of its version. */
+  | { readonly tag: 'refused'; readonly connect: ConnectPacket; readonly clientId: string; readonly code: number }
   | { readonly tag: 'to_session'; readonly packets: readonly SessionPacket[]; readonly sync: boolean }
   | { readonly tag: 'session_congested'; readonly on: boolean }
   | {
@@ -319,14 +314,22 @@ export function refuse(
     if (serverReference !== undefined) properties.serverReference = serverReference
     // [MQTT5-3.2.2-6]: no session present in a refusal.
     effects.push({ tag: 'send', packet: { cmd: 'connack', sessionPresent: false, reasonCode, properties } })
+    reportRefusal(state, effects, reasonCode)
   } else {
     const returnCode = connackReturnCode(reasonCode)
     // [MQTT311-3.2.2-4]: no session present in a refusal.
     if (returnCode !== undefined) {
       effects.push({ tag: 'send', packet: { cmd: 'connack', sessionPresent: false, returnCode } })
+      reportRefusal(state, effects, returnCode)
     }
   }
   finish(state, effects, { reason, publishWill: true })
+}
+
+function reportRefusal(state: ProtocolState, effects: ProtocolEffect[], code: number): void {
+  const { connect, client } = state
+  if (connect === undefined) return
+  effects.push({ tag: 'refused', connect, clientId: client?.clientId ?? connect.clientId, code })
 }
 
 /** Ends a connection on the broker's own account, with DISCONNECT in 5.0 [MQTT5-4.13.1-1]. */
