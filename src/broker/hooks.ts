@@ -12,7 +12,8 @@
  * a hook decides about access as a rule, and one that is broken must not open the door.
  *
  * Callbacks run within the process in which the thing happens and hold it up: they must be short. Only
- * client.authenticate and client.auth_step may return a promise. A point without callbacks costs its caller one comparison: `hooks.chains['message.publish'].length`.
+ * client.authenticate and client.auth_step may return a promise. A point without callbacks costs its caller one
+ * comparison: `hooks.chains['message.publish'].length`.
  */
 import type { Logger } from 'pino'
 import type { AuthOutcome, Credentials } from './access-control.ts'
@@ -207,9 +208,10 @@ export class Hooks {
     return decided.length === entries.length ? decided : denied
   }
 
-  /** The filters to unsubscribe. A callback that throws changes nothing: to unsubscribe is always allowed. */
+  /** The filters to unsubscribe. A callback that throws, or loses one, changes nothing: to unsubscribe is always allowed. */
   unsubscribe(filters: readonly string[], client: HookClient): readonly string[] {
-    return this.#decide('client.unsubscribe', filters, filters, [client]) as readonly string[]
+    const decided = this.#decide('client.unsubscribe', filters, filters, [client]) as readonly string[]
+    return decided.length === filters.length ? decided : filters
   }
 
   /** Who the hooks take the client for; undefined when they do not know it. A callback that throws refuses it. */

@@ -22,6 +22,7 @@ const callers = codeWithout(/^broker\/hooks\.ts$/)
 
 /** Decisions have a method each. */
 const METHODS: Partial<Record<HookName, string>> = {
+  'client.auth_step': 'hooks.authStep(',
   'client.authenticate': 'hooks.authenticate(',
   'client.authorize': 'hooks.authorize(',
   'client.subscribe': 'hooks.subscribe(',
