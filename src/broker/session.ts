@@ -137,7 +137,10 @@ class SessionProcess {
         this.#answered(message)
         break
       case 'timer':
-        if (message.attachment === this.state.attachment) this.#handle({ tag: 'timeout', timer: message.timer })
+        if (message.attachment !== this.state.attachment) break
+        this.#handle({ tag: 'timeout', timer: message.timer })
+        // The will is settled; the manager must not publish it again.
+        if (message.timer === 'will') this.#tellDetached()
         break
       case 'ask_router_again':
         this.#router.askAgain()
@@ -269,11 +272,15 @@ class SessionProcess {
   }
 
   #detached(): void {
-    const { clientId, expirySec, will } = this.state
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = undefined
-    this.#tellManager({ tag: 'detached', session: this.#self.pid, clientId, expirySec, will })
+    this.#tellDetached()
     this.#tellAvailability()
+  }
+
+  #tellDetached(): void {
+    const { clientId, expirySec, will } = this.state
+    this.#tellManager({ tag: 'detached', session: this.#self.pid, clientId, expirySec, will })
   }
 
   #ended(reason: Extract<Effect, { tag: 'ended' }>['reason']): void {
