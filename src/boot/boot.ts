@@ -116,7 +116,8 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
   let broker: BrokerHandle
   try {
     const { version } = world
-    broker = await world.startBroker({ name, cookie: cookie.cookie, config, dataDir, logger, version })
+    const { log: _, ...brokerConfig } = config
+    broker = await world.startBroker({ name, cookie: cookie.cookie, config: brokerConfig, dataDir, logger, version })
   } catch (error) {
     logger.debug({ err: error }, 'start failed')
     world.err(`${describeStartError(error, config)}\n`)
