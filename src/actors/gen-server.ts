@@ -76,6 +76,8 @@ type Nothing = void
 export interface ServerDefinition<S, Calls extends Signatures, Casts extends Signatures, Arg> {
   /** Names the server in reports and observers. */
   readonly label?: string
+  /** The behaviour that `sys` and observers tell of, when it is built upon this one; defaults to `gen_server`. */
+  readonly behaviour?: string
   readonly init: (arg: Arg, self: ProcessContext) => MaybePromise<InitResult<S>>
   readonly calls?: {
     readonly [K in keyof Calls]: (
@@ -195,6 +197,7 @@ type Callback = (context: ServerContext<unknown>, ...args: unknown[]) => MaybePr
 
 interface UntypedDefinition {
   readonly label?: string
+  readonly behaviour?: string
   readonly init: (arg: unknown, self: ProcessContext) => MaybePromise<InitResult<unknown>>
   readonly calls?: Readonly<Record<string, Callback>>
   readonly casts?: Readonly<Record<string, Callback>>
@@ -207,7 +210,6 @@ interface UntypedDefinition {
 const NOBODY: From = { pid: undefined as unknown as Pid, tag: undefined, alias: undefined }
 
 class GenServerBehaviour implements StartableBehaviour, SystemCallbacks {
-  readonly behaviour = 'gen_server'
   readonly #self: Process
   readonly #definition: UntypedDefinition
   readonly #arg: unknown
@@ -221,6 +223,10 @@ class GenServerBehaviour implements StartableBehaviour, SystemCallbacks {
     this.#definition = definition
     this.#arg = arg
     this.#context = { state: undefined, self, from: NOBODY }
+  }
+
+  get behaviour(): string {
+    return this.#definition.behaviour ?? 'gen_server'
   }
 
   get module(): string {

@@ -1,0 +1,192 @@
+/**
+ * Who may connect, and who may publish and subscribe what.
+ *
+ * Authentication asks one source after the other: hooks, the users of the configuration, its client ids. Each accepts,
+ * refuses, or does not know the client; when none knows it, `access.allow_anonymous` decides. Authorization asks hooks,
+ * then the access rules (acl.ts), then `access.acl_nomatch`. An `Authorizer` belongs to one connection and remembers a few
+ * verdicts for a while; new rules make all of them forget.
+ */
+import type { Clock } from '../actors/system.ts'
+import { type AclClient, aclClient, checkAcl, defaultRules, readRules } from './acl.ts'
+import type { AclParse, AclRule } from './acl-file.ts'
+import { Passwords } from './auth-password.ts'
+import type { BrokerConfig } from './config.ts'
+import type { Hooks } from './hooks.ts'
+import type { Metrics } from './metrics.ts'
+import type { ProtocolVersion } from './packet.ts'
+import { RC } from './reason-codes.ts'
+
+/** What a client shows of itself in CONNECT. */
+export interface Credentials {
+  /** The assigned one when the client sent none. */
+  readonly clientId: string
+  readonly username: string | undefined
+  readonly password: Buffer | undefined
+  /** Address of the peer, without the port. */
+  readonly host: string
+  readonly protocolVersion: ProtocolVersion
+}
+
+/** How authentication ends. An acceptance may give the client another user name or client id than it sent. */
+export type AuthOutcome =
+  | { readonly outcome: 'accept'; readonly username?: string | undefined; readonly clientId?: string | undefined }
+  | { readonly outcome: 'refuse'; readonly reasonCode: number; readonly reason: string }
+
+/** What access control needs; all of it belongs to the broker. */
+export interface AccessControlOptions {
+  readonly config: BrokerConfig['access']
+  /** The rules of `access.acl_file`; the built-in ones unless told otherwise. */
+  readonly rules?: readonly AclRule[]
+  readonly hooks: Hooks
+  readonly metrics: Metrics
+  readonly clock: Clock
+}
+
+const ACCEPT: AuthOutcome = { outcome: 'accept' }
+const BAD_PASSWORD: AuthOutcome = {
+  outcome: 'refuse',
+  reasonCode: RC.bad_username_or_password,
+  reason: 'bad user name or password',
+}
+const NOT_AUTHORIZED: AuthOutcome = { outcome: 'refuse', reasonCode: RC.not_authorized, reason: 'not authorized' }
+const BUSY: AuthOutcome = { outcome: 'refuse', reasonCode: RC.server_busy, reason: 'too many passwords to check' }
+
+/** The access control of one broker. */
+export class AccessControl {
+  /** Users and client ids with passwords; changes hold from the next CONNECT. */
+  readonly users: Passwords
+  readonly clients: Passwords
+  readonly #options: AccessControlOptions
+  #rules: readonly AclRule[]
+  #generation = 0
+
+  constructor(options: AccessControlOptions) {
+    this.#options = options
+    this.#rules = options.rules ?? defaultRules()
+    this.users = new Passwords(options.config.users)
+    this.clients = new Passwords(options.config.clients)
+  }
+
+  /** Grows with each change of the rules. */
+  get generation(): number {
+    return this.#generation
+  }
+
+  /** Puts other rules in force, for connections that are open too. */
+  setRules(rules: readonly AclRule[]): void {
+    this.#rules = rules
+    this.#generation += 1
+  }
+
+  /** Decides about a CONNECT. Never rejects: what fails inside refuses the client. */
+  async authenticate(credentials: Credentials): Promise<AuthOutcome> {
+    const { hooks, metrics, config } = this.#options
+    const known =
+      (hooks.chains['client.authenticate'].length > 0 ? await hooks.authenticate(credentials) : undefined) ??
+      (await this.#checkPasswords(credentials))
+    if (known !== undefined) {
+      metrics[known.outcome === 'accept' ? 'client/auth/success' : 'client/auth/failure'] += 1
+      return known
+    }
+    if (config.allowAnonymous) {
+      metrics['client/auth/anonymous'] += 1
+      return ACCEPT
+    }
+    await this.users.spendTime(credentials.password)
+    metrics['client/auth/failure'] += 1
+    return credentials.username === undefined ? NOT_AUTHORIZED : BAD_PASSWORD
+  }
+
+  /** Reads `access.acl_file` again. The rules in force stay when the file has mistakes, which are returned. */
+  async reload(): Promise<AclParse> {
+    const parsed = await readRules(this.#options.config.aclFile)
+    if (parsed.ok) this.setRules(parsed.rules)
+    return parsed
+  }
+
+  async #checkPasswords({ clientId, username, password }: Credentials): Promise<AuthOutcome | undefined> {
+    if (username !== undefined && this.users.size > 0) {
+      const answer = await this.users.check(username, password)
+      if (answer !== 'unknown') return outcomeOf(answer)
+    }
+    if (this.clients.size === 0) return undefined
+    const answer = await this.clients.check(clientId, password)
+    return answer === 'unknown' ? undefined : outcomeOf(answer)
+  }
+
+  /** What decides about the publishes and subscriptions of one connection; `host` is the address of its peer. */
+  authorizer(clientId: string, username: string | undefined, host: string): Authorizer {
+    return new Authorizer(this, this.#options, aclClient(clientId, username, host))
+  }
+
+  /** Asks hooks, rules and `acl_nomatch`, past any memory. Subscription filters come without `$share/GROUP/`. */
+  decide(client: AclClient, action: 'publish' | 'subscribe', topic: string): boolean {
+    const { hooks, config } = this.#options
+    if (hooks.chains['client.authorize'].length > 0) {
+      const verdict = hooks.authorize(client, action, topic)
+      if (verdict !== undefined) return verdict === 'allow'
+    }
+    const verdict = checkAcl(this.#rules, client, action, topic)
+    return verdict === 'nomatch' ? config.aclNoMatch === 'allow' : verdict === 'allow'
+  }
+}
+
+function outcomeOf(answer: 'ok' | 'wrong' | 'busy'): AuthOutcome {
+  if (answer === 'ok') return ACCEPT
+  return answer === 'busy' ? BUSY : BAD_PASSWORD
+}
+
+/** The memory of one connection about what it may do. */
+export class Authorizer {
+  readonly #control: AccessControl
+  readonly #options: AccessControlOptions
+  readonly #client: AclClient
+  /** Verdict by action and topic, oldest first, and when it was reached; made with the first verdict. */
+  #cache: Map<string, { readonly allowed: boolean; readonly atMs: number }> | undefined
+  #generation: number
+
+  constructor(control: AccessControl, options: AccessControlOptions, client: AclClient) {
+    this.#control = control
+    this.#options = options
+    this.#client = client
+    this.#generation = control.generation
+  }
+
+  /** Whether the client may publish to a topic name or subscribe to a filter; takes `$share/…` off the filter. */
+  isAllowed(action: 'publish' | 'subscribe', topic: string): boolean {
+    const { config, metrics } = this.#options
+    const allowed = config.aclCacheSize > 0 ? this.#remembered(action, topic) : this.#decide(action, topic)
+    metrics[allowed ? 'client/authorize/allow' : 'client/authorize/deny'] += 1
+    return allowed
+  }
+
+  #remembered(action: 'publish' | 'subscribe', topic: string): boolean {
+    const { config, clock, metrics } = this.#options
+    if (this.#generation !== this.#control.generation) {
+      this.#generation = this.#control.generation
+      this.#cache = undefined
+    }
+    this.#cache ??= new Map()
+    const key = action === 'publish' ? `p${topic}` : `s${topic}`
+    const nowMs = clock.monotonic()
+    const found = this.#cache.get(key)
+    if (found !== undefined && nowMs - found.atMs < config.aclCacheTtlMs) {
+      metrics['client/authorize/cache_hit'] += 1
+      return found.allowed
+    }
+    const allowed = this.#decide(action, topic)
+    this.#cache.delete(key)
+    if (this.#cache.size >= config.aclCacheSize) this.#cache.delete(this.#cache.keys().next().value!)
+    this.#cache.set(key, { allowed, atMs: nowMs })
+    return allowed
+  }
+
+  #decide(action: 'publish' | 'subscribe', topic: string): boolean {
+    return this.#control.decide(this.#client, action, action === 'subscribe' ? plainFilter(topic) : topic)
+  }
+}
+
+/** A filter without `$local/`, `$queue/` and `$share/GROUP/`: what its messages' topics have to match. */
+function plainFilter(filter: string): string {
+  return filter.startsWith('$') ? filter.replace(/^(?:\$local\/|\$queue\/|\$share\/[^/]*\/)+/, '') : filter
+}

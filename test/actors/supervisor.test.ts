@@ -1,0 +1,760 @@
+/** Statements of the reference manual of `supervisor` and of the chapter "Supervisor Behaviour" of OTP's design principles. */
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { ChildSpec, SupervisorFlags } from '../../src/actors/child-spec.ts'
+import { Exit } from '../../src/actors/errors.ts'
+import { genServer, ok } from '../../src/actors/gen-server.ts'
+import type { Pid } from '../../src/actors/pid.ts'
+import {
+  child,
+  childTemplate,
+  countChildren,
+  deleteChild,
+  getChildSpec,
+  restartChild,
+  startChild,
+  supervisor,
+  terminateChild,
+  whichChildren,
+} from '../../src/actors/supervisor.ts'
+import * as sys from '../../src/actors/sys.ts'
+import { endChild, pidOf, reports, Workers } from './supervisor-support.ts'
+import { World } from './world.ts'
+
+let world: World
+let workers: Workers
+
+beforeEach(() => {
+  world = new World()
+  workers = new Workers()
+})
+
+function start(flags: SupervisorFlags, children: readonly ChildSpec[]): Promise<Pid> {
+  return world.run(supervisor({ ...flags, children: () => children }).startLink(world.runtime, undefined))
+}
+
+function abc(): ChildSpec[] {
+  return ['a', 'b', 'c'].map((id) => workers.spec(id))
+}
+
+async function reasonOf(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await world.run(promise)
+  } catch (error) {
+    expect(error).toBeInstanceOf(Exit)
+    return (error as Exit).reason
+  }
+  throw new Error('did not fail')
+}
+
+async function statusOf(pid: Pid): Promise<Record<string, unknown>> {
+  const children = await world.run(whichChildren(world.runtime, pid))
+  return Object.fromEntries(children.map((info) => [info.id, typeof info.child === 'object' ? 'running' : info.child]))
+}
+
+function isAlive(pid: Pid): boolean {
+  return world.runtime.isAlive(pid)
+}
+
+function shutDown(pid: Pid): void {
+  world.runtime.exit(pid, 'shutdown')
+}
+
+describe('a supervisor that starts', () => {
+  test('starts its children in the order of their specifications', async () => {
+    await start({}, abc())
+    expect(workers.take()).toEqual(['start a', 'start b', 'start c'])
+  })
+
+  test('waits for each child until its init has answered', async () => {
+    workers.slow.add('a')
+    await start({}, abc())
+    expect(workers.take()).toEqual(['start a', 'start b', 'start c'])
+  })
+
+  test('needs no promise when no child does: the outcome is there at once', () => {
+    const top = supervisor({
+      children: () => [child('sub', supervisor({ children: () => abc() }), [], { type: 'supervisor' })],
+    })
+    const result = top.starter(undefined)(world.runtime.init)
+    expect(result).toMatchObject({ ok: true })
+  })
+
+  test('ends those that it started, last first, when a child fails to start, and its start returns the error', async () => {
+    workers.failures.set('c', 1)
+    const reason = await reasonOf(start({}, abc()))
+    expect(reason).toEqual({ shutdown: { failed_to_start_child: 'c', reason: 'cannot' } })
+    expect(workers.take()).toEqual(['start a', 'start b', 'end b shutdown', 'end a shutdown'])
+    expect(reports(world)).toEqual(['start_error c cannot'])
+  })
+
+  test('fails with what a start function throws', async () => {
+    const broken: ChildSpec = {
+      id: 'broken',
+      start: () => {
+        throw new TypeError('no such thing')
+      },
+    }
+    const reason = await reasonOf(start({}, [broken]))
+    expect(reason).toMatchObject({ shutdown: { failed_to_start_child: 'broken', reason: { name: 'TypeError' } } })
+  })
+
+  test('keeps the specification of a child whose start is ignored, unless it is temporary', async () => {
+    workers.ignored.add('a').add('b')
+    const pid = await start({}, [workers.spec('a'), workers.spec('b', { restart: 'temporary' })])
+    expect(await statusOf(pid)).toEqual({ a: undefined })
+  })
+
+  test('takes a start function that returns a pid, a result, or a promise of either', async () => {
+    const box = { receive: () => {} }
+    const pid = await start({}, [
+      { id: 'pid', start: (self) => self.spawnLink(box) },
+      { id: 'result', start: (self) => ({ ok: true, pid: self.spawnLink(box) }) },
+      { id: 'promise', start: async (self) => self.spawnLink(box) },
+    ])
+    expect(await statusOf(pid)).toEqual({ pid: 'running', result: 'running', promise: 'running' })
+  })
+
+  test('declines when children answers ignore', async () => {
+    const top = supervisor({ children: () => 'ignore' })
+    expect(await reasonOf(top.startLink(world.runtime, undefined))).toBe('ignore')
+  })
+
+  test('is given its argument', async () => {
+    const top = supervisor<string>({ children: (id) => [workers.spec(id)] })
+    await world.run(top.startLink(world.runtime, 'named', { name: 'top' }))
+    expect(workers.take()).toEqual(['start named'])
+    expect(world.runtime.whereis('top')).toBeDefined()
+  })
+
+  test.each([
+    [{ intensity: -1 }, { supervisor_data: { invalid_intensity: -1 } }],
+    [{ periodSec: 0 }, { supervisor_data: { invalid_period: 0 } }],
+    [{ strategy: 'all' as never }, { supervisor_data: { invalid_strategy: 'all' } }],
+    [{ autoShutdown: 'yes' as never }, { supervisor_data: { invalid_auto_shutdown: 'yes' } }],
+  ])('refuses flags that are none: %j', async (flags, reason) => {
+    expect(await reasonOf(start(flags, abc()))).toEqual(reason)
+  })
+
+  test.each([
+    [{ restart: 'often' as never }, { invalid_restart_type: 'often' }],
+    [{ shutdownMs: -1 }, { invalid_shutdown: -1 }],
+    [{ type: 'boss' as never }, { invalid_child_type: 'boss' }],
+    [{ significant: true }, { bad_combination: { auto_shutdown: 'never', significant: true } }],
+  ])('refuses a specification that is none: %j', async (options, reason) => {
+    expect(await reasonOf(start({}, [workers.spec('a', options)]))).toEqual({ start_spec: reason })
+  })
+
+  test('refuses two children of one id', async () => {
+    const reason = await reasonOf(start({}, [workers.spec('a'), workers.spec('a')]))
+    expect(reason).toEqual({ start_spec: { duplicate_child_name: 'a' } })
+  })
+
+  test('refuses a significant child that is permanent', async () => {
+    const reason = await reasonOf(
+      start({ autoShutdown: 'any_significant' }, [workers.spec('a', { significant: true })]),
+    )
+    expect(reason).toEqual({ start_spec: { bad_combination: { restart: 'permanent', significant: true } } })
+  })
+})
+
+describe('a supervisor that ends', () => {
+  test('ends its children in reverse start order with reason shutdown, when its parent tells it to', async () => {
+    const pid = await start({}, abc())
+    workers.take()
+    shutDown(pid)
+    await world.settle()
+    expect(workers.take()).toEqual(['end c shutdown', 'end b shutdown', 'end a shutdown'])
+    expect(isAlive(pid)).toBe(false)
+    expect(reports(world)).toEqual([])
+  })
+
+  test('waits for each child as long as its shutdown says, then kills it and reports so', async () => {
+    workers.stubborn.add('b')
+    const pid = await start({}, [workers.spec('a'), workers.spec('b', { shutdownMs: 100 }), workers.spec('c')])
+    workers.take()
+    shutDown(pid)
+    await world.advance(99)
+    expect(workers.take()).toEqual(['end c shutdown'])
+    await world.advance(1)
+    expect(workers.take()).toEqual(['end b killed', 'end a shutdown'])
+    expect(reports(world)).toEqual(['shutdown_error b killed'])
+  })
+
+  test('gives a worker 5000 ms and a supervisor all the time it needs unless told otherwise', async () => {
+    workers.stubborn.add('deep')
+    const sub = supervisor({ children: () => [workers.spec('deep', { shutdownMs: 60_000 })] })
+    const pid = await start({}, [workers.spec('w'), child('sub', sub, [], { type: 'supervisor' })])
+    expect(await world.run(getChildSpec(world.runtime, pid, 'w'))).toMatchObject({ spec: { shutdownMs: 5000 } })
+    expect(await world.run(getChildSpec(world.runtime, pid, 'sub'))).toMatchObject({ spec: { shutdownMs: 'infinity' } })
+    shutDown(pid)
+    await world.advance(59_999)
+    expect(isAlive(pid)).toBe(true)
+    await world.advance(1)
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('kills a brutal_kill child at once, which is no error', async () => {
+    workers.stubborn.add('a')
+    const pid = await start({}, [workers.spec('a', { shutdownMs: 'brutal_kill' })])
+    workers.take()
+    shutDown(pid)
+    await world.settle()
+    expect(workers.take()).toEqual(['end a killed'])
+    expect(reports(world)).toEqual([])
+  })
+
+  test('is not held up by a child that unlinked itself', async () => {
+    let child: Pid | undefined
+    const naughty: ChildSpec = {
+      id: 'naughty',
+      start: (self) => {
+        child = self.spawnLink(async (me) => {
+          me.unlink(self.pid)
+          await me.receive((message): message is string => message === 'never')
+        })
+        return child
+      },
+    }
+    const pid = await start({}, [naughty])
+    await world.settle()
+    shutDown(pid)
+    await world.settle()
+    expect(isAlive(pid)).toBe(false)
+    expect(isAlive(child!)).toBe(false)
+  })
+
+  test('reports a child that ended otherwise than told', async () => {
+    const pid = await start({}, [
+      {
+        id: 'sulky',
+        start: (self) =>
+          self.spawnLink(async (me) => {
+            me.processFlag('trap_exit', true)
+            await me.receive()
+            me.stop('offended')
+          }),
+      },
+    ])
+    await world.settle()
+    shutDown(pid)
+    await world.settle()
+    expect(reports(world)).toEqual(['shutdown_error sulky offended'])
+  })
+
+  test('lets its children die of its own death when it is killed', async () => {
+    const pid = await start({}, abc())
+    workers.take()
+    world.runtime.exit(pid, 'kill')
+    await world.settle()
+    expect(workers.take().sort()).toEqual(['end a killed', 'end b killed', 'end c killed'])
+  })
+
+  test('ignores an exit signal of a process that is neither its parent nor a child', async () => {
+    const pid = await start({}, abc())
+    world.runtime.spawn(async (self) => self.exit(pid, 'boom'))
+    await world.settle()
+    expect(isAlive(pid)).toBe(true)
+  })
+})
+
+describe('one_for_one', () => {
+  test('restarts the child that ended and no other', async () => {
+    const pid = await start({ strategy: 'one_for_one' }, abc())
+    workers.take()
+    await endChild(world, workers, pid, 'b', 'boom')
+    expect(workers.take()).toEqual(['end b boom', 'start b'])
+    expect(reports(world)).toEqual(['child_terminated b boom'])
+  })
+
+  test('is the default', async () => {
+    const pid = await start({}, abc())
+    workers.take()
+    await endChild(world, workers, pid, 'a', 'boom')
+    expect(workers.take()).toEqual(['end a boom', 'start a'])
+  })
+})
+
+describe('one_for_all', () => {
+  test('ends all other children when one ends, last first, then starts all in order', async () => {
+    const pid = await start({ strategy: 'one_for_all' }, abc())
+    workers.take()
+    await endChild(world, workers, pid, 'b', 'boom')
+    expect(workers.take()).toEqual(['end b boom', 'end c shutdown', 'end a shutdown', 'start a', 'start b', 'start c'])
+  })
+
+  test('does not start temporary children again', async () => {
+    const pid = await start({ strategy: 'one_for_all' }, [
+      workers.spec('a'),
+      workers.spec('t', { restart: 'temporary' }),
+    ])
+    await endChild(world, workers, pid, 'a', 'boom')
+    expect(await statusOf(pid)).toEqual({ a: 'running' })
+  })
+})
+
+describe('rest_for_one', () => {
+  test('ends the children started after the one that ended, then starts it and them in order', async () => {
+    const pid = await start({ strategy: 'rest_for_one' }, [...abc(), workers.spec('d')])
+    workers.take()
+    await endChild(world, workers, pid, 'b', 'boom')
+    expect(workers.take()).toEqual(['end b boom', 'end d shutdown', 'end c shutdown', 'start b', 'start c', 'start d'])
+  })
+})
+
+describe('a child', () => {
+  test.each(['normal', 'shutdown', { shutdown: 'because' }, 'boom'])(
+    'that is permanent is always restarted: %j',
+    async (reason) => {
+      const pid = await start({}, [workers.spec('a')])
+      await endChild(world, workers, pid, 'a', reason)
+      expect(await statusOf(pid)).toEqual({ a: 'running' })
+      expect(reports(world)).toHaveLength(1)
+    },
+  )
+
+  test.each([
+    ['normal', undefined],
+    ['shutdown', undefined],
+    [{ shutdown: 'because' }, undefined],
+    ['boom', 'running'],
+  ])('that is transient is restarted only after an abnormal end: %j', async (reason, status) => {
+    const pid = await start({}, [workers.spec('a', { restart: 'transient' })])
+    await endChild(world, workers, pid, 'a', reason)
+    expect(await statusOf(pid)).toEqual({ a: status })
+    expect(reports(world)).toHaveLength(status === 'running' ? 1 : 0)
+  })
+
+  test.each(['normal', 'boom'])(
+    'that is temporary is never restarted and its specification is gone: %s',
+    async (reason) => {
+      const pid = await start({}, [workers.spec('a', { restart: 'temporary' })])
+      await endChild(world, workers, pid, 'a', reason)
+      expect(await statusOf(pid)).toEqual({})
+      expect(isAlive(pid)).toBe(true)
+    },
+  )
+})
+
+describe('the restart intensity', () => {
+  test('is 1 restart in 5 seconds by default', async () => {
+    const pid = await start({}, abc())
+    await endChild(world, workers, pid, 'a', 'boom')
+    expect(isAlive(pid)).toBe(true)
+    await world.advance(4999)
+    await endChild(world, workers, pid, 'b', 'boom')
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('when it is exceeded ends all children and then the supervisor, with reason shutdown', async () => {
+    const top = await start({ intensity: 1 }, [
+      child('sub', supervisor({ intensity: 0, children: () => abc() }), [], {
+        type: 'supervisor',
+        restart: 'transient',
+      }),
+    ])
+    workers.take()
+    const sub = await pidOf(world, top, 'sub')
+    await endChild(world, workers, sub, 'b', 'boom')
+    expect(workers.take()).toEqual(['end b boom', 'end c shutdown', 'end a shutdown'])
+    expect(reports(world)).toEqual(['child_terminated b boom', 'shutdown b reached_max_restart_intensity'])
+    expect(await statusOf(top)).toEqual({ sub: undefined })
+  })
+
+  test('forgets restarts that are longer ago than the period', async () => {
+    const pid = await start({ intensity: 2, periodSec: 10 }, abc())
+    for (let i = 0; i < 20; i++) {
+      await endChild(world, workers, pid, 'a', 'boom')
+      await world.advance(5001)
+    }
+    expect(isAlive(pid)).toBe(true)
+  })
+
+  test('counts restarts that fail, which are tried again until one succeeds', async () => {
+    const pid = await start({ intensity: 3 }, abc())
+    workers.take()
+    workers.failures.set('b', 2)
+    await endChild(world, workers, pid, 'b', 'boom')
+    expect(workers.take()).toEqual(['end b boom', 'start b'])
+    expect(reports(world)).toEqual(['child_terminated b boom', 'start_error b cannot', 'start_error b cannot'])
+    workers.failures.set('c', 9)
+    await endChild(world, workers, pid, 'c', 'boom')
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('leaves the supervisor its turn for requests between two attempts', async () => {
+    const pid = await start({ intensity: 1_000_000 }, abc())
+    workers.failures.set('b', 1_000_000)
+    workers.server.cast(world.runtime, await pidOf(world, pid, 'b'), 'end', 'boom')
+    const answers = ['b', 'b', 'b'].map(() => terminateChild(world.runtime, pid, 'b'))
+    expect(await world.run(Promise.all(answers))).toEqual([{ ok: true }, { ok: true }, { ok: true }])
+    expect(await statusOf(pid)).toEqual({ a: 'running', b: undefined, c: 'running' })
+  })
+})
+
+describe('auto_shutdown', () => {
+  const significant = { restart: 'transient', significant: true } as const
+
+  test('any_significant ends the supervisor with shutdown when one significant child ends by itself', async () => {
+    const pid = await start({ autoShutdown: 'any_significant' }, [
+      workers.spec('a', significant),
+      workers.spec('b', significant),
+      workers.spec('c', { restart: 'transient' }),
+    ])
+    workers.take()
+    await endChild(world, workers, pid, 'c', 'normal')
+    expect(isAlive(pid)).toBe(true)
+    await endChild(world, workers, pid, 'a', 'normal')
+    expect(workers.take()).toEqual(['end c normal', 'end a normal', 'end b shutdown'])
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('all_significant waits until the last of them has ended', async () => {
+    const pid = await start({ autoShutdown: 'all_significant' }, [
+      workers.spec('a', significant),
+      workers.spec('b', significant),
+      workers.spec('c'),
+    ])
+    await endChild(world, workers, pid, 'a', 'normal')
+    expect(isAlive(pid)).toBe(true)
+    await endChild(world, workers, pid, 'b', 'normal')
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('does not act when a significant child is restarted or ended by request', async () => {
+    const pid = await start({ autoShutdown: 'any_significant' }, [workers.spec('a', significant), workers.spec('b')])
+    await endChild(world, workers, pid, 'a', 'boom')
+    expect(await world.run(terminateChild(world.runtime, pid, 'a'))).toEqual({ ok: true })
+    expect(isAlive(pid)).toBe(true)
+  })
+})
+
+describe('start_child', () => {
+  test('adds a child and starts it', async () => {
+    const pid = await start({}, abc())
+    const result = await world.run(startChild(world.runtime, pid, workers.spec('d')))
+    expect(result).toEqual({ ok: true, pid: await pidOf(world, pid, 'd') })
+  })
+
+  test('answers {already_started, Pid} for a child that runs and already_present for one that does not', async () => {
+    const pid = await start({}, abc())
+    const a = await pidOf(world, pid, 'a')
+    expect(await world.run(startChild(world.runtime, pid, workers.spec('a')))).toEqual({
+      ok: false,
+      reason: { already_started: a },
+    })
+    await world.run(terminateChild(world.runtime, pid, 'a'))
+    expect(await world.run(startChild(world.runtime, pid, workers.spec('a')))).toEqual({
+      ok: false,
+      reason: 'already_present',
+    })
+  })
+
+  test('discards the specification of a child that does not start', async () => {
+    const pid = await start({}, abc())
+    workers.failures.set('d', 1)
+    expect(await world.run(startChild(world.runtime, pid, workers.spec('d')))).toEqual({
+      ok: false,
+      reason: { failed_to_start_child: 'd', reason: 'cannot' },
+    })
+    expect(await statusOf(pid)).not.toHaveProperty('d')
+  })
+
+  test('keeps an ignored child without a pid', async () => {
+    const pid = await start({}, abc())
+    workers.ignored.add('d')
+    expect(await world.run(startChild(world.runtime, pid, workers.spec('d')))).toEqual({ ok: true, pid: undefined })
+    expect(await statusOf(pid)).toHaveProperty('d', undefined)
+  })
+
+  test('refuses what is no specification', async () => {
+    const pid = await start({}, abc())
+    expect(await world.run(startChild(world.runtime, pid, { id: 'd' } as ChildSpec))).toEqual({
+      ok: false,
+      reason: 'missing_start',
+    })
+  })
+})
+
+describe('terminate_child', () => {
+  test('ends a child and keeps its specification, which restart_child starts again', async () => {
+    const pid = await start({}, abc())
+    workers.take()
+    expect(await world.run(terminateChild(world.runtime, pid, 'b'))).toEqual({ ok: true })
+    expect(await statusOf(pid)).toEqual({ a: 'running', b: undefined, c: 'running' })
+    expect(await world.run(restartChild(world.runtime, pid, 'b'))).toMatchObject({ ok: true })
+    expect(workers.take()).toEqual(['end b shutdown', 'start b'])
+  })
+
+  test('removes a temporary child', async () => {
+    const pid = await start({}, [workers.spec('t', { restart: 'temporary' })])
+    await world.run(terminateChild(world.runtime, pid, 't'))
+    expect(await statusOf(pid)).toEqual({})
+  })
+
+  test('of a child that does not run is ok, of an unknown one not_found', async () => {
+    const pid = await start({}, abc())
+    await world.run(terminateChild(world.runtime, pid, 'b'))
+    expect(await world.run(terminateChild(world.runtime, pid, 'b'))).toEqual({ ok: true })
+    expect(await world.run(terminateChild(world.runtime, pid, 'x'))).toEqual({ ok: false, reason: 'not_found' })
+  })
+})
+
+describe('restart_child and delete_child', () => {
+  test('answer running for a child that runs and not_found for an unknown one', async () => {
+    const pid = await start({}, abc())
+    for (const request of [restartChild, deleteChild]) {
+      expect(await world.run<unknown>(request(world.runtime, pid, 'a'))).toEqual({ ok: false, reason: 'running' })
+      expect(await world.run<unknown>(request(world.runtime, pid, 'x'))).toEqual({ ok: false, reason: 'not_found' })
+    }
+  })
+
+  test('answer restarting while the restart of a child fails', async () => {
+    let first = true
+    const asked: Promise<unknown>[] = []
+    const pid = await start({ intensity: 10 }, [
+      {
+        id: 'a',
+        start: (self) => {
+          if (asked.length > 0) return self.spawnLink({ receive: () => {} })
+          if (first) {
+            first = false
+            return self.spawnLink(async (me) => me.receive())
+          }
+          asked.push(restartChild(world.runtime, pid, 'a'), deleteChild(world.runtime, pid, 'a'))
+          throw new Exit('cannot')
+        },
+      },
+    ])
+    world.runtime.send(await pidOf(world, pid, 'a'), 'end')
+    await world.settle()
+    const restarting = { ok: false, reason: 'restarting' }
+    expect(await world.run(Promise.all(asked))).toEqual([restarting, restarting])
+    expect(await statusOf(pid)).toEqual({ a: 'running' })
+  })
+
+  test('delete_child removes the specification of a child that does not run', async () => {
+    const pid = await start({}, abc())
+    await world.run(terminateChild(world.runtime, pid, 'b'))
+    expect(await world.run(deleteChild(world.runtime, pid, 'b'))).toEqual({ ok: true })
+    expect(await statusOf(pid)).toEqual({ a: 'running', c: 'running' })
+  })
+
+  test('restart_child answers the error of a child that does not start and keeps its specification', async () => {
+    const pid = await start({}, abc())
+    await world.run(terminateChild(world.runtime, pid, 'b'))
+    workers.failures.set('b', 1)
+    expect(await world.run(restartChild(world.runtime, pid, 'b'))).toEqual({ ok: false, reason: 'cannot' })
+    expect(await statusOf(pid)).toMatchObject({ b: undefined })
+  })
+})
+
+describe('which_children and count_children', () => {
+  test('tell of every child: id, pid and type', async () => {
+    const sub = supervisor({ children: () => [] })
+    const pid = await start({}, [workers.spec('a'), child('sub', sub, [], { type: 'supervisor' }), workers.spec('b')])
+    await world.run(terminateChild(world.runtime, pid, 'b'))
+    const children = await world.run(whichChildren(world.runtime, pid))
+    expect(children.map(({ id, type }) => [id, type])).toEqual([
+      ['b', 'worker'],
+      ['sub', 'supervisor'],
+      ['a', 'worker'],
+    ])
+    expect(await world.run(countChildren(world.runtime, pid))).toEqual({
+      specs: 3,
+      active: 2,
+      supervisors: 1,
+      workers: 2,
+    })
+  })
+
+  test('answer processes as well as code outside', async () => {
+    const pid = await start({}, abc())
+    let counted: unknown
+    world.runtime.spawn(async (self) => {
+      counted = await countChildren(self, pid)
+    })
+    await world.settle()
+    expect(counted).toEqual({ specs: 3, active: 3, supervisors: 0, workers: 3 })
+  })
+
+  test('of a supervisor that does not exist reject with noproc', async () => {
+    expect(await reasonOf(whichChildren(world.runtime, 'nobody'))).toBe('noproc')
+  })
+})
+
+describe('simple_one_for_one', () => {
+  const FLAGS = { strategy: 'simple_one_for_one', intensity: 2 } as const
+
+  function pool(options: Parameters<typeof childTemplate>[2] = {}) {
+    return supervisor({ ...FLAGS, children: () => [childTemplate('w', workers.server, options)] })
+  }
+
+  test('starts without children and adds one for each start_child, with its arguments', async () => {
+    const top = pool()
+    const pid = await world.run(top.startLink(world.runtime, undefined))
+    const result = await world.run(top.startChild(world.runtime, pid, 'x', { name: 'x' }))
+    expect(result).toEqual({ ok: true, pid: world.runtime.whereis('x') })
+    expect(await world.run(startChild(world.runtime, pid, ['y']))).toMatchObject({ ok: true })
+    expect(workers.take()).toEqual(['start x', 'start y'])
+    expect(await world.run(countChildren(world.runtime, pid))).toEqual({
+      specs: 1,
+      active: 2,
+      supervisors: 0,
+      workers: 2,
+    })
+    expect((await world.run(whichChildren(world.runtime, pid))).map(({ id }) => id)).toEqual([undefined, undefined])
+  })
+
+  test('has exactly one specification', async () => {
+    expect(await reasonOf(start(FLAGS, abc()))).toEqual({ bad_start_spec: ['a', 'b', 'c'] })
+    expect(await reasonOf(start(FLAGS, []))).toEqual({ bad_start_spec: [] })
+  })
+
+  test('restarts a child with the arguments that it was started with', async () => {
+    const top = pool()
+    const pid = await world.run(top.startLink(world.runtime, undefined))
+    await world.run(top.startChild(world.runtime, pid, 'x', { name: 'x' }))
+    const before = world.runtime.whereis('x')
+    workers.server.cast(world.runtime, 'x', 'end', 'boom')
+    await world.settle()
+    expect(world.runtime.whereis('x')).toBeDefined()
+    expect(world.runtime.whereis('x')).not.toBe(before)
+  })
+
+  test('tries a failed restart again until the intensity is reached', async () => {
+    const top = pool()
+    const pid = await world.run(top.startLink(world.runtime, undefined))
+    await world.run(top.startChild(world.runtime, pid, 'x', { name: 'x' }))
+    workers.failures.set('x', 1)
+    workers.server.cast(world.runtime, 'x', 'end', 'boom')
+    await world.settle()
+    expect(world.runtime.whereis('x')).toBeDefined()
+    workers.server.cast(world.runtime, 'x', 'end', 'boom')
+    await world.settle()
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('terminate_child takes a pid only', async () => {
+    const top = pool({ restart: 'transient' })
+    const pid = await world.run(top.startLink(world.runtime, undefined))
+    await world.run(top.startChild(world.runtime, pid, 'x', { name: 'x' }))
+    const x = world.runtime.whereis('x')!
+    expect(await world.run(terminateChild(world.runtime, pid, 'w'))).toEqual({
+      ok: false,
+      reason: 'simple_one_for_one',
+    })
+    expect(await world.run(terminateChild(world.runtime, pid, pid))).toEqual({ ok: false, reason: 'not_found' })
+    expect(await world.run(terminateChild(world.runtime, pid, x))).toEqual({ ok: true })
+    expect(await world.run(terminateChild(world.runtime, pid, x))).toEqual({ ok: true })
+    expect(workers.take()).toEqual(['start x', 'end x shutdown'])
+  })
+
+  test('does not know restart_child and delete_child', async () => {
+    const pid = await world.run(pool().startLink(world.runtime, undefined))
+    for (const request of [restartChild, deleteChild]) {
+      expect(await world.run<unknown>(request(world.runtime, pid, 'w'))).toEqual({
+        ok: false,
+        reason: 'simple_one_for_one',
+      })
+    }
+  })
+
+  test('answers the error of a child that does not start, without restarting it', async () => {
+    const top = pool()
+    const pid = await world.run(top.startLink(world.runtime, undefined))
+    workers.failures.set('x', 1)
+    expect(await world.run(top.startChild(world.runtime, pid, 'x'))).toEqual({ ok: false, reason: 'cannot' })
+    expect(await world.run(countChildren(world.runtime, pid))).toMatchObject({ active: 0 })
+  })
+
+  test('ends all its children together, in no particular order, and reports each unexpected reason once', async () => {
+    workers.stubborn.add('x').add('y')
+    const top = pool({ shutdownMs: 100 })
+    const pid = await world.run(top.startLink(world.runtime, undefined))
+    for (const id of ['x', 'y', 'z']) await world.run(top.startChild(world.runtime, pid, id))
+    workers.take()
+    shutDown(pid)
+    await world.advance(99)
+    expect(workers.take()).toEqual(['end z shutdown'])
+    await world.advance(1)
+    expect(workers.take()).toEqual(['end x killed', 'end y killed'])
+    expect(isAlive(pid)).toBe(false)
+    expect(world.log.filter((line) => line.errorContext === 'shutdown_error')).toMatchObject([
+      { reason: 'killed', offender: { children: 2 } },
+    ])
+  })
+
+  test('with all_significant ends when the last child has ended', async () => {
+    const top = supervisor({
+      ...FLAGS,
+      autoShutdown: 'all_significant',
+      children: () => [childTemplate('w', workers.server, { restart: 'temporary', significant: true })],
+    })
+    const pid = await world.run(top.startLink(world.runtime, undefined))
+    for (const name of ['x', 'y']) await world.run(top.startChild(world.runtime, pid, name, { name }))
+    workers.server.cast(world.runtime, 'x', 'end', 'normal')
+    await world.settle()
+    expect(isAlive(pid)).toBe(true)
+    workers.server.cast(world.runtime, 'y', 'end', 'normal')
+    await world.settle()
+    expect(isAlive(pid)).toBe(false)
+  })
+
+  test('bears two thousand children, their deaths and its end with them', async () => {
+    const idle = genServer<number, Record<never, never>, Record<never, never>, number>({ init: (n) => ok(n) })
+    const top = supervisor({
+      ...FLAGS,
+      children: () => [childTemplate('w', idle, { restart: 'temporary' })],
+    })
+    const pid = await world.run(top.startLink(world.runtime, undefined))
+    const starts = Array.from({ length: 2000 }, (_, i) => top.startChild(world.runtime, pid, i))
+    const started = await world.run(Promise.all(starts))
+    for (let i = 0; i < 1000; i++) {
+      const result = started[i]!
+      if (result.ok) world.runtime.exit(result.pid!, 'shutdown')
+    }
+    expect(await world.run(countChildren(world.runtime, pid))).toMatchObject({ active: 1000 })
+    shutDown(pid)
+    await world.settle()
+    expect(world.runtime.processes.count).toBe(1)
+  })
+})
+
+describe('a supervisor as a process', () => {
+  test('answers system messages', async () => {
+    const pid = await start({}, abc())
+    expect(await world.run(sys.getStatus(world.runtime, pid))).toMatchObject({
+      behaviour: 'supervisor',
+      status: 'running',
+      state: { specs: 3, active: 3 },
+    })
+    await world.run(sys.suspend(world.runtime, pid))
+    workers.take()
+    const b = world.runtime.process(pid)!.links!
+    world.runtime.exit([...b][1]!, 'kill')
+    await world.settle()
+    expect(workers.take()).toHaveLength(1)
+    await world.run(sys.resume(world.runtime, pid))
+    await world.settle()
+    expect(workers.take()).toHaveLength(1)
+  })
+
+  test('logs messages that it does not expect and goes on', async () => {
+    const pid = await start({}, abc())
+    world.runtime.send(pid, { hello: 1 })
+    world.runtime.send(pid, null)
+    await world.settle()
+    expect(isAlive(pid)).toBe(true)
+    expect(world.log.filter(({ msg }) => msg === 'supervisor received unexpected message')).toHaveLength(2)
+  })
+
+  test('in a tree is ended and restarted like any child, its own children with it', async () => {
+    const sub = supervisor({ intensity: 0, children: () => [workers.spec('x'), workers.spec('y')] })
+    await start({ strategy: 'one_for_all' }, [workers.spec('a'), child('sub', sub, [], { type: 'supervisor' })])
+    workers.take()
+    const x = [...world.runtime.processes].filter(({ label }) => label === 'worker')[1]!
+    world.runtime.exit(x.pid, 'boom')
+    await world.settle()
+    expect(workers.take()).toEqual(['end x boom', 'end y shutdown', 'end a shutdown', 'start a', 'start x', 'start y'])
+  })
+})
