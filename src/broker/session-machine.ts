@@ -219,7 +219,7 @@ function publishWill(state: SessionState, nowMs: number, effects: Effect[]): voi
   const { will } = state
   if (will === undefined) return
   state.will = undefined
-  const message = willMessage(will, state.clientId, state.nextMessageId(), nowMs)
+  const message = willMessage(will, state.clientId, state.nextMessageId(nowMs), nowMs)
   effects.push({ tag: 'publish', ticket: 0, messages: [message] })
 }
 

@@ -177,7 +177,7 @@ export interface SessionState {
   readonly createdAtMs: number
   readonly limits: SessionLimits
   /** Makes the id of each message that the client publishes. */
-  readonly nextMessageId: () => string
+  readonly nextMessageId: (nowMs: number) => string
   /** Set by the process when somebody wants the `acked` effect. */
   reportAcked: boolean
 
@@ -233,7 +233,7 @@ export interface SessionState {
 export interface NewSession {
   readonly self: Pid
   readonly limits: SessionLimits
-  readonly nextMessageId: () => string
+  readonly nextMessageId: (nowMs: number) => string
   readonly client: ClientInfo
   readonly nowMs: number
 }

@@ -93,6 +93,8 @@ class SessionProcess {
   #timers: { expiry: Ref | undefined; will: Ref | undefined } = { expiry: undefined, will: undefined }
   /** Retained messages that are being read, by ticket. */
   #cursors: Map<number, RetainedCursor> | undefined
+  /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
+  #nowMs = 0
   /** Counters of the state that the metrics have already. */
   #delivered = 0
   #acked = 0
@@ -113,6 +115,7 @@ class SessionProcess {
 
   /** Takes one message; returns true when the process is to end. */
   receive(message: Incoming): boolean {
+    this.#nowMs = this.#self.runtime.clock.now()
     switch (message.tag) {
       case 'deliver':
         if (this.state.ended) this.#passOn(message)
@@ -154,7 +157,7 @@ class SessionProcess {
 
   #handle(event: SessionEvent): void {
     const { state } = this
-    const effects = handle(state, this.#self.runtime.clock.now(), event)
+    const effects = handle(state, this.#nowMs, event)
     for (let i = 0; i < effects.length; i += 1) this.#perform(effects[i]!)
     const { counters } = state
     if (counters.deliverMsg !== this.#delivered) {

@@ -184,7 +184,7 @@ class SmState {
   #publishWill({ clientId, will }: SessionRow): void {
     const { environment } = this.#options
     const nowMs = this.#self.runtime.clock.now()
-    publishAll(environment, [willMessage(will!, clientId, environment.nextMessageId(), nowMs)])
+    publishAll(environment, [willMessage(will!, clientId, environment.nextMessageId(nowMs), nowMs)])
   }
 
   #refuse(clientId: string, reason: string): void {
