@@ -223,6 +223,8 @@ export interface SessionState {
   readonly pendingAcks: PendingAcks[]
   /** PUBACKs that this connection waits for. */
   awaitingAccept: number
+  /** `synced` messages that wait until the router has answered all requests of this connection. */
+  owedSyncs: number
   /** QoS 1 and 2 messages that this connection may leave unacknowledged. */
   receiveLimit: number
 
@@ -270,6 +272,7 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     awaitingRel: new PacketIdSet(),
     pendingAcks: [],
     awaitingAccept: 0,
+    owedSyncs: 0,
     receiveLimit: 0,
     counters: { deliverMsg: 0, acked: 0, enqueueMsg: 0, dropped: 0, unknownAcks: 0 },
   }

@@ -122,6 +122,9 @@ class SessionProcess {
         else this.#handle(message)
         break
       case 'packets':
+        this.state.reportAcked = this.#environment.hooks.chains['message.acked'].length > 0
+        this.#handle(message)
+        break
       case 'detach':
       case 'drain':
       case 'discard':
@@ -255,7 +258,6 @@ class SessionProcess {
     const { hooks, metrics } = this.#environment
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = this.#self.monitor(state.client.connection)
-    state.reportAcked = hooks.chains['message.acked'].length > 0
     // From here and before any packet, so that the connection has its CONNACK out when they come.
     this.#self.send(state.client.connection, { tag: 'opened', session: this.#self.pid, present } satisfies OpenAnswer)
     this.#tellManager({ tag: 'opened', session: this.#self.pid, client: state.client })

@@ -125,6 +125,22 @@ describe('SUBSCRIBE', () => {
     expect(sent(machine.event({ tag: 'subscribed', ticket: 1, codes: undefined }))).toEqual([])
   })
 
+  test('synced waits for the router, so that requests cannot pile up there', () => {
+    const machine = new Machine()
+    machine.manual = true
+    const packets = [1, 2].map((messageId) => ({
+      cmd: 'subscribe' as const,
+      messageId,
+      subscriptions: [{ topic: 'a', qos: 1 as const }],
+      denied: [0],
+    }))
+    expect(only(machine.packets(packets, true), 'synced')).toEqual([])
+    expect(only(machine.packets([], true), 'synced')).toEqual([])
+    expect(only(machine.event({ tag: 'subscribed', ticket: 1, codes: undefined }), 'synced')).toEqual([])
+    expect(only(machine.event({ tag: 'subscribed', ticket: 2, codes: undefined }), 'synced')).toHaveLength(2)
+    expect(only(machine.packets([], true), 'synced')).toHaveLength(1)
+  })
+
   test('subscriptions outlive the connection', () => {
     const machine = new Machine()
     machine.subscribe(1, [{ topic: 'a', qos: 1 }])

@@ -206,6 +206,22 @@ describe('the router', () => {
   })
 })
 
+test('the route of a session is durable as long as the session outlives its connection', async () => {
+  const node = await new SessionNode(1).start()
+  const durable = () => node.routing.global.routes.read('t').map((row) => row.durable)
+  const first = await node.connected({ expirySec: 100 })
+  first.subscribe('t', 1)
+  await node.run()
+  expect(durable()).toEqual([true])
+  const second = await node.connected({ expirySec: 0 })
+  expect(second.session.present).toBe(true)
+  expect(durable()).toEqual([false])
+  await node.run()
+  second.crash()
+  await node.run()
+  expect(durable()).toEqual([])
+})
+
 test('hooks and counters tell what happens to a session', async () => {
   const node = await new SessionNode(1).start()
   const { hooks, metrics } = node.environment
