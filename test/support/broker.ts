@@ -10,7 +10,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, connect as netConnect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import pino from 'pino'
 import { afterAll, afterEach, beforeAll, test } from 'vitest'
+import { readConfig } from '../../src/boot/config-file.ts'
+import { startBroker } from '../../src/broker/broker.ts'
 import type { ConnectPacket, ProtocolVersion } from '../../src/broker/packet.ts'
 import { eventually } from './eventually.ts'
 import { type Address, RawClient } from './raw-client.ts'
@@ -91,15 +94,13 @@ export async function startTarget(overrides: Overrides = {}): Promise<BrokerUnde
   return { host, port: Number(port), stop: () => Promise.resolve() }
 }
 
-interface BrokerModule {
-  startBroker(options: { config: Overrides }): Promise<{ port: number; stop(): Promise<void> }>
-}
-
 async function startAgner(overrides: Overrides): Promise<BrokerUnderTest> {
-  const path = '../../src/broker/index.ts'
-  const { startBroker } = (await import(path)) as BrokerModule
-  const broker = await startBroker({ config: { 'listeners.tcp.port': 0, ...overrides } })
-  return { host: '127.0.0.1', port: broker.port, stop: () => broker.stop() }
+  const sets = Object.entries({ 'listeners.tcp.port': 0, 'log.level': 'silent', ...overrides })
+  const result = readConfig({ file: undefined, env: {}, sets: sets.map(([key, value]) => `${key}=${value}`) })
+  if (!result.ok) throw new Error(result.errors.join('\n'))
+  const { log: _, ...config } = result.config
+  const broker = await startBroker({ ...config, logger: pino({ level: 'silent' }) })
+  return { host: '127.0.0.1', port: broker.listeners[0]!.port, stop: () => broker.stop() }
 }
 
 /** What `useBroker` gives to a test file. */
