@@ -31,7 +31,7 @@ export class ClientAuth {
   readonly #answer: (result: AuthResult) => void
   #credentials: Credentials | undefined = undefined
   /** What the enhanced authentication that is under way remembers. */
-  #exchange: Record<string, unknown> = {}
+  #exchange: Record<string, unknown> | undefined = undefined
   /** Made with the first question; gone when the client has authenticated again. */
   #authorizer: Authorizer | undefined = undefined
 
@@ -52,7 +52,7 @@ export class ClientAuth {
 
   /** Takes the next step of an enhanced authentication, or the first of a new one. */
   step(method: string, data: Buffer | undefined, isFirst: boolean, reauthenticate: boolean): void {
-    if (isFirst) this.#exchange = {}
+    if (isFirst || this.#exchange === undefined) this.#exchange = {}
     const credentials = this.#credentials!
     const exchange = this.#exchange
     this.#await(this.#environment.authStep({ credentials, method, data, isFirst, reauthenticate, exchange }))
@@ -61,7 +61,7 @@ export class ClientAuth {
   /** Notes what was answered: the rights may have changed with who the client is. */
   answered(result: AuthResult): void {
     this.#authorizer = undefined
-    if (result.outcome !== 'continue') this.#exchange = {}
+    if (result.outcome !== 'continue') this.#exchange = undefined
   }
 
   /** CONNECT has been answered: its password is not needed again. */
