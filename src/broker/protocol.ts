@@ -66,6 +66,8 @@ export function createProtocol(environment: ProtocolEnvironment): ProtocolState 
     isCongested: false,
     checkedTopic: undefined,
     checkedCode: 0,
+    authorizedTopic: undefined,
+    isAuthorized: false,
   }
 }
 
@@ -135,6 +137,7 @@ function takePackets(
 ): void {
   if (packets.length === 0) return
   state.keepAlive.lastPacketMs = nowMs
+  state.authorizedTopic = undefined
   for (let i = 0; i < packets.length; i++) {
     const packet = packets[i]!
     switch (state.phase) {
