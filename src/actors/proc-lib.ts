@@ -10,10 +10,9 @@ import { Exit, type ExitReason, exitReasonOf, isOrderly } from './errors.ts'
 import type { Pid } from './pid.ts'
 import type { Behaviour, Process, SpawnOptions } from './process.ts'
 
-/** Outcome of a start: `{ok, Pid}`, `ignore` or `{error, Reason}` of OTP. */
+/** Outcome of a start: `{ok, Pid}`, `ignore` (no pid) or `{error, Reason}` of OTP. */
 export type StartResult =
-  | { readonly ok: true; readonly pid: Pid }
-  | { readonly ok: true; readonly pid: undefined; readonly ignore: true }
+  | { readonly ok: true; readonly pid: Pid | undefined }
   | { readonly ok: false; readonly reason: ExitReason }
 
 /** What `init` of a behaviour answers to proc_lib: undefined when it goes on, `'ignore'`, or why it does not start. */
@@ -115,7 +114,7 @@ function answered(parent: Process, process: Process, answer: InitAnswer): StartR
   }
   if (answer === 'ignore') {
     parent.runtime.terminate(process, 'normal')
-    return { ok: true, pid: undefined, ignore: true }
+    return { ok: true, pid: undefined }
   }
   return failed(parent, process, answer.error)
 }

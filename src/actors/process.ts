@@ -225,8 +225,10 @@ export class Process implements ScriptContext, Runnable {
   }
 
   #suspend(promise: PromiseLike<unknown>): void {
+    // A foreign thenable may throw, or settle twice: a promise made of it does not.
+    const settled = promise instanceof Promise ? promise : Promise.resolve(promise)
     this.#suspended = true
-    promise.then(
+    settled.then(
       () => this.#resume(),
       (thrown: unknown) => {
         this.#suspended = false

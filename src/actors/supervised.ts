@@ -134,9 +134,7 @@ export function resultOf(started: Pid | StartResult): StartResult {
 function failureOf(thrown: unknown): StartResult {
   const reason = exitReasonOf(thrown)
   // What `startLink` of a server rejects with when its `init` declined.
-  return thrown instanceof Exit && reason === 'ignore'
-    ? { ok: true, pid: undefined, ignore: true }
-    : { ok: false, reason }
+  return thrown instanceof Exit && reason === 'ignore' ? { ok: true, pid: undefined } : { ok: false, reason }
 }
 
 /** The EXIT of a child that is dealt with is not to be taken for a new one; it may also tell more than `noproc`. */

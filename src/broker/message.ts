@@ -27,18 +27,43 @@ export interface Message {
   readonly properties: ForwardedProperties | undefined
 }
 
-/** Consecutive messages of one publisher with the same topic; never empty. */
+/**
+ * Consecutive messages of one publisher with the same topic; never empty.
+ *
+ * What a subscriber must know to pass the batch on unread is summed up once, when the batch is made, so that each of its
+ * subscribers decides in a few comparisons and not message by message.
+ */
 export class Batch {
   readonly messages: readonly Message[]
+  readonly topic: string
+  /** Client id of the publisher; '' when the broker itself publishes. */
+  readonly from: string
+  /** Greatest QoS among the messages. */
+  readonly maxQoS: QoS
+  /** True when a message was published with RETAIN. */
+  readonly anyRetain: boolean
+  /** Wall clock, ms, of the first expiry among the messages; Infinity when none expires. */
+  readonly expiresAtMs: number
   /** Encodings shared by subscribers, keyed by what they depend on; owned by the codec. */
   wire: Map<string | number, Buffer> | undefined = undefined
 
   constructor(messages: readonly Message[]) {
+    const first = messages[0]!
+    let maxQoS = first.qos
+    let anyRetain = first.retain
+    let expiresAtMs = first.expiresAtMs
+    for (let i = 1; i < messages.length; i += 1) {
+      const message = messages[i]!
+      if (message.qos > maxQoS) maxQoS = message.qos
+      if (message.retain) anyRetain = true
+      if (message.expiresAtMs < expiresAtMs) expiresAtMs = message.expiresAtMs
+    }
     this.messages = messages
-  }
-
-  get topic(): string {
-    return this.messages[0]!.topic
+    this.topic = first.topic
+    this.from = first.from
+    this.maxQoS = maxQoS
+    this.anyRetain = anyRetain
+    this.expiresAtMs = expiresAtMs
   }
 }
 

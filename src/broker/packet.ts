@@ -22,6 +22,11 @@ export interface ForwardedProperties {
   responseTopic?: string
   correlationData?: Buffer
   userProperties?: UserProperties
+  /**
+   * The names of all user properties in the order in which they came, one for each value; present only when
+   * `userProperties` alone would give another order, which must be kept [MQTT5-3.3.2-18].
+   */
+  userPropertyOrder?: readonly string[]
 }
 
 export interface PublishProperties extends ForwardedProperties {

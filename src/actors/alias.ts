@@ -1,0 +1,47 @@
+/**
+ * Aliases: references to which a process can be sent messages until it takes them back [OTP erlang:alias/1].
+ *
+ * What is sent to an alias that is no longer active vanishes: that is how a reply that comes too late is dropped.
+ */
+import type { Process } from './process.ts'
+import type { Ref } from './ref.ts'
+
+/** Takes what is sent to an alias, once, instead of the mailbox. */
+export type OnMessage = (message: unknown) => void
+
+export class Aliases {
+  readonly #active = new Map<number, { readonly process: Process; readonly onMessage: OnMessage | undefined }>()
+
+  /** Makes a local reference an alias of a process. */
+  activate(process: Process, ref: Ref, onMessage: OnMessage | undefined): void {
+    process.aliases ??= new Set()
+    process.aliases.add(ref)
+    this.#active.set(ref.id as number, { process, onMessage })
+  }
+
+  /** Returns whether it was an active alias of the process. */
+  remove(process: Process, ref: Ref): boolean {
+    if (this.#active.get(ref.id as number)?.process !== process) return false
+    this.#active.delete(ref.id as number)
+    return process.aliases?.delete(ref) ?? false
+  }
+
+  /** Delivers to the process of a local alias. */
+  deliver(ref: Ref, message: unknown): void {
+    const alias = this.#active.get(ref.id as number)
+    if (alias === undefined) return
+    if (alias.onMessage === undefined) {
+      alias.process.deliver(message)
+    } else {
+      this.remove(alias.process, ref)
+      alias.onMessage(message)
+    }
+  }
+
+  /** The process has ended. */
+  release(process: Process): void {
+    if (process.aliases === undefined) return
+    for (const ref of process.aliases) this.#active.delete(ref.id as number)
+    process.aliases = undefined
+  }
+}

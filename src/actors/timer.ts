@@ -1,0 +1,73 @@
+/**
+ * Messages that are sent later [OTP erlang:send_after/3, start_timer/3, cancel_timer/1].
+ *
+ * A timer to a pid is cancelled when its process ends; one to a name finds whoever has the name when it fires.
+ */
+import { BadArgError } from './errors.ts'
+import { Pid } from './pid.ts'
+import type { Process } from './process.ts'
+import type { Ref } from './ref.ts'
+import type { Runtime } from './runtime.ts'
+import type { Destination } from './signal.ts'
+import type { TimerHandle } from './system.ts'
+
+interface PendingTimer {
+  readonly handle: TimerHandle
+  readonly dueAtMs: number
+  readonly process: Process | undefined
+}
+
+export class MessageTimers {
+  readonly #runtime: Runtime
+  readonly #pending = new Map<number, PendingTimer>()
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime
+  }
+
+  /** Sends what `message` makes of the timer's reference after `ms`. */
+  start(ms: number, to: Destination, message: (ref: Ref) => unknown): Ref {
+    if (!(ms >= 0)) throw new BadArgError(`${ms} is no time in milliseconds`)
+    const runtime = this.#runtime
+    const ref = runtime.makeRef()
+    const process = to instanceof Pid ? runtime.process(to) : undefined
+    if (to instanceof Pid && process === undefined && !runtime.isForeign(to)) return ref
+    const handle = runtime.timers.set(ms, () => {
+      this.#take(ref)
+      runtime.send(typeof to === 'string' ? { name: to, node: runtime.node.name } : to, message(ref))
+    })
+    this.#pending.set(ref.id as number, { handle, dueAtMs: runtime.clock.monotonic() + ms, process })
+    if (process !== undefined) {
+      process.timers ??= new Set()
+      process.timers.add(ref)
+    }
+    return ref
+  }
+
+  /** Returns the milliseconds that were left, or false when the timer has fired or never was. */
+  cancel(ref: Ref): number | false {
+    const timer = this.#runtime.isLocalRef(ref) ? this.#take(ref) : undefined
+    if (timer === undefined) return false
+    this.#runtime.timers.clear(timer.handle)
+    return Math.max(0, Math.ceil(timer.dueAtMs - this.#runtime.clock.monotonic()))
+  }
+
+  /** The process has ended. */
+  release(process: Process): void {
+    if (process.timers === undefined) return
+    for (const ref of [...process.timers]) this.cancel(ref)
+    process.timers = undefined
+  }
+
+  cancelAll(): void {
+    for (const { handle } of this.#pending.values()) this.#runtime.timers.clear(handle)
+    this.#pending.clear()
+  }
+
+  #take(ref: Ref): PendingTimer | undefined {
+    const timer = this.#pending.get(ref.id as number)
+    this.#pending.delete(ref.id as number)
+    timer?.process?.timers?.delete(ref)
+    return timer
+  }
+}

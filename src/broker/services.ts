@@ -1,0 +1,140 @@
+/**
+ * What the processes of one broker share: its configuration, counters, hooks, tables and the plain objects over them.
+ *
+ * These are made once, before any process, and outlive every one of them: a router or a session manager that is restarted
+ * finds the routes and sessions as they are. Only the owner process that each file names writes to a table; all may read.
+ */
+import type { Runtime } from '../actors/runtime.ts'
+import { AccessControl } from './access-control.ts'
+import { readRules } from './acl.ts'
+import { Alarms } from './alarm.ts'
+import type { BrokerConfig } from './config.ts'
+import { guidGenerator } from './guid.ts'
+import { Hooks } from './hooks.ts'
+import { LocalTables } from './local-table.ts'
+import type { Message } from './message.ts'
+import { createMetrics, type Metrics } from './metrics.ts'
+import { publishAll, type SessionEnvironment } from './publish.ts'
+import { PubSub } from './pubsub.ts'
+import { Retainer } from './retainer.ts'
+import { RouterPool } from './router.ts'
+import { Routing } from './routing.ts'
+import { Sessions } from './sm.ts'
+import { Stats } from './stats.ts'
+import { alarmPublisher, publishPresence, type SysPublish } from './sys-events.ts'
+import type { VmProbe } from './sysmon.ts'
+import type { Tables } from './tables.ts'
+
+export interface Services extends SessionEnvironment {
+  readonly runtime: Runtime
+  readonly config: BrokerConfig
+  readonly version: string
+  /** What sysmon asks about the JavaScript engine; undefined for a simulated node. */
+  readonly vm: VmProbe | undefined
+  readonly metrics: Metrics
+  readonly stats: Stats
+  readonly hooks: Hooks
+  readonly alarms: Alarms
+  readonly access: AccessControl
+  readonly tables: Tables
+  readonly routing: Routing
+  readonly pubsub: PubSub
+  readonly retainer: Retainer
+  readonly sessions: Sessions
+  readonly nextMessageId: (nowMs?: number) => string
+  /** Publishes messages of the broker itself, through hooks and routing. */
+  publish(messages: readonly Message[]): void
+  /** Publishes under $SYS. */
+  readonly publishSys: SysPublish
+}
+
+/** An access rules file that has mistakes; nothing was started. */
+export class AclFileError extends Error {
+  override readonly name = 'AclFileError'
+  readonly code = 'bad_acl_file'
+}
+
+/** Makes the services of a broker. Rejects with `AclFileError` when `access.acl_file` cannot be used. */
+export async function createServices(
+  runtime: Runtime,
+  config: BrokerConfig,
+  version: string,
+  vm: VmProbe | undefined,
+): Promise<Services> {
+  const rules = await readRules(config.access.aclFile)
+  if (!rules.ok) throw new AclFileError(rules.errors.join('\n'))
+  const { clock, logger } = runtime
+  const metrics = createMetrics()
+  const hooks = new Hooks(logger, metrics)
+  const tables = new LocalTables()
+  const routing = new Routing(runtime.node.name, tables)
+  const { maxMessages, maxPayloadBytes, expirySec } = config.retained
+  const retainer = new Retainer(tables, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
+  const pubsub = new PubSub({
+    routing,
+    send: (to, message) => runtime.send(to, message),
+    random: () => runtime.random(),
+    sharedStrategy: config.broker.sharedStrategy,
+    retain: (message) => retain(retainer, metrics, message),
+  })
+  const nextMessageId = guidGenerator(runtime)
+  const publish = (messages: readonly Message[]) => void publishAll({ hooks, metrics, pubsub }, messages)
+  const publishSys: SysPublish = (topic, payload, { retain: isRetained }) =>
+    publish([
+      {
+        id: nextMessageId(),
+        from: '',
+        topic,
+        payload: Buffer.from(payload),
+        qos: 0,
+        retain: isRetained,
+        publishedAtMs: clock.now(),
+        expiresAtMs: Number.POSITIVE_INFINITY,
+        properties: undefined,
+      },
+    ])
+  const sessions = new Sessions(runtime, tables)
+  const services: Services = {
+    runtime,
+    config,
+    version,
+    vm,
+    metrics,
+    stats: new Stats(),
+    hooks,
+    alarms: new Alarms(() => clock.now()),
+    access: new AccessControl({ config: config.access, rules: rules.rules, tables, hooks, metrics, clock }),
+    tables,
+    routing,
+    pubsub,
+    retainer,
+    sessions,
+    limits: config.session,
+    routers: new RouterPool(runtime),
+    nextMessageId,
+    publish,
+    publishSys,
+  }
+  announce(services)
+  return services
+}
+
+/** Registers what stats count, and what is published under $SYS when something happens. */
+function announce({ runtime, stats, routing, retainer, sessions, hooks, alarms, metrics, publishSys }: Services): void {
+  stats.source('clients', () => metrics['client/connected'] - metrics['client/disconnected'])
+  stats.source('sessions', () => sessions.count)
+  stats.source('retained', () => retainer.count)
+  for (const name of ['topics', 'routes', 'subscribers', 'subscriptions'] as const) {
+    stats.source(name, () => routing.stats()[name].count)
+  }
+  const events = { node: runtime.node.name, publish: publishSys, nowMs: () => runtime.clock.now() }
+  publishPresence(hooks, events)
+  alarms.addHandler(alarmPublisher(events))
+}
+
+function retain(retainer: Retainer, metrics: Metrics, message: Message): void {
+  const result = retainer.store(message)
+  if (result === 'table_full') metrics['retained/refused/table_full'] += 1
+  else if (result === 'payload_too_large') metrics['retained/refused/too_large'] += 1
+  metrics['messages/retained'] = retainer.count
+}

@@ -1,0 +1,105 @@
+/**
+ * The broker's supervision tree, in the order in which it starts; it ends in reverse.
+ *
+ *     broker_sup (one_for_one)
+ *     ├─ router          subscriptions and routes
+ *     ├─ retainer        expiry of retained messages
+ *     ├─ session_sup     a session for each client id
+ *     ├─ sm              opens, resumes and ends sessions
+ *     ├─ sys_topics      $SYS, on a schedule
+ *     ├─ sysmon          long pauses and mailboxes
+ *     └─ listener_tcp    a connection for each socket
+ *
+ * Listeners come last, so that nobody is let in before all is there, and go first. What the processes work on outlives them
+ * (services.ts), so each is restarted by itself. Differs from emqttd, whose tree is one_for_all: there a fault of the
+ * retainer cuts every client.
+ */
+import { child, supervisor } from '../actors/supervisor.ts'
+import { connectionEnvironment } from './connection-services.ts'
+import { tcpListener } from './listener-tcp.ts'
+import { retainer } from './retainer.ts'
+import { router } from './router.ts'
+import type { Services } from './services.ts'
+import { SESSION_SUP, sessionSup } from './session-sup.ts'
+import { sm } from './sm.ts'
+import { sysTopics } from './sys-topics.ts'
+import { sysmon } from './sysmon.ts'
+
+/** Registered name of the TCP listener. */
+export const LISTENER_TCP = 'listener_tcp'
+
+/** How long connections have to say farewell. */
+const LISTENER_SHUTDOWN_MS = 10_000
+
+const DESCRIPTION = 'Agner MQTT broker'
+
+/** The top of the broker. */
+export const brokerSup = supervisor<Services>({
+  label: 'broker_sup',
+  strategy: 'one_for_one',
+  intensity: 10,
+  periodSec: 60,
+  children: (services) => {
+    const {
+      config,
+      metrics,
+      publishSys,
+      retainer: retained,
+      routers,
+      routing,
+      runtime,
+      sessions,
+      stats,
+      tables,
+    } = services
+    return [
+      ...routers.names.map((name, index) =>
+        child(name, router, [{ routing, index, poolSize: routers.names.length }, { name }]),
+      ),
+      child('retainer', retainer, [retained, { name: 'retainer' }]),
+      child(SESSION_SUP, sessionSup, [undefined, { name: SESSION_SUP }], {
+        type: 'supervisor',
+        shutdownMs: 'infinity',
+      }),
+      ...sessions.names.map((name, index) =>
+        child(name, sm, [
+          {
+            environment: services,
+            tables,
+            startSession: (caller, client) =>
+              sessionSup.startChild(caller, SESSION_SUP, { environment: services, client }),
+            index,
+            poolSize: sessions.names.length,
+          },
+          { name },
+        ]),
+      ),
+      child('sys_topics', sysTopics, [
+        {
+          publish: publishSys,
+          metrics,
+          stats,
+          runningNodes: () => [runtime.node.name],
+          version: services.version,
+          description: DESCRIPTION,
+          sysIntervalMs: config.broker.sysIntervalMs,
+        },
+        { name: 'sys_topics' },
+      ]),
+      child('sysmon', sysmon, [{ config: config.sysmon, publish: publishSys, vm: services.vm }, { name: 'sysmon' }]),
+      child(
+        LISTENER_TCP,
+        tcpListener,
+        [
+          {
+            ...config.listeners.tcp,
+            shutdownMs: LISTENER_SHUTDOWN_MS,
+            environment: connectionEnvironment(services, config.listeners.tcp),
+          },
+          { name: LISTENER_TCP },
+        ],
+        { shutdownMs: LISTENER_SHUTDOWN_MS + 2000 },
+      ),
+    ]
+  },
+})

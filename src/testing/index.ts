@@ -1,0 +1,5 @@
+/** `agner/testing`: runtimes under virtual time with a seeded scheduler, for tests that replay. */
+export { Network, type NetworkOptions } from './network.ts'
+export { SeededRandom } from './random.ts'
+export { type Duration, type Simulation, type SimulationOptions, simulate } from './simulation.ts'
+export { VirtualTime } from './virtual-time.ts'
