@@ -10,7 +10,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, connect as netConnect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, test } from 'vitest'
+import { type BrokerOverrides, startBroker } from '../../src/broker/index.ts'
 import type { ConnectPacket, ProtocolVersion } from '../../src/broker/packet.ts'
 import { eventually } from './eventually.ts'
 import { type Address, RawClient } from './raw-client.ts'
@@ -19,9 +21,6 @@ import { type Address, RawClient } from './raw-client.ts'
 export interface BrokerUnderTest extends Address {
   stop(): Promise<void>
 }
-
-/** Overrides of the configuration, as `--set` takes them. */
-export type Overrides = Readonly<Record<string, string | number | boolean>>
 
 const TARGET = process.env.MQTT_TARGET ?? 'agner'
 
@@ -84,22 +83,21 @@ async function startMosquitto(): Promise<BrokerUnderTest> {
 }
 
 /** Starts the broker that MQTT_TARGET names. */
-export async function startTarget(overrides: Overrides = {}): Promise<BrokerUnderTest> {
+export async function startTarget(overrides: BrokerOverrides = {}): Promise<BrokerUnderTest> {
   if (IS_MOSQUITTO) return startMosquitto()
   if (IS_AGNER) return startAgner(overrides)
   const [host = '127.0.0.1', port = '1883'] = TARGET.split(':')
   return { host, port: Number(port), stop: () => Promise.resolve() }
 }
 
-interface BrokerModule {
-  startBroker(options: { config: Overrides }): Promise<{ port: number; stop(): Promise<void> }>
-}
-
-async function startAgner(overrides: Overrides): Promise<BrokerUnderTest> {
-  const path = '../../src/broker/index.ts'
-  const { startBroker } = (await import(path)) as BrokerModule
-  const broker = await startBroker({ config: { 'listeners.tcp.port': 0, ...overrides } })
-  return { host: '127.0.0.1', port: broker.port, stop: () => broker.stop() }
+async function startAgner(overrides: BrokerOverrides): Promise<BrokerUnderTest> {
+  const broker = await startBroker({
+    logger: pino({ level: 'silent' }),
+    ...overrides,
+    listeners: { ...overrides.listeners, tcp: { ...overrides.listeners?.tcp, port: 0 } },
+  })
+  const { host, port } = broker.listeners[0]!
+  return { host, port, stop: () => broker.stop() }
 }
 
 /** What `useBroker` gives to a test file. */
@@ -115,7 +113,7 @@ export interface Mqtt extends Address {
 }
 
 /** One broker for the tests of this file; clients speak `version` unless told otherwise. */
-export function useBroker(version: ProtocolVersion, overrides: Overrides = {}): Mqtt {
+export function useBroker(version: ProtocolVersion, overrides: BrokerOverrides = {}): Mqtt {
   let broker: BrokerUnderTest | undefined
   let clients: RawClient[] = []
   let serial = 0
