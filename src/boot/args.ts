@@ -5,7 +5,7 @@
  * four one-letter options. Options of capabilities that this version does not have are known, so that the answer says
  * so and not "unknown option".
  */
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
 
 /** What a command line asks for. */
 export type Invocation =
@@ -52,21 +52,11 @@ export function parseArgs(argv: readonly string[], version: string): Invocation 
     .option('--cookie <COOKIE>', 'what nodes must share to connect (else AGNER_COOKIE, else ~/.agner.cookie)')
     .option('--config <FILE>', 'configuration file (default: etc/agner.toml as shipped)')
     .option('--data-dir <DIR>', 'where the node keeps its files (default: data/NAME@HOST)')
-    .option(
-      '--set <KEY=VALUE>',
-      'sets a configuration key, such as listeners.tcp.port=2883; may be repeated',
-      collect,
-      [],
-    )
+    .option('--set <KEY=VALUE>', 'sets a configuration key, such as listeners.tcp.port=2883; may be repeated', collect)
     .option(
       '--detached',
       'start in the background, return when started; output goes to agner.log in the data directory',
     )
-    .option('--sname <NAME>', 'short node name (not available yet)')
-    .option('--hidden', 'be a hidden node (not available yet)')
-    .option('--join <NODE>', 'join the cluster of NODE (not available yet)')
-    .option('--yes', 'answer yes to what --join asks (not available yet)')
-    .option('--console', 'a shell on the node (not available yet)')
     .option('--hash-password', 'read a password from standard input and print its hash for [access.users]')
     .version(version, '--version', 'print the version')
     .helpOption('--help', 'print this help')
@@ -74,6 +64,9 @@ export function parseArgs(argv: readonly string[], version: string): Invocation 
     .exitOverride()
     .configureOutput({ writeOut: (text) => (printed += text), writeErr: () => {}, getOutHelpWidth: () => 100 })
     .showSuggestionAfterError(true)
+  for (const flags of ['--sname <NAME>', '--hidden', '--join <NODE>', '--yes', '--console']) {
+    command.addOption(new Option(flags).hideHelp())
+  }
   try {
     command.parse(argv.map(normalise), { from: 'user' })
   } catch (error) {
@@ -90,7 +83,7 @@ function normalise(argument: string): string {
   return (SPELLINGS[spelling] ?? spelling) + (equals < 0 ? '' : argument.slice(equals))
 }
 
-function collect(value: string, earlier: string[]): string[] {
+function collect(value: string, earlier: readonly string[] = []): readonly string[] {
   return [...earlier, value]
 }
 
@@ -109,7 +102,7 @@ function invocationOf(options: Readonly<Record<string, unknown>>): Invocation {
       cookie: typeof cookie === 'string' ? cookie : undefined,
       config: typeof config === 'string' ? config : undefined,
       dataDir: typeof dataDir === 'string' ? dataDir : `data/${name}`,
-      sets: set as readonly string[],
+      sets: (set as readonly string[] | undefined) ?? [],
       detached: detached === true,
     },
   }

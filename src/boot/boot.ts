@@ -120,8 +120,9 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
     broker = await world.startBroker({ name, cookie: cookie.cookie, config: brokerConfig, dataDir, logger, version })
   } catch (error) {
     logger.debug({ err: error }, 'start failed')
-    world.err(`${describeStartError(error, config)}\n`)
-    return FAILED
+    const { sentence, isConfiguration } = describeStartError(error, config)
+    world.err(`${sentence}\n`)
+    return isConfiguration ? BAD_USAGE : FAILED
   }
   world.out(announcement(name, broker))
   const signal = await world.untilSignal()

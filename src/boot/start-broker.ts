@@ -1,5 +1,5 @@
 /** Joins the two sides of a start: what a command line gives, and what the broker takes. */
-import { startBroker as startMqttBroker } from '../broker/index.ts'
+import { startBroker as startMqttBroker } from '../broker/broker.ts'
 import type { BrokerHandle, BrokerStart } from './boot.ts'
 
 /** Starts the broker of a node. */

@@ -1,7 +1,7 @@
 /**
  * Who may connect, and who may publish and subscribe what.
  *
- * Authentication asks one source after the other: hooks, the users of the configuration, its client ids. Each accepts,
+ * Authentication refuses whoever is banned, then asks one source after the other: hooks, users, client ids. Each accepts,
  * refuses, or does not know the client; when none knows it, `access.allow_anonymous` decides. Authorization asks hooks,
  * then the access rules (acl.ts), then `access.acl_nomatch`. An `Authorizer` belongs to one connection and remembers a few
  * verdicts for a while; new rules make all of them forget.
@@ -9,12 +9,15 @@
 import type { Clock } from '../actors/system.ts'
 import { type AclClient, aclClient, checkAcl, defaultRules, readRules } from './acl.ts'
 import type { AclParse, AclRule } from './acl-file.ts'
-import { Passwords } from './auth-password.ts'
+import { PasswordChecker } from './auth-password.ts'
+import { Users } from './auth-users.ts'
+import { Banned } from './banned.ts'
 import type { BrokerConfig } from './config.ts'
 import type { Hooks } from './hooks.ts'
 import type { Metrics } from './metrics.ts'
 import type { ProtocolVersion } from './packet.ts'
 import { RC } from './reason-codes.ts'
+import type { Tables } from './tables.ts'
 
 /** What a client shows of itself in CONNECT. */
 export interface Credentials {
@@ -37,6 +40,8 @@ export interface AccessControlOptions {
   readonly config: BrokerConfig['access']
   /** The rules of `access.acl_file`; the built-in ones unless told otherwise. */
   readonly rules?: readonly AclRule[]
+  /** Where users and bans are kept. */
+  readonly tables: Tables
   readonly hooks: Hooks
   readonly metrics: Metrics
   readonly clock: Clock
@@ -49,13 +54,16 @@ const BAD_PASSWORD: AuthOutcome = {
   reason: 'bad user name or password',
 }
 const NOT_AUTHORIZED: AuthOutcome = { outcome: 'refuse', reasonCode: RC.not_authorized, reason: 'not authorized' }
+const BANNED: AuthOutcome = { outcome: 'refuse', reasonCode: RC.banned, reason: 'banned' }
 const BUSY: AuthOutcome = { outcome: 'refuse', reasonCode: RC.server_busy, reason: 'too many passwords to check' }
 
 /** The access control of one broker. */
 export class AccessControl {
-  /** Users and client ids with passwords; changes hold from the next CONNECT. */
-  readonly users: Passwords
-  readonly clients: Passwords
+  /** Those who have passwords; changes hold from the next CONNECT. */
+  readonly users: Users
+  /** Those who may not connect. */
+  readonly banned: Banned
+  readonly #passwords = new PasswordChecker()
   readonly #options: AccessControlOptions
   #rules: readonly AclRule[]
   #generation = 0
@@ -63,8 +71,8 @@ export class AccessControl {
   constructor(options: AccessControlOptions) {
     this.#options = options
     this.#rules = options.rules ?? defaultRules()
-    this.users = new Passwords(options.config.users)
-    this.clients = new Passwords(options.config.clients)
+    this.users = new Users(options.config, options.tables, options.clock)
+    this.banned = new Banned(options.tables, options.clock)
   }
 
   /** Grows with each change of the rules. */
@@ -80,10 +88,8 @@ export class AccessControl {
 
   /** Decides about a CONNECT. Never rejects: what fails inside refuses the client. */
   async authenticate(credentials: Credentials): Promise<AuthOutcome> {
-    const { hooks, metrics, config } = this.#options
-    const known =
-      (hooks.chains['client.authenticate'].length > 0 ? await hooks.authenticate(credentials) : undefined) ??
-      (await this.#checkPasswords(credentials))
+    const { metrics, config } = this.#options
+    const known = this.banned.has(credentials) ? BANNED : await this.#ask(credentials)
     if (known !== undefined) {
       metrics[known.outcome === 'accept' ? 'client/auth/success' : 'client/auth/failure'] += 1
       return known
@@ -92,9 +98,23 @@ export class AccessControl {
       metrics['client/auth/anonymous'] += 1
       return ACCEPT
     }
-    await this.users.spendTime(credentials.password)
+    // A refusal takes as long as that of a known name, so that it does not tell which names there are.
+    await this.#passwords.check(credentials.password, this.users.someHash)
     metrics['client/auth/failure'] += 1
     return credentials.username === undefined ? NOT_AUTHORIZED : BAD_PASSWORD
+  }
+
+  /** Undefined when no source knows the client. */
+  async #ask(credentials: Credentials): Promise<AuthOutcome | undefined> {
+    const { hooks } = this.#options
+    const hooked = hooks.chains['client.authenticate'].length > 0 ? await hooks.authenticate(credentials) : undefined
+    if (hooked !== undefined) return hooked
+    const { clientId, username, password } = credentials
+    const hash = this.users.hashOf(username) ?? this.users.hashOfClient(clientId)
+    if (hash === undefined) return undefined
+    const answer = await this.#passwords.check(password, hash)
+    if (answer === 'ok') return ACCEPT
+    return answer === 'busy' ? BUSY : BAD_PASSWORD
   }
 
   /** Reads `access.acl_file` again. The rules in force stay when the file has mistakes, which are returned. */
@@ -102,16 +122,6 @@ export class AccessControl {
     const parsed = await readRules(this.#options.config.aclFile)
     if (parsed.ok) this.setRules(parsed.rules)
     return parsed
-  }
-
-  async #checkPasswords({ clientId, username, password }: Credentials): Promise<AuthOutcome | undefined> {
-    if (username !== undefined && this.users.size > 0) {
-      const answer = await this.users.check(username, password)
-      if (answer !== 'unknown') return outcomeOf(answer)
-    }
-    if (this.clients.size === 0) return undefined
-    const answer = await this.clients.check(clientId, password)
-    return answer === 'unknown' ? undefined : outcomeOf(answer)
   }
 
   /** What decides about the publishes and subscriptions of one connection; `host` is the address of its peer. */
@@ -129,11 +139,6 @@ export class AccessControl {
     const verdict = checkAcl(this.#rules, client, action, topic)
     return verdict === 'nomatch' ? config.aclNoMatch === 'allow' : verdict === 'allow'
   }
-}
-
-function outcomeOf(answer: 'ok' | 'wrong' | 'busy'): AuthOutcome {
-  if (answer === 'ok') return ACCEPT
-  return answer === 'busy' ? BUSY : BAD_PASSWORD
 }
 
 /** The memory of one connection about what it may do. */

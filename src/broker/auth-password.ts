@@ -35,38 +35,12 @@ export async function verifyPassword(password: Buffer, hash: string): Promise<bo
   }
 }
 
-/** Names and their password hashes: the users, or the client ids. */
-export class Passwords {
-  readonly #hashes: Map<string, string>
+/** Checks passwords, a bounded number at a time. */
+export class PasswordChecker {
   #waiting = 0
 
-  constructor(hashes: Readonly<Record<string, string>>) {
-    this.#hashes = new Map(Object.entries(hashes))
-  }
-
-  get size(): number {
-    return this.#hashes.size
-  }
-
-  /** The names, in the order in which they were added. */
-  names(): string[] {
-    return [...this.#hashes.keys()]
-  }
-
-  /** Adds a name or changes its password. */
-  set(name: string, hash: string): void {
-    this.#hashes.set(name, hash)
-  }
-
-  /** Returns whether there was one. */
-  delete(name: string): boolean {
-    return this.#hashes.delete(name)
-  }
-
-  /** Checks a password; 'unknown' when there is no such name, 'busy' when too many checks wait. */
-  async check(name: string, password: Buffer | undefined): Promise<'ok' | 'wrong' | 'unknown' | 'busy'> {
-    const hash = this.#hashes.get(name)
-    if (hash === undefined) return 'unknown'
+  /** Checks a password against the hash of a name; 'busy' when too many checks wait. */
+  async check(password: Buffer | undefined, hash: string): Promise<'ok' | 'wrong' | 'busy'> {
     if (password === undefined) return 'wrong'
     if (this.#waiting >= MAX_WAITING) return 'busy'
     this.#waiting += 1
@@ -75,14 +49,6 @@ export class Passwords {
     } finally {
       this.#waiting -= 1
     }
-  }
-
-  /** Takes as long as a check of a known name, so that a refusal does not tell which names there are. */
-  async spendTime(password: Buffer | undefined): Promise<void> {
-    const some = this.#hashes.values().next().value
-    if (some === undefined || password === undefined || this.#waiting >= MAX_WAITING) return
-    this.#waiting += 1
-    await verifyPassword(password, some).finally(() => (this.#waiting -= 1))
   }
 }
 

@@ -12,6 +12,7 @@ import type { ForwardedProperties, QoS } from './packet.ts'
 import { createServices, type Services } from './services.ts'
 import { brokerSup, LISTENER_TCP } from './sup.ts'
 import { topicNameFault } from './topic-syntax.ts'
+import { realVm } from './vm-probe.ts'
 
 /** What a broker is started with; beside these, any setting of the configuration. */
 export interface StartBrokerOptions extends BrokerOverrides {
@@ -67,7 +68,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
     ...(system === undefined ? {} : { system }),
   })
   try {
-    const services = await createServices(runtime, config, version)
+    const services = await createServices(runtime, config, version, system === undefined ? realVm() : undefined)
     await brokerSup.startLink(runtime, services, { name: 'broker_sup' })
     const { host, port } = await tcpListener.call(runtime, LISTENER_TCP, 'info')
     return brokerHandle(services, [{ name: 'mqtt', host, port }])

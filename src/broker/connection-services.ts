@@ -1,9 +1,11 @@
 /** The broker as its connections see it: fits services.ts to what connection-environment.ts asks for. */
+import type { AuthOutcome, Credentials } from './access-control.ts'
 import { FrameReader } from './codec.ts'
 import type { BrokerConfig } from './config.ts'
 import type { ConnectionEnvironment } from './connection-environment.ts'
 import type { ProtocolLimits } from './protocol-state.ts'
 import { publishAll } from './publish.ts'
+import { connackReturnCode } from './reason-codes.ts'
 import type { Services } from './services.ts'
 import { willMessage } from './will.ts'
 
@@ -29,9 +31,9 @@ export function connectionEnvironment(
     authenticate: ({ clientId, username, password, protocolVersion, peer }) => {
       const credentials = { clientId, username, password, host: peer.host, protocolVersion }
       hooks.notify('client.connect', credentials)
-      return access.authenticate(credentials)
+      return authenticate(services, credentials)
     },
-    authStep: () => ({ outcome: 'refuse', reasonCode: 0x8c, reason: 'no such authentication method' }),
+    authStep: (step) => hooks.authStep(step),
     authorizer: (clientId, username, peer) => access.authorizer(clientId, username, peer.host),
     openSession: (client) => sessions.open(client),
     connected: (client) => hooks.notify('client.connected', client),
@@ -39,6 +41,16 @@ export function connectionEnvironment(
     publishWill: ({ clientId }, will) =>
       publishAll(services, [willMessage(will, clientId, nextMessageId(), runtime.clock.now())]),
   }
+}
+
+async function authenticate({ access, hooks }: Services, credentials: Credentials): Promise<AuthOutcome> {
+  const outcome = await access.authenticate(credentials)
+  if (outcome.outcome === 'refuse') {
+    const { reasonCode } = outcome
+    const code = credentials.protocolVersion === 5 ? reasonCode : (connackReturnCode(reasonCode) ?? reasonCode)
+    hooks.notify('client.refused', credentials, code)
+  }
+  return outcome
 }
 
 function protocolLimits(

@@ -11,16 +11,18 @@
  * the next callback; a decision ends and fails closed: the message is dropped, the client or the filters are refused. For
  * a hook decides about access as a rule, and one that is broken must not open the door.
  *
- * Callbacks run within the process in which the thing happens and hold it up: they must be short. Only client.authenticate
- * may return a promise. A point without callbacks costs its caller one comparison: `hooks.chains['message.publish'].length`.
+ * Callbacks run within the process in which the thing happens and hold it up: they must be short. Only
+ * client.authenticate and client.auth_step may return a promise. A point without callbacks costs its caller one comparison: `hooks.chains['message.publish'].length`.
  */
 import type { Logger } from 'pino'
 import type { AuthOutcome, Credentials } from './access-control.ts'
 import type { AclClient } from './acl.ts'
+import type { AuthStep } from './connection-environment.ts'
 import type { Message } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { SubscribeEntry } from './packet.ts'
 import type { ClientInfo } from './process-messages.ts'
+import type { AuthResult } from './protocol-state.ts'
 import { RC } from './reason-codes.ts'
 
 /** A client of a session, as far as hooks see it. */
@@ -61,6 +63,11 @@ export interface Notifications {
 export interface Decisions {
   /** Who the client is; see access-control.ts. Undefined when no callback knows. May be a promise. */
   'client.authenticate': (outcome: AuthOutcome | undefined, credentials: Credentials) => AuthOutcome | undefined
+  /**
+   * One step of an enhanced authentication, 5.0 [MQTT5-4.12]: continue with data for the client, accept, or refuse.
+   * Undefined when no callback knows the method. May be a promise.
+   */
+  'client.auth_step': (result: AuthResult | undefined, step: AuthStep) => AuthResult | undefined
   /** Whether the client may; asked before the access rules. Undefined leaves it to them. */
   'client.authorize': (
     verdict: 'allow' | 'deny' | undefined,
@@ -99,12 +106,16 @@ export function stop<T>(value?: T): Stop<T> {
 }
 
 type Value<N extends keyof Decisions> = ReturnType<Decisions[N]>
-type MaybePromise<N extends HookName, T> = N extends 'client.authenticate' ? T | Promise<T> : T
+type MaybePromise<N extends HookName, T> = N extends 'client.authenticate' | 'client.auth_step' ? T | Promise<T> : T
 
-/** A callback of a point; `void` is for callbacks that only look. */
+// A callback that only looks has no return statement.
+// biome-ignore lint/suspicious/noConfusingVoidType: such functions are typed void
+type Nothing = undefined | void
+
+/** A callback of a point; one that only looks returns nothing. */
 export type HookCallback<N extends HookName> = N extends keyof Decisions
-  ? (...args: Parameters<Decisions[N]>) => MaybePromise<N, Value<N> | Stop<Value<N>> | undefined | void>
-  : (...args: Parameters<Points[N]>) => Stop<never> | undefined | void
+  ? (...args: Parameters<Decisions[N]>) => MaybePromise<N, Value<N> | Stop<Value<N>> | Nothing>
+  : (...args: Parameters<Points[N]>) => Stop<never> | Nothing
 
 interface Entry {
   readonly callback: (...args: never[]) => unknown
@@ -117,6 +128,7 @@ export type Chain = readonly Entry[]
 const NAMES = [
   'client.connect',
   'client.authenticate',
+  'client.auth_step',
   'client.authorize',
   'client.refused',
   'client.connected',
@@ -136,6 +148,8 @@ const NAMES = [
   'message.dropped',
   'delivery.dropped',
 ] as const satisfies readonly HookName[]
+
+const FAILED: AuthOutcome = { outcome: 'refuse', reasonCode: RC.server_unavailable, reason: 'authentication failed' }
 
 /** The hooks of one broker. */
 export class Hooks {
@@ -198,19 +212,33 @@ export class Hooks {
   }
 
   /** Who the hooks take the client for; undefined when they do not know it. A callback that throws refuses it. */
-  async authenticate(credentials: Credentials): Promise<AuthOutcome | undefined> {
-    let outcome: AuthOutcome | undefined
-    for (const { callback } of this.chains['client.authenticate']) {
+  authenticate(credentials: Credentials): Promise<AuthOutcome | undefined> {
+    return this.#decideLater('client.authenticate', FAILED, credentials) as Promise<AuthOutcome | undefined>
+  }
+
+  /** How an enhanced authentication goes on. A method that no callback knows, and a callback that throws, refuse it. */
+  async authStep(step: AuthStep): Promise<AuthResult> {
+    const result = (await this.#decideLater('client.auth_step', FAILED, step)) as AuthResult | undefined
+    return result ?? { outcome: 'refuse', reasonCode: RC.bad_authentication_method, reason: 'unknown method' }
+  }
+
+  async #decideLater(
+    name: 'client.authenticate' | 'client.auth_step',
+    onError: unknown,
+    about: unknown,
+  ): Promise<unknown> {
+    let value: unknown
+    for (const { callback } of this.chains[name]) {
       try {
-        const result = await (callback as unknown as HookCallback<'client.authenticate'>)(outcome, credentials)
-        if (result instanceof Stop) return result.value ?? outcome
-        if (result !== undefined) outcome = result as AuthOutcome
+        const result = await (callback as unknown as (...args: unknown[]) => unknown)(value, about)
+        if (result instanceof Stop) return result.value ?? value
+        if (result !== undefined) value = result
       } catch (error) {
-        this.#failed('client.authenticate', error)
-        return { outcome: 'refuse', reasonCode: RC.server_unavailable, reason: 'authentication failed' }
+        this.#failed(name, error)
+        return onError
       }
     }
-    return outcome
+    return value
   }
 
   #decide(name: keyof Decisions, initial: unknown, onError: unknown, context: readonly unknown[]): unknown {

@@ -39,11 +39,12 @@ export function fold(a: Matched, b: Matched): Matched {
 
 /** Finds the one object among equal ones. */
 export class Interning {
-  readonly #known = new Map<string, Matched>()
+  #known: Map<string, Matched> | undefined
 
   intern(matched: Matched): Matched {
     if (matched.ids === undefined) return matched
-    const key = `${matched.qos}${matched.noLocal}${matched.rap}${matched.ids.join()}`
+    const key = `${matched.qos} ${matched.noLocal} ${matched.rap} ${matched.ids.join()}`
+    this.#known ??= new Map()
     const known = this.#known.get(key)
     if (known !== undefined) return known
     this.#known.set(key, matched)

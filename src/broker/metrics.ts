@@ -50,7 +50,7 @@ export const EMQTTD_METRICS = [
 ] as const
 
 /** Counters that emqttd has not. */
-export const MORE_METRICS = [
+const MORE_METRICS = [
   /** DISCONNECT from the broker, 5.0. */
   'packets/disconnect/sent',
   'packets/auth/received',
@@ -80,6 +80,7 @@ export const MORE_METRICS = [
   'delivery/dropped/session_ended',
   /** QoS 0 copies shed because the client did not read. */
   'delivery/dropped/slow_consumer',
+  /** Not retained, for want of room or because of the payload's size; delivered all the same. */
   'retained/refused/table_full',
   'retained/refused/too_large',
   'connections/accepted',

@@ -52,7 +52,10 @@ interface Destinations extends Weighed {
   readonly shares: readonly ShareGroup[]
 }
 
-const DEFAULT_CACHE: MatchCacheLimits = { maxTopics: 20_000, maxWeight: 500_000 }
+/** A weight of 1 is about a pointer, so each generation takes 8 MB at most, whatever topics publishers think of. */
+const DEFAULT_CACHE: MatchCacheLimits = { maxTopics: 20_000, maxWeight: 1_000_000 }
+/** Of a topic without destinations, apart from the bytes of its name. */
+const LEAST_WEIGHT = 24
 
 export class PubSub {
   readonly #routing: Routing
@@ -115,17 +118,18 @@ export class PubSub {
   }
 
   /**
-   * Gives messages that a member has not acknowledged to other members of its group, in order.
-   * Returns those that no other member is there for; they are lost and the caller counts them.
+   * Gives messages that a member has not acknowledged to other members of its group, in order. With `keeps`, the member
+   * itself lives on and can keep them, so they go to members that are online only.
+   * Returns those that no other member is there for; they are lost unless the caller keeps them.
    */
-  redispatch(messages: readonly Message[], group: string, filter: string, exclude: Pid): Message[] {
+  redispatch(messages: readonly Message[], group: string, filter: string, exclude: Pid, keeps = false): Message[] {
     const { global, local } = this.#routing
     const share = global.groups.of(filter).get(group) ?? local.groups.of(filter).get(group)
     if (share === undefined) return [...messages]
     const lost: Message[] = []
     const runs = new Map<Member, Run[]>()
     for (const message of messages) {
-      const member = share.pick(this.#strategy, message, this.#random, exclude)
+      const member = share.pick(this.#strategy, message, this.#random, exclude, keeps)
       if (member === undefined) lost.push(message)
       else {
         const run: Run = { batch: new Batch([message]), matched: member.matched }
@@ -273,11 +277,13 @@ export class PubSub {
 
   #find(topic: string): Destinations {
     const { global, local, node, subscribers } = this.#routing
-    const nodes = new Set<string>()
+    const nodes: string[] = []
     const shares: ShareGroup[] = []
     const plain: Subscription[] = []
     for (const filter of global.match(topic)) {
-      for (const row of global.routes.read(filter)) if (row.node !== node && !row.group) nodes.add(row.node)
+      for (const row of global.routes.read(filter)) {
+        if (row.node !== node && !row.group && !nodes.includes(row.node)) nodes.push(row.node)
+      }
       for (const share of global.groups.of(filter).values()) shares.push(share)
       append(plain, subscribers.get(filter))
     }
@@ -291,8 +297,8 @@ export class PubSub {
       }
       if (plain.length > before) audiences = audiencesOf(plain)
     }
-    const weight = 1 + plain.length
-    return { weight, wildcardChanges: this.#wildcardChanges, audiences, audiencesFromAfar, nodes: [...nodes], shares }
+    const weight = LEAST_WEIGHT + (topic.length >> 3) + plain.length
+    return { weight, wildcardChanges: this.#wildcardChanges, audiences, audiencesFromAfar, nodes, shares }
   }
 }
 
@@ -304,6 +310,9 @@ function append(found: Subscription[], held: ReturnType<Routing['subscribers']['
 
 /** Folds the subscriptions of each session and puts sessions with equal results together. */
 function audiencesOf(subscriptions: readonly Subscription[]): Audience[] {
+  if (subscriptions.length <= 1) {
+    return subscriptions.map(({ subscriber, matched }) => ({ matched, subscribers: [subscriber] }))
+  }
   const sessions: Subscriber[] = []
   for (const { subscriber, matched } of subscriptions) {
     if (subscriber.folded === undefined) {
@@ -313,12 +322,21 @@ function audiencesOf(subscriptions: readonly Subscription[]): Audience[] {
   }
   const interning = new Interning()
   const audiences = new Map<Matched, Subscriber[]>()
+  /** The audience of the session before: most often the next one's too. */
+  let matched: Matched | undefined
+  let audience: Subscriber[] | undefined
   for (const subscriber of sessions) {
-    const matched = interning.intern(subscriber.folded!)
+    const folded = interning.intern(subscriber.folded!)
     subscriber.folded = undefined
-    const audience = audiences.get(matched)
-    if (audience === undefined) audiences.set(matched, [subscriber])
-    else audience.push(subscriber)
+    if (folded !== matched) {
+      matched = folded
+      audience = audiences.get(folded)
+      if (audience === undefined) {
+        audience = []
+        audiences.set(folded, audience)
+      }
+    }
+    audience!.push(subscriber)
   }
-  return [...audiences].map(([matched, subscribers]) => ({ matched, subscribers }))
+  return [...audiences].map(([each, subscribers]) => ({ matched: each, subscribers }))
 }

@@ -76,6 +76,7 @@ function advance(filter: readonly string[], topic: string): true | string | unde
   const first = filter[0]
   // [MQTT5-4.7.2-1]; '%' is the character after '$'
   if (isShielded(topic) && (first === '+' || first === '#')) return '%'
+  if (first === '#') return true
   const levels = words(topic)
   /** The levels that agree, with their slashes. */
   let prefix = ''

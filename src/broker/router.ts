@@ -184,8 +184,7 @@ class RouterState {
       return
     }
     // Also those who wait for nothing of their own: their filter's route may be under way for somebody else.
-    const before = this.#writing
-    const all = Promise.all([before, written]).then((parts) => parts.flatMap((part) => part ?? []))
+    const all = Promise.all([written ?? [], this.#writing]).then(([own]) => own)
     this.#writing = all
     const { runtime, pid } = this.#self
     all.then(

@@ -102,6 +102,11 @@ export class Routing {
     this.#listeners.push(listener)
   }
 
+  /** Has everything looked up anew: for when rows have appeared or vanished without an event, as those of a node do at once. */
+  allChanged(): void {
+    this.#changed('#')
+  }
+
   /** True when `flush` has something to write. */
   get isDirty(): boolean {
     return isDirty(this.#unwritten.global) || isDirty(this.#unwritten.local)

@@ -22,12 +22,15 @@ import { Routing } from './routing.ts'
 import { Sessions } from './sm.ts'
 import { Stats } from './stats.ts'
 import { alarmPublisher, publishPresence, type SysPublish } from './sys-events.ts'
+import type { VmProbe } from './sysmon.ts'
 import type { Tables } from './tables.ts'
 
 export interface Services extends SessionEnvironment {
   readonly runtime: Runtime
   readonly config: BrokerConfig
   readonly version: string
+  /** What sysmon asks about the JavaScript engine; undefined for a simulated node. */
+  readonly vm: VmProbe | undefined
   readonly metrics: Metrics
   readonly stats: Stats
   readonly hooks: Hooks
@@ -52,7 +55,12 @@ export class AclFileError extends Error {
 }
 
 /** Makes the services of a broker. Rejects with `AclFileError` when `access.acl_file` cannot be used. */
-export async function createServices(runtime: Runtime, config: BrokerConfig, version: string): Promise<Services> {
+export async function createServices(
+  runtime: Runtime,
+  config: BrokerConfig,
+  version: string,
+  vm: VmProbe | undefined,
+): Promise<Services> {
   const rules = await readRules(config.access.aclFile)
   if (!rules.ok) throw new AclFileError(rules.errors.join('\n'))
   const { clock, logger } = runtime
@@ -90,11 +98,12 @@ export async function createServices(runtime: Runtime, config: BrokerConfig, ver
     runtime,
     config,
     version,
+    vm,
     metrics,
     stats: new Stats(),
     hooks,
     alarms: new Alarms(() => clock.now()),
-    access: new AccessControl({ config: config.access, rules: rules.rules, hooks, metrics, clock }),
+    access: new AccessControl({ config: config.access, rules: rules.rules, tables, hooks, metrics, clock }),
     tables,
     routing,
     pubsub,

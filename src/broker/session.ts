@@ -376,7 +376,7 @@ class SessionProcess {
 
   /** Gives a message to another member of its group; returns false when there is none. */
   #hasOther(message: Message, { group, filter }: NonNullable<Delivery['share']>): boolean {
-    return this.#environment.pubsub.redispatch([message], group, filter, this.#self.pid).length === 0
+    return this.#environment.pubsub.redispatch([message], group, filter, this.#self.pid, !this.state.ended).length === 0
   }
 
   /** What came for a session that is over: its shares go to other members. */

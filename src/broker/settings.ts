@@ -58,14 +58,14 @@ const SIZE = /^(\d+)(B|KB|MB|GB)?$/i
 const SIZE_BYTES: Record<string, number> = { B: 1, KB: 1024, MB: 1024 ** 2, GB: 1024 ** 3 }
 
 /** Milliseconds of "500ms", "30s", "5m", "2h", "7d", or of a number of seconds; undefined when it is neither. */
-export function parseDurationMs(input: unknown): number | undefined {
+function parseDurationMs(input: unknown): number | undefined {
   if (typeof input === 'number') return Number.isFinite(input) && input >= 0 ? input * 1000 : undefined
   const match = typeof input === 'string' ? DURATION.exec(input) : null
   return match ? Number(match[1]) * DURATION_MS[match[2]!]! : undefined
 }
 
 /** Bytes of "512B", "64KB", "1MB", "2GB" (powers of 1024), or of a number of bytes; undefined when it is neither. */
-export function parseBytes(input: unknown): number | undefined {
+function parseBytes(input: unknown): number | undefined {
   if (typeof input === 'number') return Number.isInteger(input) && input >= 0 ? input : undefined
   const match = typeof input === 'string' ? SIZE.exec(input) : null
   return match ? Number(match[1]) * SIZE_BYTES[(match[2] ?? 'B').toUpperCase()]! : undefined
@@ -221,7 +221,7 @@ export function map<const F extends string, V>(
 }
 
 /** The schema of a whole tree: unknown keys are refused, missing keys take their defaults. */
-export function schemaOf<S extends Settings>(settings: S): z.ZodType<Values<S>> {
+function schemaOf<S extends Settings>(settings: S): z.ZodType<Values<S>> {
   const shape: Record<string, z.ZodType> = {}
   for (const [key, node] of Object.entries(settings)) {
     shape[key] = isSetting(node) ? node.schema.prefault(node.written) : schemaOf(node).prefault({})

@@ -74,8 +74,17 @@ export class ShareGroup {
     last.index = member.index
   }
 
-  /** The member that gets a message, never `exclude`; undefined when there is no other. `random` is in [0, 1). */
-  pick(strategy: SharedStrategy, message: Message, random: () => number, exclude?: Pid): Member | undefined {
+  /**
+   * The member that gets a message, never `exclude`, and with `onlineOnly` none that is offline; undefined when there is
+   * no such member. `random` is in [0, 1).
+   */
+  pick(
+    strategy: SharedStrategy,
+    message: Message,
+    random: () => number,
+    exclude?: Pid,
+    onlineOnly = false,
+  ): Member | undefined {
     const { members } = this
     const count = members.length
     if (count === 0) return undefined
@@ -90,7 +99,7 @@ export class ShareGroup {
       if (availability === 'congested') congested ??= member
       else if (availability === 'offline') offline ??= member
     }
-    const second = congested ?? offline
+    const second = congested ?? (onlineOnly ? undefined : offline)
     return second === undefined ? undefined : this.#choose(strategy, second)
   }
 

@@ -73,7 +73,7 @@ export function alarmPublisher({ node, publish }: SysEventOptions): AlarmHandler
 }
 
 /** A text as one level of a topic. */
-export function topicLevel(text: string): string {
+function topicLevel(text: string): string {
   return /[%/+#]/.test(text) ? text.replace(/[%/+#]/g, encodeURIComponent) : text
 }
 

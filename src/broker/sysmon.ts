@@ -26,7 +26,7 @@ export interface VmProbe {
 export interface SysmonOptions {
   readonly config: BrokerConfig['sysmon']
   readonly publish: SysPublish
-  readonly vm?: VmProbe
+  readonly vm: VmProbe | undefined
 }
 
 interface State {

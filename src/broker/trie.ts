@@ -21,21 +21,16 @@ const FIRST_WORD_ID = 2
 const STRIDE = 3
 const MIN_EDGE_SLOTS = 16
 
-interface Word {
-  readonly id: number
-  /** Edges that bear the word; it is forgotten with the last of them. */
-  edges: number
-}
-
 export class Trie {
   /** Filter that ends at a node, by node id; undefined for an inner or a free node. */
   #filters: (string | undefined)[] = []
   /** Number of edges that leave a node, by node id. */
   #edgeCounts: number[] = []
   #freeNodes: number[] = []
-  #words = new Map<string, Word>()
+  #words = new Map<string, number>()
+  /** Number of edges that bear a word, by word id; it is forgotten with the last of them. */
+  #wordEdges: number[] = [0, 0]
   #freeWords: number[] = []
-  #nextWordId = FIRST_WORD_ID
   /** Slots of (parent, word, child), parent NONE when the slot is empty; their number is a power of two. */
   #edges: Int32Array = emptyEdges(MIN_EDGE_SLOTS)
   #edgeCount = 0
@@ -176,8 +171,7 @@ export class Trie {
   #wordId(word: string): number {
     if (word === '+') return PLUS_ID
     if (word === '#') return HASH_ID
-    const known = this.#words.get(word)
-    return known === undefined ? NONE : known.id
+    return this.#words.get(word) ?? NONE
   }
 
   #newNode(): number {
@@ -203,7 +197,7 @@ export class Trie {
   #removeEdge(parent: number, word: string): void {
     const id = this.#wordId(word)
     removeSlot(this.#edges, findSlot(this.#edges, parent, id))
-    this.#releaseWord(word)
+    this.#releaseWord(word, id)
     this.#edgeCount--
     this.#edgeCounts[parent] = this.#edgeCounts[parent]! - 1
     const slots = this.#edges.length / STRIDE
@@ -216,23 +210,24 @@ export class Trie {
   }
 
   #takeWord(word: string): number {
-    if (word === '+') return PLUS_ID
-    if (word === '#') return HASH_ID
-    const known = this.#words.get(word)
-    if (known !== undefined) {
-      known.edges++
-      return known.id
+    const known = this.#wordId(word)
+    if (known === NONE) {
+      const id = this.#freeWords.pop() ?? this.#wordEdges.push(0) - 1
+      this.#words.set(word, id)
+      this.#wordEdges[id] = 1
+      return id
     }
-    const id = this.#freeWords.pop() ?? this.#nextWordId++
-    this.#words.set(word, { id, edges: 1 })
-    return id
+    if (known >= FIRST_WORD_ID) this.#wordEdges[known] = this.#wordEdges[known]! + 1
+    return known
   }
 
-  #releaseWord(word: string): void {
-    const known = this.#words.get(word)
-    if (known === undefined || --known.edges > 0) return
+  #releaseWord(word: string, id: number): void {
+    if (id < FIRST_WORD_ID) return
+    const edges = this.#wordEdges[id]! - 1
+    this.#wordEdges[id] = edges
+    if (edges > 0) return
     this.#words.delete(word)
-    this.#freeWords.push(known.id)
+    this.#freeWords.push(id)
   }
 
   #resize(slots: number): void {
@@ -251,7 +246,7 @@ export class Trie {
     this.#freeNodes = []
     this.#words = new Map()
     this.#freeWords = []
-    this.#nextWordId = FIRST_WORD_ID
+    this.#wordEdges = [0, 0]
     this.#edges = emptyEdges(MIN_EDGE_SLOTS)
     this.#edgeCount = 0
   }

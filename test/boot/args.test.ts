@@ -60,7 +60,7 @@ describe('the command line', () => {
     expect(parse('--version')).toEqual({ kind: 'print', text: '1.2.3\n' })
     const help = parse('--help')
     expect(help.kind).toBe('print')
-    for (const option of ['--name', '--cookie', '--config', '--data-dir', '--set', '--detached', '--join']) {
+    for (const option of ['--name', '--cookie', '--config', '--data-dir', '--set', '--detached', '--hash-password']) {
       expect(help.kind === 'print' && help.text).toContain(option)
     }
   })

@@ -153,10 +153,23 @@ describe('a start that fails', () => {
     expect(seen.out).toBe('')
   })
 
-  it('with anything else says it in one sentence, exit 1', async () => {
-    const { seen, run } = failing(new Error('acl.conf:3: a rule is …'))
+  it('finds the reason inside that of a supervisor', async () => {
+    const reason = { shutdown: { failed_to_start_child: ['listener_tcp', { error: 'EADDRINUSE' }] } }
+    const { seen, run } = failing(Object.assign(new Error('exit'), { reason }))
     expect(await run()).toBe(1)
-    expect(seen.err).toBe('the node cannot start: acl.conf:3: a rule is …\n')
+    expect(seen.err).toContain('the listener tcp cannot listen on 127.0.0.1:1883: the port is in use')
+  })
+
+  it('for mistakes in the access rules shows them, exit 2', async () => {
+    const { seen, run } = failing(Object.assign(new Error('acl.conf:3: a rule is …'), { code: 'bad_acl_file' }))
+    expect(await run()).toBe(2)
+    expect(seen.err).toBe('acl.conf:3: a rule is …\n')
+  })
+
+  it('with anything else says it in one sentence, exit 1', async () => {
+    const { seen, run } = failing(new Error('out of luck'))
+    expect(await run()).toBe(1)
+    expect(seen.err).toBe('the node cannot start: out of luck\n')
   })
 })
 

@@ -8,6 +8,7 @@ import { type AclRule, parseAcl } from '../../src/broker/acl-file.ts'
 import { hashPassword, verifyPassword } from '../../src/broker/auth-password.ts'
 import { type BrokerOverrides, configOf } from '../../src/broker/config.ts'
 import { Hooks, stop } from '../../src/broker/hooks.ts'
+import { LocalTables } from '../../src/broker/local-table.ts'
 import { createMetrics, type Metrics } from '../../src/broker/metrics.ts'
 
 const secret = await hashPassword(Buffer.from('secret'), Buffer.alloc(16, 1))
@@ -26,6 +27,7 @@ function control(access: BrokerOverrides['access'] = {}, text?: string): AccessC
   return new AccessControl({
     config: configOf({ access }).access,
     ...(text === undefined ? {} : { rules: rules(text) }),
+    tables: new LocalTables(),
     hooks,
     metrics,
     clock: { now: () => nowMs, monotonic: () => nowMs },
@@ -114,12 +116,42 @@ describe('authentication', () => {
   })
 
   it('follows users that are added and removed', async () => {
-    const it = control({ allowAnonymous: false })
-    it.users.set('new', secret)
-    expect(it.users.names()).toEqual(['new'])
-    expect(await it.authenticate(credentials('new', 'secret'))).toEqual({ outcome: 'accept' })
+    const it = control({ allowAnonymous: false, users: { bob: secret } })
+    it.users.add('new', other)
+    expect(it.users.names()).toEqual(['bob', 'new'])
+    expect(await it.authenticate(credentials('new', 'other'))).toEqual({ outcome: 'accept' })
     expect(it.users.delete('new')).toBe(true)
-    expect(await it.authenticate(credentials('new', 'secret'))).toMatchObject({ outcome: 'refuse' })
+    expect(it.users.delete('new')).toBe(false)
+    expect(await it.authenticate(credentials('new', 'other'))).toMatchObject({ outcome: 'refuse' })
+  })
+
+  it('keeps the passwords of the configuration', async () => {
+    const it = control({ users: { bob: secret } })
+    it.users.add('bob', other)
+    expect(it.users.names()).toEqual(['bob'])
+    expect(await it.authenticate(credentials('bob', 'other'))).toMatchObject({ outcome: 'refuse' })
+    expect(await it.authenticate(credentials('bob', 'secret'))).toEqual({ outcome: 'accept' })
+  })
+
+  it.each([
+    ['clientid', 'c1'],
+    ['username', 'bob'],
+    ['peerhost', '10.0.0.1'],
+  ] as const)('refuses who is banned by %s, until the ban ends or is lifted', async (kind, value) => {
+    const it = control(access)
+    const connect = async () => (await it.authenticate(credentials('bob', 'secret'))).outcome
+    it.banned.ban(kind, value, { reason: 'flood', by: 'test', untilMs: nowMs + 1000 })
+    expect(await it.authenticate(credentials('bob', 'secret'))).toMatchObject({ outcome: 'refuse', reasonCode: 0x8a })
+    expect(await it.authenticate({ ...credentials('eve', 'x', 'c2'), host: '10.0.0.2' })).toEqual({ outcome: 'accept' })
+    nowMs += 999
+    expect(await connect()).toBe('refuse')
+    nowMs += 1
+    expect(await connect()).toBe('accept')
+    expect(it.banned.list()).toEqual([])
+    it.banned.ban(kind, value, { reason: 'flood', by: 'test', untilMs: Number.POSITIVE_INFINITY })
+    expect(await connect()).toBe('refuse')
+    expect([it.banned.unban(kind, value), it.banned.unban(kind, value)]).toEqual([true, false])
+    expect(await connect()).toBe('accept')
   })
 
   it('refuses as busy when too many checks wait', async () => {

@@ -169,6 +169,17 @@ describe('the other decisions', () => {
     expect(await hooks.authenticate(credentials)).toEqual({ outcome: 'accept', username: 'u' })
   })
 
+  it('client.auth_step continues, and refuses a method that nobody knows', async () => {
+    const peer = { host: '127.0.0.1', port: 1 }
+    const step = { clientId: 'c', username: undefined, peer, method: 'PLAIN', data: undefined, reauthenticate: false }
+    expect(await hooks.authStep(step)).toMatchObject({ outcome: 'refuse', reasonCode: 0x8c })
+    hooks.on('client.auth_step', async (_, { method }) =>
+      method === 'PLAIN' ? ({ outcome: 'continue', data: Buffer.from('?') } as const) : undefined,
+    )
+    expect(await hooks.authStep(step)).toMatchObject({ outcome: 'continue' })
+    expect(await hooks.authStep({ ...step, method: 'SCRAM' })).toMatchObject({ reasonCode: 0x8c })
+  })
+
   it('client.authorize leaves it to the rules unless a callback has a verdict', () => {
     const who = aclClient('c', undefined, '127.0.0.1')
     hooks.on('client.authorize', (_, { clientId }, action, topic) =>

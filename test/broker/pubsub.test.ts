@@ -149,13 +149,15 @@ describe('the match cache', () => {
   })
 
   test('is bounded by topics and by destinations, and still right', () => {
-    const { pubsub, session } = broker({ cache: { maxTopics: 4, maxWeight: 10 } })
+    const { pubsub, session } = broker({ cache: { maxTopics: 4, maxWeight: 200 } })
     const all = session('#')
     for (let i = 0; i < 100; i++) {
       pubsub.publish([message(`t${i % 50}`, String(i))])
       expect(pubsub.cachedTopics).toBeLessThanOrEqual(8)
     }
     expect(all.ids).toHaveLength(100)
+    for (let i = 0; i < 100; i++) pubsub.publish([message(`${'long'.repeat(300)}${i}`)])
+    expect(pubsub.cachedTopics).toBeLessThanOrEqual(2)
     for (let i = 0; i < 20; i++) session('big')
     for (let i = 0; i < 10; i++) expect(pubsub.publish([message('big')])).toBe(21)
   })
@@ -186,6 +188,18 @@ describe('other nodes', () => {
     tables.open(ROUTE).deleteObject(remote('#', 'b@sim'))
     tables.open(ROUTE).deleteObject(remote('a', 'b@sim'))
     expect(pubsub.publish([message('a', '5')])).toBe(1)
+  })
+
+  test('whose rows vanish without an event get nothing after allChanged', () => {
+    const calls: string[] = []
+    const { pubsub, tables, routing } = broker({ forward: (node) => calls.push(node) })
+    const routes = tables.open(ROUTE)
+    routes.write(remote('a', 'b@sim'))
+    pubsub.publish([message('a')])
+    // As a replicated table does when a node goes down: its rows are still there, and hidden.
+    routes.read = () => []
+    routing.allChanged()
+    expect([pubsub.publish([message('a')]), calls]).toEqual([0, ['b@sim']])
   })
 
   test('are not asked for a filter that only groups subscribe there', () => {

@@ -151,7 +151,7 @@ describe('the router', () => {
     const { sim, session, routing, runtime, pool } = await fixture()
     const [clean, durable] = [session('c', false), session('d', true)]
     const flags = () => routing.global.routes.read('t').map((row) => row.durable)
-    clean.subscribe('t')
+    clean.subscribe('t', '$share/g/u')
     await sim.run()
     expect(flags()).toEqual([false])
     durable.subscribe('t')
@@ -163,6 +163,8 @@ describe('the router', () => {
     runtime.send(pool.of(clean.pid)!, { tag: 'durable', from: clean.pid, durable: true } satisfies ToRouter)
     await sim.run()
     expect(flags()).toEqual([true])
+    expect(routing.global.routes.read('u')).toEqual([{ filter: 'u', node: 'a@sim', durable: true, group: true }])
+    expect(routing.global.members.read('u')).toMatchObject([{ group: 'g', clientId: 'c', durable: true }])
   })
 
   test('lists the subscriptions of a client of this node, oldest first', async () => {
@@ -322,9 +324,15 @@ describe('a router of a cluster', () => {
     const one = session()
     one.subscribe('t')
     await sim.run()
+    one.subscribe('u')
+    await sim.run()
     waiting[0]!({ unconfirmed: ['b@sim', 'c@sim'] })
     await sim.run()
     expect([one.answers.length, late]).toEqual([1, [['b@sim', 'c@sim']]])
+    // What the members missed of the first request is not held against the second.
+    waiting[1]!({ unconfirmed: [] })
+    await sim.run()
+    expect([one.answers.length, late.length]).toEqual([2, 1])
   })
 })
 

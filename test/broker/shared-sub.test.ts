@@ -205,6 +205,17 @@ describe('redispatch', () => {
     expect(offline.ids()).toEqual(['0', '1'])
   })
 
+  test('leaves them with a member that keeps them, when all others are offline', () => {
+    const { pubsub, member } = broker()
+    const [leaving, offline, congested] = [member('$share/g/T'), member('$share/g/T'), member('$share/g/T')]
+    offline.subscriber.availability = 'offline'
+    congested.subscriber.availability = 'congested'
+    expect(pubsub.redispatch(numbered('T', 1), 'g', 'T', leaving.pid, true)).toEqual([])
+    congested.subscriber.availability = 'offline'
+    expect(pubsub.redispatch(numbered('T', 1), 'g', 'T', leaving.pid, true)).toHaveLength(1)
+    expect([offline.ids(), congested.ids()]).toEqual([[], ['0']])
+  })
+
   test('finds the groups of $local too', () => {
     const { pubsub, member } = broker()
     const [leaving, other] = [member('$local/$share/g/T'), member('$local/$share/g/T')]

@@ -10,9 +10,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, connect as netConnect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pino } from 'pino'
+import pino from 'pino'
 import { afterAll, afterEach, beforeAll, test } from 'vitest'
-import { type BrokerOverrides, startBroker } from '../../src/broker/index.ts'
+import { readConfig } from '../../src/boot/config-file.ts'
+import { startBroker } from '../../src/broker/broker.ts'
 import type { ConnectPacket, ProtocolVersion } from '../../src/broker/packet.ts'
 import { eventually } from './eventually.ts'
 import { type Address, RawClient } from './raw-client.ts'
@@ -21,6 +22,9 @@ import { type Address, RawClient } from './raw-client.ts'
 export interface BrokerUnderTest extends Address {
   stop(): Promise<void>
 }
+
+/** Overrides of the configuration, as `--set` takes them. */
+export type Overrides = Readonly<Record<string, string | number | boolean>>
 
 const TARGET = process.env.MQTT_TARGET ?? 'agner'
 
@@ -83,21 +87,20 @@ async function startMosquitto(): Promise<BrokerUnderTest> {
 }
 
 /** Starts the broker that MQTT_TARGET names. */
-export async function startTarget(overrides: BrokerOverrides = {}): Promise<BrokerUnderTest> {
+export async function startTarget(overrides: Overrides = {}): Promise<BrokerUnderTest> {
   if (IS_MOSQUITTO) return startMosquitto()
   if (IS_AGNER) return startAgner(overrides)
   const [host = '127.0.0.1', port = '1883'] = TARGET.split(':')
   return { host, port: Number(port), stop: () => Promise.resolve() }
 }
 
-async function startAgner(overrides: BrokerOverrides): Promise<BrokerUnderTest> {
-  const broker = await startBroker({
-    logger: pino({ level: 'silent' }),
-    ...overrides,
-    listeners: { ...overrides.listeners, tcp: { ...overrides.listeners?.tcp, port: 0 } },
-  })
-  const { host, port } = broker.listeners[0]!
-  return { host, port, stop: () => broker.stop() }
+async function startAgner(overrides: Overrides): Promise<BrokerUnderTest> {
+  const sets = Object.entries({ 'listeners.tcp.port': 0, 'log.level': 'silent', ...overrides })
+  const result = readConfig({ file: undefined, env: {}, sets: sets.map(([key, value]) => `${key}=${value}`) })
+  if (!result.ok) throw new Error(result.errors.join('\n'))
+  const { log: _, ...config } = result.config
+  const broker = await startBroker({ ...config, logger: pino({ level: 'silent' }) })
+  return { host: '127.0.0.1', port: broker.listeners[0]!.port, stop: () => broker.stop() }
 }
 
 /** What `useBroker` gives to a test file. */
@@ -113,7 +116,7 @@ export interface Mqtt extends Address {
 }
 
 /** One broker for the tests of this file; clients speak `version` unless told otherwise. */
-export function useBroker(version: ProtocolVersion, overrides: BrokerOverrides = {}): Mqtt {
+export function useBroker(version: ProtocolVersion, overrides: Overrides = {}): Mqtt {
   let broker: BrokerUnderTest | undefined
   let clients: RawClient[] = []
   let serial = 0
