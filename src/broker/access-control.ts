@@ -32,8 +32,20 @@ export interface Credentials {
 
 /** How authentication ends. An acceptance may give the client another user name or client id than it sent. */
 export type AuthOutcome =
-  | { readonly outcome: 'accept'; readonly username?: string | undefined; readonly clientId?: string | undefined }
-  | { readonly outcome: 'refuse'; readonly reasonCode: number; readonly reason: string }
+  | {
+      readonly outcome: 'accept'
+      readonly username?: string | undefined
+      readonly clientId?: string | undefined
+      /** For a 5.0 client that asks for it: where its replies may go [MQTT5-3.2.2.3.14]. */
+      readonly responseInformation?: string | undefined
+    }
+  | {
+      readonly outcome: 'refuse'
+      readonly reasonCode: number
+      readonly reason: string
+      /** With 0x9C or 0x9D: the server to use instead [MQTT5-4.13.2]. */
+      readonly serverReference?: string | undefined
+    }
 
 /** What access control needs; all of it belongs to the broker. */
 export interface AccessControlOptions {

@@ -22,6 +22,7 @@ import type {
   PingPacket,
   ProtocolVersion,
   QoS,
+  SubscribeEntry,
   UserProperties,
 } from './packet.ts'
 import type { ClientInfo, OutPacket, SessionPacket, ToConnection, Will } from './process-messages.ts'
@@ -60,8 +61,6 @@ export interface ProtocolLimits {
   readonly maxKeepAliveSec: number
   /** What becomes of a client whose PUBLISH is denied: the message is acknowledged and dropped, or the client is cut off. */
   readonly denyAction: 'ignore' | 'disconnect'
-  /** Whether clients may publish below `$SYS/` when the access control lets them. */
-  readonly allowSysPublish: boolean
   /** 5.0: refuse a payload that is declared to be UTF-8 and is not. Costs a scan of each such payload. */
   readonly validatePayloadFormat: boolean
   /** The session is asked to confirm after this many messages … */
@@ -93,6 +92,10 @@ export interface ProtocolEnvironment {
   /** Whether the client may publish to a topic or subscribe to a filter; asked only after it has been accepted. */
   authorize(action: 'publish' | 'subscribe', topic: string, qos: QoS, retain: boolean): boolean
   count(counter: ProtocolCounter): void
+  /** Hooks may change or deny the filters of a SUBSCRIBE; undefined when nobody listens. */
+  subscribing?(entries: readonly SubscribeEntry[]): readonly (SubscribeEntry | 'deny')[] | undefined
+  /** Hooks may change the filters of an UNSUBSCRIBE; undefined when nobody listens. */
+  unsubscribing?(filters: readonly string[]): readonly string[] | undefined
 }
 
 /** How the authentication chain answers. */
@@ -167,17 +170,14 @@ export type ProtocolEffect =
   | { readonly tag: 'deliver'; readonly packets: readonly OutPacket[] }
   /** Ask who the client is; answered by the event `auth`. `clientId` is the assigned one when the client sent none. */
   | { readonly tag: 'authenticate'; readonly connect: ConnectPacket; readonly clientId: string }
-  /** One step of an enhanced authentication; answered by the event `auth`. */
-  | {
-      readonly tag: 'auth_step'
-      readonly method: string
-      readonly data: Buffer | undefined
-      readonly reauthenticate: boolean
-    }
+  /** The next step of an enhanced authentication, or the first of a new one; answered by the event `auth`. */
+  | { readonly tag: 'auth_step'; readonly method: string; readonly data: Buffer | undefined; readonly isFirst: boolean }
   /** Answered by `opened` or `refused`. */
   | { readonly tag: 'open'; readonly client: OpeningClient }
   /** CONNACK has been sent. */
   | { readonly tag: 'connected'; readonly present: boolean }
+  /** CONNACK has been sent, with this code of its version. */
+  | { readonly tag: 'refused'; readonly connect: ConnectPacket; readonly clientId: string; readonly code: number }
   | { readonly tag: 'to_session'; readonly packets: readonly SessionPacket[]; readonly sync: boolean }
   | { readonly tag: 'session_congested'; readonly on: boolean }
   | {
@@ -319,14 +319,22 @@ export function refuse(
     if (serverReference !== undefined) properties.serverReference = serverReference
     // [MQTT5-3.2.2-6]: no session present in a refusal.
     effects.push({ tag: 'send', packet: { cmd: 'connack', sessionPresent: false, reasonCode, properties } })
+    reportRefusal(state, effects, reasonCode)
   } else {
     const returnCode = connackReturnCode(reasonCode)
     // [MQTT311-3.2.2-4]: no session present in a refusal.
     if (returnCode !== undefined) {
       effects.push({ tag: 'send', packet: { cmd: 'connack', sessionPresent: false, returnCode } })
+      reportRefusal(state, effects, returnCode)
     }
   }
   finish(state, effects, { reason, publishWill: true })
+}
+
+function reportRefusal(state: ProtocolState, effects: ProtocolEffect[], code: number): void {
+  const { connect, client } = state
+  if (connect === undefined) return
+  effects.push({ tag: 'refused', connect, clientId: client?.clientId ?? connect.clientId, code })
 }
 
 /** Ends a connection on the broker's own account, with DISCONNECT in 5.0 [MQTT5-4.13.1-1]. */

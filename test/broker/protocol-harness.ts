@@ -34,7 +34,6 @@ export const defaultLimits: ProtocolLimits = {
   persistentSessionExpirySec: 7200,
   maxKeepAliveSec: 0,
   denyAction: 'ignore',
-  allowSysPublish: false,
   validatePayloadFormat: false,
   syncEveryMessages: 4,
   syncEveryBytes: 1_000_000,

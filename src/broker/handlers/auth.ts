@@ -27,13 +27,13 @@ export function handleAuth(state: ProtocolState, effects: ProtocolEffect[], pack
   const code = packet.reasonCode ?? 0
   if (code === RC.continue_authentication && state.phase === 'challenged') {
     state.phase = 'authenticating'
-    effects.push({ tag: 'auth_step', method, data, reauthenticate: false })
+    effects.push({ tag: 'auth_step', method, data, isFirst: false })
   } else if (code === RC.continue_authentication && state.reauthentication === 'challenged') {
     state.reauthentication = 'pending'
-    effects.push({ tag: 'auth_step', method, data, reauthenticate: true })
+    effects.push({ tag: 'auth_step', method, data, isFirst: false })
   } else if (code === RC.reauthenticate && state.phase === 'connected' && state.reauthentication === 'none') {
     state.reauthentication = 'pending'
-    effects.push({ tag: 'auth_step', method, data, reauthenticate: true })
+    effects.push({ tag: 'auth_step', method, data, isFirst: true })
   } else {
     // [MQTT5-3.15.2-1]: the sender must use a code that fits where the exchange stands.
     protocolError(state, effects, 'AUTH is not expected')
