@@ -24,7 +24,7 @@ export interface SessionEnvironment extends PublishEnvironment {
   readonly routers: RouterPool
   readonly retainer: Pick<Retainer, 'open'>
   /** Makes message ids; see guid.ts. */
-  readonly nextMessageId: () => string
+  readonly nextMessageId: (nowMs: number) => string
 }
 
 /**
