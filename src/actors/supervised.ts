@@ -30,7 +30,11 @@ export function startProcess(
 }
 
 /** Ends a child and returns the reason of its end; a promise unless it ends at once. */
-export function shutDown(self: Process, pid: Pid, { shutdownMs }: FullChildSpec): ExitReason | Promise<ExitReason> {
+export function shutDown(
+  self: Process,
+  pid: Pid,
+  { shutdownMs }: Pick<FullChildSpec, 'shutdownMs'>,
+): ExitReason | Promise<ExitReason> {
   const { runtime } = self
   let down: { reason: ExitReason } | undefined
   let resolve: ((reason: ExitReason) => void) | undefined
@@ -122,7 +126,8 @@ function described({ start: _, ...spec }: FullChildSpec): Omit<FullChildSpec, 's
   return spec
 }
 
-function resultOf(started: Pid | StartResult): StartResult {
+/** The outcome of a start that a start function returned. */
+export function resultOf(started: Pid | StartResult): StartResult {
   return started instanceof Pid ? { ok: true, pid: started } : started
 }
 

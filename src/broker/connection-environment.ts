@@ -8,6 +8,7 @@ import type { DownMessage, ExitMessage, TimeoutMessage } from '../actors/signal.
 import type { Credentials } from './access-control.ts'
 import type { FrameReader } from './codec.ts'
 import type { Metrics } from './metrics.ts'
+import type { SubscribeEntry } from './packet.ts'
 import type { ClientInfo, OpenedSession, Will } from './process-messages.ts'
 import type { AuthResult, ProtocolLimits } from './protocol-state.ts'
 
@@ -81,6 +82,10 @@ export interface ConnectionEnvironment {
   /** Takes one step of an enhanced authentication, at CONNECT or again later; refuses a method that is not known. */
   authStep(step: AuthStep): AuthResult | Promise<AuthResult>
   authorizer(clientId: string, username: string | undefined, host: string): Authorizer
+  /** Hooks may change or deny the filters of a SUBSCRIBE; undefined when nobody listens. */
+  subscribing?(client: ClientInfo, entries: readonly SubscribeEntry[]): readonly (SubscribeEntry | 'deny')[] | undefined
+  /** Hooks may change the filters of an UNSUBSCRIBE; undefined when nobody listens. */
+  unsubscribing?(client: ClientInfo, filters: readonly string[]): readonly string[] | undefined
   /** Opens the session of an accepted client, whose connection then gets an `OpenAnswer`, at any time. */
   openSession(client: ClientInfo): void
   /** CONNACK with a refusal has been sent; `code` is that of its version. */

@@ -40,6 +40,10 @@ export function connectionEnvironment(
       return hooks.authStep(step)
     },
     authorizer: (clientId, username, host) => access.authorizer(clientId, username, host),
+    subscribing: (client, entries) =>
+      hooks.chains['client.subscribe'].length > 0 ? hooks.subscribe(entries, client) : undefined,
+    unsubscribing: (client, filters) =>
+      hooks.chains['client.unsubscribe'].length > 0 ? hooks.unsubscribe(filters, client) : undefined,
     openSession: (client) => sessions.open(client),
     refused: (credentials, code) => hooks.notify('client.refused', credentials, code),
     connected: (client) => hooks.notify('client.connected', client),

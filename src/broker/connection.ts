@@ -79,6 +79,8 @@ class Connection implements Behaviour, Flushable, TransportEvents {
       limits: environment.limits,
       assignClientId: () => environment.assignClientId(),
       authorize: (action, topic) => this.#auth.isAllowed(this.#protocol.client!, action, topic),
+      subscribing: (entries) => environment.subscribing?.(this.#client!, entries),
+      unsubscribing: (filters) => environment.unsubscribing?.(this.#client!, filters),
       count: (counter) => countProtocol(environment.metrics, counter),
     })
     self.processFlag('trap_exit', true)

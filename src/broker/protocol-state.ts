@@ -22,6 +22,7 @@ import type {
   PingPacket,
   ProtocolVersion,
   QoS,
+  SubscribeEntry,
   UserProperties,
 } from './packet.ts'
 import type { ClientInfo, OutPacket, SessionPacket, ToConnection, Will } from './process-messages.ts'
@@ -91,6 +92,10 @@ export interface ProtocolEnvironment {
   /** Whether the client may publish to a topic or subscribe to a filter; asked only after it has been accepted. */
   authorize(action: 'publish' | 'subscribe', topic: string): boolean
   count(counter: ProtocolCounter): void
+  /** Hooks may change or deny the filters of a SUBSCRIBE; undefined when nobody listens. */
+  subscribing?(entries: readonly SubscribeEntry[]): readonly (SubscribeEntry | 'deny')[] | undefined
+  /** Hooks may change the filters of an UNSUBSCRIBE; undefined when nobody listens. */
+  unsubscribing?(filters: readonly string[]): readonly string[] | undefined
 }
 
 /** How the authentication chain answers. */

@@ -41,7 +41,7 @@ export interface Services extends SessionEnvironment {
   readonly pubsub: PubSub
   readonly retainer: Retainer
   readonly sessions: Sessions
-  readonly nextMessageId: () => string
+  readonly nextMessageId: (nowMs?: number) => string
   /** Publishes messages of the broker itself, through hooks and routing. */
   publish(messages: readonly Message[]): void
   /** Publishes under $SYS. */

@@ -181,7 +181,7 @@ function messageOf(state: SessionState, nowMs: number, packet: AuthorizedPublish
   const { topic, payload, qos, retain, properties } = packet
   const expirySec = properties?.messageExpiryInterval
   return {
-    id: state.nextMessageId(),
+    id: state.nextMessageId(nowMs),
     from: state.clientId,
     topic,
     payload: qos === 0 && !retain ? payload : ownBytes(payload),

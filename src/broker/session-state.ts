@@ -177,7 +177,7 @@ export interface SessionState {
   readonly createdAtMs: number
   readonly limits: SessionLimits
   /** Makes the id of each message that the client publishes. */
-  readonly nextMessageId: () => string
+  readonly nextMessageId: (nowMs: number) => string
   /** Set by the process when somebody wants the `acked` effect. */
   reportAcked: boolean
 
@@ -223,6 +223,8 @@ export interface SessionState {
   readonly pendingAcks: PendingAcks[]
   /** PUBACKs that this connection waits for. */
   awaitingAccept: number
+  /** `synced` messages that wait until the router has answered all requests of this connection. */
+  owedSyncs: number
   /** QoS 1 and 2 messages that this connection may leave unacknowledged. */
   receiveLimit: number
 
@@ -233,7 +235,7 @@ export interface SessionState {
 export interface NewSession {
   readonly self: Pid
   readonly limits: SessionLimits
-  readonly nextMessageId: () => string
+  readonly nextMessageId: (nowMs: number) => string
   readonly client: ClientInfo
   readonly nowMs: number
 }
@@ -270,6 +272,7 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     awaitingRel: new PacketIdSet(),
     pendingAcks: [],
     awaitingAccept: 0,
+    owedSyncs: 0,
     receiveLimit: 0,
     counters: { deliverMsg: 0, acked: 0, enqueueMsg: 0, dropped: 0, unknownAcks: 0 },
   }

@@ -82,6 +82,7 @@ export function subscribed(
       state.retainedReads.push({ ticket: nextTicket(state), subscription, asked: false })
     }
   }
+  paySyncs(state, effects)
   readRetained(state, effects)
 }
 
@@ -109,8 +110,11 @@ export function unsubscribe(state: SessionState, packet: UnsubscribePacket, effe
 /** Takes the router's answer to an `unsubscribe` effect: nothing more is routed to these filters. */
 export function unsubscribed(state: SessionState, ticket: number, effects: Effect[]): void {
   const pending = recall(state, ticket)
-  if (pending === undefined || pending.attachment !== state.attachment || state.connection === undefined) return
-  out(state, effects, { cmd: 'unsuback', messageId: pending.messageId, granted: pending.granted })
+  if (pending === undefined) return
+  if (pending.attachment === state.attachment && state.connection !== undefined) {
+    out(state, effects, { cmd: 'unsuback', messageId: pending.messageId, granted: pending.granted })
+  }
+  paySyncs(state, effects)
 }
 
 /** [MQTT5-3.3.1-9, 10, 11]; never for a shared subscription [MQTT5-4.8.2]. */
@@ -130,6 +134,12 @@ function abandonRead(state: SessionState, { key }: ParsedFilter, effects: Effect
   if (read === undefined) return
   state.retainedReads = state.retainedReads.filter((each) => each !== read)
   effects.push({ tag: 'forget_retained', ticket: read.ticket })
+}
+
+/** Once the router owes nothing, the connection may read on. */
+function paySyncs(state: SessionState, effects: Effect[]): void {
+  if (state.pendingSubscribes !== undefined) return
+  for (; state.owedSyncs > 0; state.owedSyncs -= 1) effects.push({ tag: 'synced', from: state.self })
 }
 
 function nextTicket(state: SessionState): number {

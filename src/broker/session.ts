@@ -93,6 +93,8 @@ class SessionProcess {
   #timers: { expiry: Ref | undefined; will: Ref | undefined } = { expiry: undefined, will: undefined }
   /** Retained messages that are being read, by ticket. */
   #cursors: Map<number, RetainedCursor> | undefined
+  /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
+  #nowMs = 0
   /** Counters of the state that the metrics have already. */
   #delivered = 0
   #acked = 0
@@ -113,12 +115,16 @@ class SessionProcess {
 
   /** Takes one message; returns true when the process is to end. */
   receive(message: Incoming): boolean {
+    this.#nowMs = this.#self.runtime.clock.now()
     switch (message.tag) {
       case 'deliver':
         if (this.state.ended) this.#passOn(message)
         else this.#handle(message)
         break
       case 'packets':
+        this.state.reportAcked = this.#environment.hooks.chains['message.acked'].length > 0
+        this.#handle(message)
+        break
       case 'detach':
       case 'drain':
       case 'discard':
@@ -137,7 +143,10 @@ class SessionProcess {
         this.#answered(message)
         break
       case 'timer':
-        if (message.attachment === this.state.attachment) this.#handle({ tag: 'timeout', timer: message.timer })
+        if (message.attachment !== this.state.attachment) break
+        this.#handle({ tag: 'timeout', timer: message.timer })
+        // The will is settled; the manager must not publish it again.
+        if (message.timer === 'will') this.#tellDetached()
         break
       case 'ask_router_again':
         this.#router.askAgain()
@@ -151,7 +160,7 @@ class SessionProcess {
 
   #handle(event: SessionEvent): void {
     const { state } = this
-    const effects = handle(state, this.#self.runtime.clock.now(), event)
+    const effects = handle(state, this.#nowMs, event)
     for (let i = 0; i < effects.length; i += 1) this.#perform(effects[i]!)
     const { counters } = state
     if (counters.deliverMsg !== this.#delivered) {
@@ -249,7 +258,6 @@ class SessionProcess {
     const { hooks, metrics } = this.#environment
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = this.#self.monitor(state.client.connection)
-    state.reportAcked = hooks.chains['message.acked'].length > 0
     // From here and before any packet, so that the connection has its CONNACK out when they come.
     this.#self.send(state.client.connection, { tag: 'opened', session: this.#self.pid, present } satisfies OpenAnswer)
     this.#tellManager({ tag: 'opened', session: this.#self.pid, client: state.client })
@@ -269,11 +277,15 @@ class SessionProcess {
   }
 
   #detached(): void {
-    const { clientId, expirySec, will } = this.state
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = undefined
-    this.#tellManager({ tag: 'detached', session: this.#self.pid, clientId, expirySec, will })
+    this.#tellDetached()
     this.#tellAvailability()
+  }
+
+  #tellDetached(): void {
+    const { clientId, expirySec, will } = this.state
+    this.#tellManager({ tag: 'detached', session: this.#self.pid, clientId, expirySec, will })
   }
 
   #ended(reason: Extract<Effect, { tag: 'ended' }>['reason']): void {

@@ -107,18 +107,13 @@ class SmState {
       opening.waiting.push(client)
       return
     }
-    this.#openings.set(client.clientId, { client, waiting: [], attempts: 0, session: undefined })
-    this.#proceed(client.clientId)
+    this.#openings.set(client.clientId, { client, waiting: [client], attempts: 0, session: undefined })
+    this.#next(client.clientId)
   }
 
   /** Tries once more what is under way for a client id. */
   #proceed(clientId: string): void {
     const opening = this.#openings.get(clientId)!
-    if (this.#isGone(opening.client.connection)) {
-      // It has nobody left to answer, and its CONNECT was never accepted.
-      this.#next(clientId)
-      return
-    }
     opening.attempts += 1
     if (opening.attempts > MAX_ATTEMPTS) {
       this.#refuse(clientId, 'session failed')
@@ -189,7 +184,7 @@ class SmState {
   #publishWill({ clientId, will }: SessionRow): void {
     const { environment } = this.#options
     const nowMs = this.#self.runtime.clock.now()
-    publishAll(environment, [willMessage(will!, clientId, environment.nextMessageId(), nowMs)])
+    publishAll(environment, [willMessage(will!, clientId, environment.nextMessageId(nowMs), nowMs)])
   }
 
   #refuse(clientId: string, reason: string): void {
@@ -201,7 +196,9 @@ class SmState {
 
   #next(clientId: string): void {
     const opening = this.#openings.get(clientId)!
-    const client = opening.waiting.shift()
+    let client = opening.waiting.shift()
+    // One whose connection has ended has nobody left to answer, and its CONNECT was never accepted.
+    while (client !== undefined && this.#isGone(client.connection)) client = opening.waiting.shift()
     if (client === undefined) {
       this.#openings.delete(clientId)
       return
