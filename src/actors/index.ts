@@ -9,6 +9,7 @@ export * as application from './application.ts'
 export type { AutoShutdown, ChildSpec, Restart, Shutdown, Strategy } from './child-spec.ts'
 export { BadArgError, type ErrorReason, Exit, type ExitReason, isOrderly, ProcessExitedError } from './errors.ts'
 export { Ets, type EtsInfo, type EtsKey, type EtsOptions, type EtsTransfer } from './ets.ts'
+export type { HandlerResult, TerminateArg } from './event-handlers.ts'
 export type { Caller, From, ServerRef, Timeout } from './gen.ts'
 export {
   type EventHandler,

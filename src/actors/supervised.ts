@@ -128,7 +128,10 @@ function described({ start: _, ...spec }: FullChildSpec): Omit<FullChildSpec, 's
 
 /** The outcome of a start that a start function returned. */
 export function resultOf(started: Pid | StartResult): StartResult {
-  return started instanceof Pid ? { ok: true, pid: started } : started
+  if (started instanceof Pid) return { ok: true, pid: started }
+  // Erlang's `catch apply` takes anything else for an error as well; a supervisor must survive it.
+  const isResult = typeof started === 'object' && started !== null && typeof started.ok === 'boolean'
+  return isResult ? started : { ok: false, reason: { bad_return: started } }
 }
 
 function failureOf(thrown: unknown): StartResult {
