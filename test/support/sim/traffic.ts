@@ -81,10 +81,8 @@ function disturb(world: World, client: SimClient, isOn: boolean): void {
 
 /** Lets all clients come back and catch up, and checks that nothing is missing. */
 export async function catchUp({ world, clients }: Traffic): Promise<void> {
-  for (const client of clients) {
-    client.stall(false)
-    if (client.isUp) client.link!.wire.speak()
-  }
+  for (const client of clients) client.stall(false)
+  for (const wire of world.wires) wire.speak()
   for (let i = 0; i < 60; i++) {
     await world.pass('500ms')
     const queued = [...world.sessions().values()].some(
@@ -93,7 +91,7 @@ export async function catchUp({ world, clients }: Traffic): Promise<void> {
     if (!queued && clients.every((client) => client.isSubscribed && client.isIdle)) break
     if (i === 59) {
       const state = clients.map((client) => `${client.id} up ${client.isUp} idle ${client.isIdle}`).join(', ')
-      world.fail(`not caught up: ${state}; ${JSON.stringify([...world.sessions()])}`)
+      world.fail(`not caught up: ${state}`)
     }
   }
   const receipts = new Map(clients.map((client) => [client.id, client.receipts]))
