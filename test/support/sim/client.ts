@@ -19,7 +19,6 @@ export interface ClientOptions {
   /** 5.0: seconds; 3.1.1 sessions have the configured one. @default 120 */
   readonly expirySec?: number
   readonly subscriptions?: readonly { readonly filter: string; readonly qos: QoS }[]
-  readonly will?: ConnectPacket['will']
   /** 5.0. @default none */
   readonly receiveMaximum?: number
   readonly keepAliveSec?: number
@@ -61,6 +60,8 @@ export class SimClient {
   /** What the sessions of this client got, the present one last. */
   readonly receipts: Receipts[] = []
   link: Link | undefined
+  /** The will of the next CONNECT. */
+  will: ConnectPacket['will']
   /** Wants to be connected. */
   isWanted = false
   /** Number of CONNACKs. */
@@ -77,7 +78,8 @@ export class SimClient {
   #lastId = 0
   #seq = 0
   #disconnectedAtMs = 0
-  #hadSession = false
+  /** CONNECTs sent. */
+  #dialled = 0
   #subscribeId = 0
   #subscribedAtMs = Number.POSITIVE_INFINITY
 
@@ -104,7 +106,7 @@ export class SimClient {
   /** Connects, and again when the connection is lost. Over another node than before when there are several. */
   connect(node = this.#world.sim.random.pick(this.#world.doors), wireOptions?: WireOptions): void {
     this.isWanted = true
-    const wire = this.#world.dial(node, wireOptions)
+    const wire = this.#world.dial(node, wireOptions ?? { holdsBytes: this.#world.sim.random.pick([100, 16_384]) })
     if (wire === undefined) {
       this.#reconnectLater()
       return
@@ -113,6 +115,7 @@ export class SimClient {
     // A former connection stays open until the broker closes it: it is taken over.
     if (this.link !== undefined) this.#over(this.link)
     this.link = link
+    this.#dialled += 1
     const { version } = this.options
     const parser = mqttPacket.parser({ protocolVersion: version })
     parser.on('packet', (packet) => this.#take(link, packet as unknown as Packet))
@@ -192,7 +195,8 @@ export class SimClient {
   }
 
   #connectPacket(): ConnectPacket {
-    const { version, isPersistent, expirySec = 120, will, receiveMaximum, keepAliveSec = 0 } = this.options
+    const { version, isPersistent, expirySec = 120, receiveMaximum, keepAliveSec = 0 } = this.options
+    const { will } = this
     const packet: ConnectPacket = {
       cmd: 'connect',
       protocolId: version === 3 ? 'MQIsdp' : 'MQTT',
@@ -261,15 +265,25 @@ export class SimClient {
     this.connects += 1
     this.sessionPresent = isPresent
     if (isPresent && !this.options.isPersistent) this.#violation('a clean session is present')
-    if (isPresent && !this.#hadSession) this.#violation('a session is present that never was')
+    if (isPresent && this.#dialled === 1) this.#violation('a session is present that never was')
     if (!isPresent) this.#newSession()
-    this.#hadSession = true
     for (const [messageId, { message, phase }] of this.#outgoing) {
       if (phase === 'pubrel') this.#send(link, { cmd: 'pubrel', messageId })
       else this.#sendPublish(link, message, messageId, true)
     }
     if (this.granted.length === 0) this.#subscribe(link)
+    this.#ping(link)
     this.#sendWaiting()
+  }
+
+  #ping(link: Link): void {
+    const { keepAliveSec = 0 } = this.options
+    if (keepAliveSec === 0) return
+    this.#world.sim.time.set(keepAliveSec * 500, () => {
+      if (link.isOver) return
+      this.#send(link, { cmd: 'pingreq' })
+      this.#ping(link)
+    })
   }
 
   /** The broker knows nothing of a former session, so nor may the client [MQTT311-3.2.2-3]. */
@@ -281,7 +295,7 @@ export class SimClient {
     this.#subscribedAtMs = Number.POSITIVE_INFINITY
     this.#outgoing.clear()
     this.#unreleased.clear()
-    this.receipts.push({ clientId: this.id, counts: new Map(), greatest: new Map() })
+    this.receipts.push({ clientId: this.id, counts: new Map(), firstAtMs: new Map(), greatest: new Map() })
   }
 
   #subscribe(link: Link): void {

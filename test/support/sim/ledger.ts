@@ -37,6 +37,8 @@ export interface Receipts {
   readonly clientId: string
   /** How often each message came, by key; repetitions of a QoS 2 exchange are not counted. */
   readonly counts: Map<string, number>
+  /** When each came first. */
+  readonly firstAtMs: Map<string, number>
   /** Greatest sequence number per publisher, topic and QoS. */
   readonly greatest: Map<string, number>
 }
@@ -71,7 +73,8 @@ export class Ledger {
     const expected = Math.min(message.qos, granted)
     // Of several filters in one SUBSCRIBE, one may stand before the others do.
     const isEarly = message.firstSentAtMs <= subscribedAtMs
-    if (qos !== expected && !(isEarly && qos < expected)) this.violation(clientId, `got ${key} at QoS ${qos} instead of ${expected}`)
+    if (qos !== expected && !(isEarly && qos < expected))
+      this.violation(clientId, `got ${key} at QoS ${qos} instead of ${expected}`)
     const count = (counts.get(key) ?? 0) + 1
     counts.set(key, count)
     if (count > 1) {
@@ -82,6 +85,7 @@ export class Ledger {
       else if (isPublishedOnce && !dup) this.violation(clientId, `got ${key} again without DUP`)
       return
     }
+    receipts.firstAtMs.set(key, this.#sim.time.monotonic())
     const stream = `${message.publisher} ${topic} ${qos}`
     const before = greatest.get(stream) ?? -1
     // [MQTT5-4.6.0-6]

@@ -16,7 +16,12 @@ export const CONFIG = {
 const FILTERS = ['t/+', 't/#', 't/1', 't/2', '+/1', 'u/#']
 
 /** Starts a world with clients that have connected and subscribed. */
-export async function startTraffic(options: WorldOptions, disturbances: number): Promise<Traffic> {
+export async function startTraffic(
+  options: WorldOptions,
+  disturbances: number,
+  /** Called in each of the 12 rounds of publishing. */
+  inRound?: (world: World, round: number) => void,
+): Promise<Traffic> {
   const world = await startWorld({ config: CONFIG, ...options })
   const { random } = world.sim
   const clients = Array.from({ length: 6 }, (_, i) => {
@@ -44,6 +49,7 @@ export async function startTraffic(options: WorldOptions, disturbances: number):
   for (const client of clients) if (!client.isSubscribed) world.fail(`${client.id} has not subscribed`)
   for (let i = 0; i < 12; i++) {
     disturb(world, random.pick(clients), i < disturbances)
+    inRound?.(world, i)
     for (const client of clients) {
       for (let n = random.below(4); n > 0; n--) {
         client.publish(random.pick(['t/1', 't/2', 'u/1']), random.pick([0, 1, 2] as const))

@@ -132,6 +132,14 @@ export class World {
     }
   }
 
+  /** A node dies without farewell; the sockets of its connections are closed by the operating system. */
+  kill(name: string): void {
+    this.sim.kill(name)
+    this.services.delete(name)
+    // Sessions are in memory only.
+    if (name === NODE_OF_SESSIONS) for (const interest of this.ledger.interests) interest.untilMs = 0
+  }
+
   /** A new wire to a node; returns undefined when nobody listens there. */
   dial(node: string, options?: WireOptions): Wire | undefined {
     const runtime = this.sim.every((each) => each).find((each) => each.node.name === `${node}@sim`)
