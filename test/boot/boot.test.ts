@@ -153,6 +153,32 @@ describe('a start that fails', () => {
     expect(seen.out).toBe('')
   })
 
+  it('keeps the crash reports to itself when the sentence says all, and logs them otherwise', async () => {
+    const fails = (error: Error, ...sets: string[]) =>
+      world({
+        argv: ['--name', 'n1@127.0.0.1', '--cookie', 'x', ...sets],
+        startBroker: ({ logger }) => {
+          logger.warn('slow')
+          logger.error('crashed')
+          return Promise.reject(error)
+        },
+      })
+    const messages = async ({ seen, run }: ReturnType<typeof world>) => {
+      await run()
+      return seen.log.map(({ msg }) => msg)
+    }
+    expect(await messages(fails(socketError('EADDRINUSE')))).toEqual(['slow'])
+    expect(await messages(fails(new Error('out of luck')))).toEqual(['slow', 'crashed'])
+    expect(await messages(fails(socketError('EADDRINUSE'), '--set', 'log.level=debug'))).toContain('crashed')
+    const started = world({
+      startBroker: async ({ logger }) => {
+        logger.error('crashed once')
+        return { listeners: [], stop: async () => undefined }
+      },
+    })
+    expect(await messages(started)).toContain('crashed once')
+  })
+
   it('finds the reason inside that of a supervisor', async () => {
     const reason = { shutdown: { failed_to_start_child: ['listener_tcp', { error: 'EADDRINUSE' }] } }
     const { seen, run } = failing(Object.assign(new Error('exit'), { reason }))
