@@ -86,7 +86,10 @@ export const brokerSup = supervisor<Services>({
         },
         { name: 'sys_topics' },
       ]),
-      child('sysmon', sysmon, [{ config: config.sysmon, publish: publishSys, vm: services.vm }, { name: 'sysmon' }]),
+      child('sysmon', sysmon, [
+        { config: config.sysmon, publish: publishSys, alarms: services.alarms, vm: services.vm },
+        { name: 'sysmon' },
+      ]),
       child(
         LISTENER_TCP,
         tcpListener,
