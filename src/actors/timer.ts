@@ -25,6 +25,11 @@ export class MessageTimers {
     this.#runtime = runtime
   }
 
+  /** Number of timers that run. */
+  get size(): number {
+    return this.#pending.size
+  }
+
   /** Sends what `message` makes of the timer's reference after `ms`. */
   start(ms: number, to: Destination, message: (ref: Ref) => unknown): Ref {
     if (!(ms >= 0)) throw new BadArgError(`${ms} is no time in milliseconds`)

@@ -315,7 +315,9 @@ class Connection implements Behaviour, Flushable, TransportEvents {
   }
 
   #deliver(effect: Extract<ProtocolEffect, { tag: 'deliver' }>): void {
-    const skipped = this.#outbound.deliver(effect.packets, this.#self.runtime.clock.now())
+    // Only 5.0 has message expiry, so only it needs the time.
+    const nowMs = this.#protocol.version === 5 ? this.#self.runtime.clock.now() : 0
+    const skipped = this.#outbound.deliver(effect.packets, nowMs)
     if (skipped !== undefined) {
       this.#toSession({ tag: 'packets', from: this.#self.pid, packets: skipped, sync: false })
     }

@@ -90,7 +90,7 @@ export interface ProtocolEnvironment {
   /** A client id that no other client has, for one that sent none. */
   assignClientId(): string
   /** Whether the client may publish to a topic or subscribe to a filter; asked only after it has been accepted. */
-  authorize(action: 'publish' | 'subscribe', topic: string, qos: QoS, retain: boolean): boolean
+  authorize(action: 'publish' | 'subscribe', topic: string): boolean
   count(counter: ProtocolCounter): void
   /** Hooks may change or deny the filters of a SUBSCRIBE; undefined when nobody listens. */
   subscribing?(entries: readonly SubscribeEntry[]): readonly (SubscribeEntry | 'deny')[] | undefined
@@ -244,6 +244,9 @@ export interface ProtocolState {
   /** The topic name that was checked last and its reason code, since topics come in runs. */
   checkedTopic: string | undefined
   checkedCode: number
+  /** The same for the access control, whose verdict holds for the chunk in which it was given. */
+  authorizedTopic: string | undefined
+  isAuthorized: boolean
 }
 
 /** Makes the reader stop for one more reason. */

@@ -38,6 +38,7 @@ import {
   type SessionState,
   type SessionTimer,
 } from './session-state.ts'
+import { travellingPackets } from './travel.ts'
 
 /** The message with which a connection learns what became of its wish for a session. */
 export type OpenAnswer =
@@ -89,6 +90,8 @@ class SessionProcess {
   readonly #environment: SessionEnvironment
   readonly #router: RouterLink
   #connectionMonitor: Ref | undefined
+  /** The connection is on another node. */
+  #isFar = false
   #manager: RemoteName | undefined
   #timers: { expiry: Ref | undefined; will: Ref | undefined } = { expiry: undefined, will: undefined }
   /** Retained messages that are being read, by ticket. */
@@ -177,7 +180,10 @@ class SessionProcess {
     const { state } = this
     switch (effect.tag) {
       case 'out':
-        this.#toConnection(state.connection, effect)
+        this.#toConnection(
+          state.connection,
+          this.#isFar ? { ...effect, packets: travellingPackets(effect.packets) } : effect,
+        )
         reportDelivered(this.#environment, state.clientId, effect.packets)
         break
       case 'synced':
@@ -258,6 +264,7 @@ class SessionProcess {
     const { hooks, metrics } = this.#environment
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = this.#self.monitor(state.client.connection)
+    this.#isFar = this.#self.runtime.isForeign(state.client.connection)
     // From here and before any packet, so that the connection has its CONNACK out when they come.
     this.#self.send(state.client.connection, { tag: 'opened', session: this.#self.pid, present } satisfies OpenAnswer)
     this.#tellManager({ tag: 'opened', session: this.#self.pid, client: state.client })

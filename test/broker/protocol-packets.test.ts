@@ -35,6 +35,21 @@ describe('a PUBLISH', () => {
     }
   })
 
+  it('is authorized once for a run of the same topic, and anew with each chunk', () => {
+    const asked: string[] = []
+    const m = new Machine().connect()
+    m.mayPublish = (topic) => {
+      asked.push(topic)
+      return asked.length !== 4
+    }
+    const packets = () => ['a', 'a', 'b', 'a'].map((topic) => publishPacket({ topic, qos: 1 }))
+    m.packets(...packets())
+    expect(asked).toEqual(['a', 'b', 'a'])
+    m.packets(publishPacket({ topic: 'a', qos: 1 }))
+    expect(asked).toHaveLength(4)
+    expect(m.passed.at(-1)).toMatchObject({ denied: 0x87 })
+  })
+
   it('that is denied ends the connection where that is configured, after what came before it', () => {
     const m = new Machine({ denyAction: 'disconnect' }).connect(v5)
     m.mayPublish = (topic) => topic === 'mine'
