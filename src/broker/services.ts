@@ -50,7 +50,7 @@ export interface Services extends SessionEnvironment {
 }
 
 /** An access rules file that has mistakes; nothing was started. */
-export class AclFileError extends Error {
+class AclFileError extends Error {
   override readonly name = 'AclFileError'
   readonly code = 'bad_acl_file'
 }

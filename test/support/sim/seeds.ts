@@ -1,6 +1,6 @@
 /** Runs a scenario under many seeds; one that fails is named, and `SEED=n` runs it alone. */
 export async function underSeeds(count: number, scenario: (seed: number) => Promise<void>): Promise<void> {
-  const only = process.env['SEED']
+  const only = process.env.SEED
   const seeds = only === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(only)]
   const failures: unknown[] = []
   for (const seed of seeds) {
@@ -8,7 +8,7 @@ export async function underSeeds(count: number, scenario: (seed: number) => Prom
       await scenario(seed)
     } catch (error) {
       failures.push(error)
-      if (failures.length >= Number(process.env['FAILURES'] ?? 1)) break
+      if (failures.length >= Number(process.env.FAILURES ?? 1)) break
     }
   }
   if (failures.length === 0) return
