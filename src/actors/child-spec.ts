@@ -87,6 +87,7 @@ export function checkFlags(flags: SupervisorFlags): Checked<Required<SupervisorF
  * a significant child is allowed there.
  */
 export function checkChildSpec(spec: AnyChildSpec, autoShutdown?: AutoShutdown): Checked<FullChildSpec> {
+  if (typeof spec !== 'object' || spec === null) return bad({ invalid_child_spec: spec })
   const { id, start, restart = 'permanent', significant = false, type = 'worker' } = spec
   if (id === undefined) return bad('missing_id')
   if (start === undefined) return bad('missing_start')

@@ -20,12 +20,13 @@ export function isReported(restart: Restart, reason: ExitReason): boolean {
  * are terminated before, in reverse order.
  */
 export function restartedWith(strategy: Strategy, all: Iterable<string>, failed: string): string[] {
-  const ids = [...all]
   switch (strategy) {
     case 'one_for_all':
-      return ids
-    case 'rest_for_one':
+      return [...all]
+    case 'rest_for_one': {
+      const ids = [...all]
       return ids.slice(ids.indexOf(failed))
+    }
     case 'one_for_one':
     case 'simple_one_for_one':
       return [failed]

@@ -29,6 +29,11 @@ export class Signals {
     this.#runtime = runtime
   }
 
+  /** Number of monitors that processes of other nodes hold on ours. */
+  get foreignMonitorCount(): number {
+    return this.#foreignMonitors.size
+  }
+
   // Links and exit signals
 
   link(process: Process, to: Pid): void {

@@ -128,7 +128,10 @@ function described({ start: _, ...spec }: FullChildSpec): Omit<FullChildSpec, 's
 
 /** The outcome of a start that a start function returned. */
 export function resultOf(started: Pid | StartResult): StartResult {
-  return started instanceof Pid ? { ok: true, pid: started } : started
+  if (started instanceof Pid) return { ok: true, pid: started }
+  // Erlang's `catch apply` takes anything else for an error as well; a supervisor must survive it.
+  const isResult = typeof started === 'object' && started !== null && typeof started.ok === 'boolean'
+  return isResult ? started : { ok: false, reason: { bad_return: started } }
 }
 
 function failureOf(thrown: unknown): StartResult {
@@ -141,10 +144,14 @@ function failureOf(thrown: unknown): StartResult {
 function unlinkFlush(self: Process, pid: Pid, reason: ExitReason): ExitReason {
   const { mailbox } = self
   self.runtime.unlink(self, pid)
-  const exit = mailbox.peek(mailbox.length).find((message) => isExitMessage(message) && message.from.equals(pid))
-  if (!isExitMessage(exit)) return reason
-  mailbox.removeFirst((message) => message === exit)
-  return exit.reason
+  const isIt = (message: unknown): boolean => isExitMessage(message) && message.from.equals(pid)
+  // A death that was just watched has left its EXIT last; looking through all of a long mailbox each time would be quadratic.
+  const newest = mailbox.takeNewestIf(isIt)
+  if (isExitMessage(newest)) return newest.reason
+  const earlier = mailbox.peek(mailbox.length).find(isIt)
+  if (!isExitMessage(earlier)) return reason
+  mailbox.removeFirst((message) => message === earlier)
+  return earlier.reason
 }
 
 function exitsIn({ mailbox }: Process): Map<string, ExitReason> {

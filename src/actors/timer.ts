@@ -48,6 +48,11 @@ export class MessageTimers {
     this.#runtime = runtime
   }
 
+  /** Number of timers that run. */
+  get size(): number {
+    return this.#pending.size
+  }
+
   /** Sends a message after `ms`, or `{ tag: 'timeout', ref, message }` when it `isTimeout`. */
   start(ms: number, to: Destination, message: unknown, isTimeout: boolean): Ref {
     if (!(ms >= 0)) throw new BadArgError(`${ms} is no time in milliseconds`)

@@ -26,7 +26,7 @@ import type {
   UserProperties,
 } from './packet.ts'
 import type { ClientInfo, OutPacket, SessionPacket, ToConnection, Will } from './process-messages.ts'
-import { connackReturnCode, RC } from './reason-codes.ts'
+import { connackReturnCode, disconnectCode, RC } from './reason-codes.ts'
 import type { TopicLimits } from './topic.ts'
 import type { InboundAliases } from './topic-alias.ts'
 
@@ -90,7 +90,7 @@ export interface ProtocolEnvironment {
   /** A client id that no other client has, for one that sent none. */
   assignClientId(): string
   /** Whether the client may publish to a topic or subscribe to a filter; asked only after it has been accepted. */
-  authorize(action: 'publish' | 'subscribe', topic: string, qos: QoS, retain: boolean): boolean
+  authorize(action: 'publish' | 'subscribe', topic: string): boolean
   count(counter: ProtocolCounter): void
   /** Hooks may change or deny the filters of a SUBSCRIBE; undefined when nobody listens. */
   subscribing?(entries: readonly SubscribeEntry[]): readonly (SubscribeEntry | 'deny')[] | undefined
@@ -244,6 +244,9 @@ export interface ProtocolState {
   /** The topic name that was checked last and its reason code, since topics come in runs. */
   checkedTopic: string | undefined
   checkedCode: number
+  /** The same for the access control, whose verdict holds for the chunk in which it was given. */
+  authorizedTopic: string | undefined
+  isAuthorized: boolean
 }
 
 /** Makes the reader stop for one more reason. */
@@ -349,7 +352,7 @@ export function disconnect(
     const properties: NonNullable<DisconnectPacket['properties']> = { reasonString: ending.reason }
     if (serverReference !== undefined) properties.serverReference = serverReference
     passToSession(state, effects, 0)
-    effects.push({ tag: 'send', packet: { cmd: 'disconnect', reasonCode, properties } })
+    effects.push({ tag: 'send', packet: { cmd: 'disconnect', reasonCode: disconnectCode(reasonCode), properties } })
   }
   finish(state, effects, ending)
 }

@@ -16,15 +16,19 @@ import type { Pid } from '../actors/pid.ts'
 import { MatchCache, type MatchCacheLimits, type Weighed } from './match-cache.ts'
 import { fold, Interning } from './matched.ts'
 import { Batch, type Matched, type Message, type Run } from './message.ts'
+import type { ToSession } from './process-messages.ts'
 import type { Routing } from './routing.ts'
 import type { Member, SharedStrategy, ShareGroup } from './shared-sub.ts'
 import { type Subscriber, Subscription } from './subscribers.ts'
 import { isWildcard } from './topic.ts'
 
+/** What a session gets. */
+export type Deliver = Extract<ToSession, { tag: 'deliver' }>
+
 export interface PubSubOptions {
   readonly routing: Routing
   /** Sends to a process: the runtime's `send`. */
-  readonly send: (to: Pid, message: unknown) => void
+  readonly send: (to: Pid, message: Deliver) => void
   /** In [0, 1). */
   readonly random: () => number
   readonly sharedStrategy?: SharedStrategy
@@ -60,7 +64,7 @@ const NONE: readonly never[] = []
 
 export class PubSub {
   readonly #routing: Routing
-  readonly #send: (to: Pid, message: unknown) => void
+  readonly #send: (to: Pid, message: Deliver) => void
   readonly #random: () => number
   readonly #strategy: SharedStrategy
   readonly #retain: ((message: Message) => void) | undefined
@@ -183,7 +187,7 @@ export class PubSub {
     const send = this.#send
     let count = 0
     for (const { matched, subscribers } of audiences) {
-      const message = { tag: 'deliver', runs: [{ batch, matched }] }
+      const message: Deliver = { tag: 'deliver', runs: [{ batch, matched }] }
       if (matched.noLocal) count += this.#sendOthers(message, subscribers, batch)
       else {
         for (let i = 0; i < subscribers.length; i++) send(subscribers[i]!.pid, message)
@@ -194,7 +198,7 @@ export class PubSub {
   }
 
   /** To those who do not want their own messages [MQTT5-3.8.3-3]. */
-  #sendOthers(message: unknown, subscribers: readonly Subscriber[], batch: Batch): number {
+  #sendOthers(message: Deliver, subscribers: readonly Subscriber[], batch: Batch): number {
     const { from } = batch.messages[0]!
     let count = 0
     for (const subscriber of subscribers) {

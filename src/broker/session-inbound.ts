@@ -216,6 +216,7 @@ function forwarded(properties: PublishProperties): ForwardedProperties | undefin
   }
   if (userProperties !== undefined) {
     kept.userProperties = userProperties
+    if (properties.userPropertyOrder !== undefined) kept.userPropertyOrder = properties.userPropertyOrder // [MQTT5-3.3.2-18]
     any = true
   }
   return any ? kept : undefined

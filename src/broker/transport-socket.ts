@@ -17,7 +17,7 @@ interface OwnedSocket extends Socket {
   [TRANSPORT]: SocketTransport
 }
 
-/** Wraps an accepted socket that is paused and of a server with `allowHalfOpen`. Listens for errors from now on, so that none can be unhandled. */
+/** Wraps an accepted socket that is paused, of a server with `allowHalfOpen` and `noDelay`. Listens for errors from now on, so that none can be unhandled. */
 export class SocketTransport implements Transport {
   readonly peer: Peer
   readonly #socket: Socket
@@ -45,8 +45,6 @@ export class SocketTransport implements Transport {
       queueMicrotask(() => events.onClose(this.#error ?? 'closed'))
       return
     }
-    // Packets leave when a turn ends; Nagle's algorithm would hold the last of them back for the peer's delayed ACK.
-    socket.setNoDelay(true)
     socket.on('data', onData)
     socket.on('drain', onDrain)
     socket.on('end', onEnd)

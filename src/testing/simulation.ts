@@ -10,7 +10,9 @@ import { Runtime } from '../actors/runtime.ts'
 import { Network, type NetworkOptions } from './network.ts'
 import { SeededRandom } from './random.ts'
 import { SeededScheduler } from './seeded-scheduler.ts'
+import { Trace } from './trace.ts'
 import { VirtualTime } from './virtual-time.ts'
+import { Wire, type WireOptions } from './wire.ts'
 
 export interface SimulationOptions extends NetworkOptions {
   readonly seed: number
@@ -44,6 +46,8 @@ export class Simulation {
   readonly time = new VirtualTime()
   readonly random: SeededRandom
   readonly network: Network
+  /** Equal for two runs of a seed. */
+  readonly trace = new Trace()
   readonly #logger: Logger
   readonly #nodes = new Map<string, Node>()
   readonly #creations = new Map<string, number>()
@@ -51,7 +55,7 @@ export class Simulation {
   constructor(options: SimulationOptions) {
     this.seed = options.seed
     this.random = new SeededRandom(options.seed)
-    this.network = new Network(this.time, this.random, options)
+    this.network = new Network(this.time, this.random, this.trace, options)
     this.#logger = options.logger ?? pino({ level: 'silent' })
     for (const name of options.nodes ?? ['a']) this.start(name)
   }
@@ -73,7 +77,7 @@ export class Simulation {
         random: () => this.random.next(),
         randomFill: (buffer) => this.random.fill(buffer),
         createScheduler: (onError) => {
-          scheduler = new SeededScheduler(this.random, onError)
+          scheduler = new SeededScheduler(this.random, onError, this.trace)
           return scheduler
         },
       },
@@ -88,6 +92,11 @@ export class Simulation {
     const node = this.#nodes.get(fullName(name))
     if (node === undefined) throw new BadArgError(`node ${fullName(name)} is not running`)
     return node.runtime
+  }
+
+  /** A wire between a client and a server of this simulation. */
+  wire(options?: WireOptions): Wire {
+    return new Wire(this, options)
   }
 
   /** What `look` finds on every running node, in the order of their start. */
@@ -122,6 +131,8 @@ export class Simulation {
     for (let steps = 0; steps < MOST_STEPS; steps += STEPS_PER_MICROTASKS) {
       for (let i = 0; i < STEPS_PER_MICROTASKS; i++) this.#step()
       await microtasks()
+      const refused = this.network.refused.shift()
+      if (refused !== undefined) throw new Error(`seed ${this.seed}: ${String(refused)}`, { cause: refused })
       if (![...this.#nodes.values()].some(({ scheduler }) => scheduler.isBusy)) return
     }
     throw new Error(`seed ${this.seed}: no rest after ${MOST_STEPS} steps`)

@@ -181,7 +181,7 @@ function open(state: ProtocolState, effects: ProtocolEffect[], accepted: NonNull
   state.client = client
   state.accepted = accepted
   const { will } = client
-  if (will !== undefined && !state.environment.authorize('publish', will.topic, will.qos, will.retain)) {
+  if (will !== undefined && !state.environment.authorize('publish', will.topic)) {
     state.environment.count('publish_denied')
     refuse(state, effects, RC.not_authorized, 'not authorized to publish the will')
     return

@@ -2,7 +2,7 @@
  * SUBSCRIBE and UNSUBSCRIBE of a client: each filter is measured against the limits and the access control on its own,
  * so that one refused filter costs the others nothing [MQTT311-3.9.3-1] [MQTT5-3.9.3-1].
  */
-import type { QoS, SubscribeEntry, SubscribePacket, UnsubscribePacket } from '../packet.ts'
+import type { SubscribeEntry, SubscribePacket, UnsubscribePacket } from '../packet.ts'
 import type { AuthorizedSubscribe } from '../process-messages.ts'
 import { type ProtocolEffect, type ProtocolState, protocolError } from '../protocol-state.ts'
 import { RC, subackCode } from '../reason-codes.ts'
@@ -40,7 +40,7 @@ export function handleSubscribe(state: ProtocolState, effects: ProtocolEffect[],
     let code: number
     if (!parsed.ok) code = RC.topic_filter_invalid
     else if (hasId && !limits.subscriptionIdentifiersAvailable) code = RC.subscription_identifiers_not_supported
-    else code = deniedCode(state, parsed.value, entry.qos, decided === 'deny')
+    else code = deniedCode(state, parsed.value, decided === 'deny')
     denied.push(subackCode(code, state.version))
     // The granted QoS may be lower than what was asked for [MQTT5-3.8.4-7].
     if (entry.qos > limits.maximumQoS) entry.qos = limits.maximumQoS
@@ -51,13 +51,13 @@ export function handleSubscribe(state: ProtocolState, effects: ProtocolEffect[],
 }
 
 /** The 5.0 reason code with which a filter is refused, 0 when it is allowed. */
-function deniedCode(state: ProtocolState, { filter, group }: ParsedFilter, qos: QoS, isDenied: boolean): number {
+function deniedCode(state: ProtocolState, { filter, group }: ParsedFilter, isDenied: boolean): number {
   const { environment } = state
   const { limits } = environment
   if (group !== undefined && !limits.sharedSubscriptionAvailable) return RC.shared_subscriptions_not_supported
   if (!limits.wildcardSubscriptionAvailable && isWildcard(filter)) return RC.wildcard_subscriptions_not_supported
   // The right to read is a matter of the topics, whoever else shares them.
-  if (isDenied || !environment.authorize('subscribe', filter, qos, false)) {
+  if (isDenied || !environment.authorize('subscribe', filter)) {
     environment.count('subscribe_denied')
     return RC.not_authorized
   }
