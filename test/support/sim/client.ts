@@ -328,7 +328,9 @@ export class SimClient {
       cmd: 'subscribe',
       messageId: this.#subscribeId,
       subscriptions: subscriptions.map(({ filter, qos }) => ({ topic: filter, qos })),
-      ...(this.options.version === 5 && { properties: { subscriptionIdentifier: SUBSCRIPTION_ID, userProperties: { a: 'b' } } }),
+      ...(this.options.version === 5 && {
+        properties: { subscriptionIdentifier: SUBSCRIPTION_ID, userProperties: { a: 'b' } },
+      }),
     })
   }
 
@@ -368,7 +370,9 @@ export class SimClient {
       if (!dup) this.#violation(`${key} again without DUP`)
     } else {
       const granted = this.#grantedFor(topic)
-      this.#world.ledger.received(this.receipts.at(-1)!, { key, topic, qos, dup }, granted, this.#subscribedAtMs)
+      const isShared = this.options.subscriptions?.some(({ filter }) => filter.startsWith('$share/')) === true
+      const received = { key, topic, qos, dup }
+      this.#world.ledger.received(this.receipts.at(-1)!, received, granted, this.#subscribedAtMs, isShared)
     }
     if (qos === 1) {
       this.#later(link, () => {
@@ -389,7 +393,8 @@ export class SimClient {
       this.#violation(`${key} with the correlation data ${correlationData}`)
     }
     const { userProperties, contentType } = properties ?? {}
-    if ((correlationData === undefined) !== (userProperties?.key === undefined)) this.#violation(`${key} lost properties`)
+    if ((correlationData === undefined) !== (userProperties?.key === undefined))
+      this.#violation(`${key} lost properties`)
     if (contentType !== undefined && contentType !== 'text/plain') this.#violation(`${key} of type ${contentType}`)
   }
 
@@ -397,7 +402,10 @@ export class SimClient {
   #grantedFor(topic: string): QoS {
     const list = this.granted.length > 0 ? this.granted : (this.options.subscriptions ?? [])
     const { matches } = this.#world
-    return Math.max(0, ...list.filter(({ filter }) => matches(filter, topic)).map(({ qos }) => qos)) as QoS
+    return Math.max(
+      0,
+      ...list.filter(({ filter }) => matches(filter.replace(/^\$share\/[^/]+\//, ''), topic)).map(({ qos }) => qos),
+    ) as QoS
   }
 
   #acknowledged(link: Link, cmd: 'puback' | 'pubrec', messageId: number, code: number): void {

@@ -4,7 +4,8 @@
  */
 export async function underSeeds(count: number, scenario: (seed: number) => Promise<void>): Promise<void> {
   const only = process.env.SEED
-  const seeds = only === undefined ? Array.from({ length: Number(process.env.SEEDS ?? count) }, (_, i) => i + 1) : [Number(only)]
+  const seeds =
+    only === undefined ? Array.from({ length: Number(process.env.SEEDS ?? count) }, (_, i) => i + 1) : [Number(only)]
   const failures: unknown[] = []
   for (const seed of seeds) {
     try {
