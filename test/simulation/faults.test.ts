@@ -133,7 +133,7 @@ test('nothing is lost when nodes of connections die under traffic', async () => 
     await catchUp(traffic)
     await leave(traffic)
     const { world } = traffic
-    expect({ seed, ...world.footprints()['b'] }).toEqual({ seed, ...world.atStart['b'] })
+    expect({ seed, ...world.footprints().b }).toEqual({ seed, ...world.atStart.b })
     world.sim.stop()
   })
 })
