@@ -48,18 +48,13 @@ export class MessageTimers {
     this.#runtime = runtime
   }
 
-<<<<<<< HEAD
   /** Number of timers that run. */
   get size(): number {
     return this.#pending.size
   }
 
-  /** Sends what `message` makes of the timer's reference after `ms`. */
-  start(ms: number, to: Destination, message: (ref: Ref) => unknown): Ref {
-=======
   /** Sends a message after `ms`, or `{ tag: 'timeout', ref, message }` when it `isTimeout`. */
   start(ms: number, to: Destination, message: unknown, isTimeout: boolean): Ref {
->>>>>>> refs/heads/perf
     if (!(ms >= 0)) throw new BadArgError(`${ms} is no time in milliseconds`)
     const runtime = this.#runtime
     const ref = runtime.makeRef()

@@ -31,10 +31,7 @@ export class ClientAuth {
   #credentials: Credentials | undefined = undefined
   /** What the enhanced authentication that is under way remembers. */
   #exchange: Record<string, unknown> | undefined = undefined
-<<<<<<< HEAD
   #hasMethod = false
-=======
->>>>>>> refs/heads/perf
   /** Made with the first question; gone when the client has authenticated again. */
   #authorizer: Authorizer | undefined = undefined
 

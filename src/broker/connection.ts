@@ -45,10 +45,7 @@ export function connection(environment: ConnectionEnvironment, transport: Transp
   return { create: (self) => new Connection(self, environment, transport) }
 }
 
-<<<<<<< HEAD
-=======
 /** It is its own listener to the socket and what its machine asks: closures for that take 600 bytes a connection (measured). */
->>>>>>> refs/heads/perf
 class Connection implements Behaviour, Flushable, TransportEvents, ProtocolEnvironment {
   readonly #self: ProcessContext
   readonly #environment: ConnectionEnvironment
@@ -112,11 +109,7 @@ class Connection implements Behaviour, Flushable, TransportEvents, ProtocolEnvir
     }
   }
 
-<<<<<<< HEAD
-  // ProtocolEnvironment: methods rather than an object of closures, which each idle connection would have of its own
-=======
   // ProtocolEnvironment: called by the machine
->>>>>>> refs/heads/perf
 
   get limits(): ProtocolLimits {
     return this.#environment.limits
@@ -261,10 +254,7 @@ class Connection implements Behaviour, Flushable, TransportEvents, ProtocolEnvir
     const timer = message as ProtocolTimer | 'linger'
     // One that was cancelled may have been in the mailbox already.
     if (this.#timers[timer] !== ref) return
-<<<<<<< HEAD
     // Never deleted: an object that has lost a field takes three times the memory.
-=======
->>>>>>> refs/heads/perf
     this.#timers[timer] = undefined
     if (timer === 'linger') {
       this.#transport.destroy()

@@ -10,9 +10,6 @@ import type { Peer, Transport, TransportEvents } from './transport.ts'
 /** Up to this total a copy is cheaper than a vector. */
 const MAX_CONCAT_BYTES = 16_384
 
-<<<<<<< HEAD
-/** Wraps an accepted socket that is paused, of a server with `allowHalfOpen` and `noDelay`. Listens for errors from now on, so that none can be unhandled. */
-=======
 const TRANSPORT = Symbol('transport')
 
 /** A socket that knows its transport, so that one listener serves all sockets: closures take 400 bytes a socket (measured). */
@@ -20,8 +17,7 @@ interface OwnedSocket extends Socket {
   [TRANSPORT]: SocketTransport
 }
 
-/** Wraps an accepted socket that is paused and of a server with `allowHalfOpen`. Listens for errors from now on, so that none can be unhandled. */
->>>>>>> refs/heads/perf
+/** Wraps an accepted socket that is paused, of a server with `allowHalfOpen` and `noDelay`. Listens for errors from now on, so that none can be unhandled. */
 export class SocketTransport implements Transport {
   readonly peer: Peer
   readonly #socket: Socket
@@ -49,17 +45,9 @@ export class SocketTransport implements Transport {
       queueMicrotask(() => events.onClose(this.#error ?? 'closed'))
       return
     }
-<<<<<<< HEAD
-    socket.on('data', (chunk: Buffer) => events.onData(chunk))
-    socket.on('drain', () => events.onDrain())
-    socket.on('end', () => events.onEnd())
-=======
-    // Packets leave when a turn ends; Nagle's algorithm would hold the last of them back for the peer's delayed ACK.
-    socket.setNoDelay(true)
     socket.on('data', onData)
     socket.on('drain', onDrain)
     socket.on('end', onEnd)
->>>>>>> refs/heads/perf
     socket.resume()
   }
 
