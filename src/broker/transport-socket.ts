@@ -10,7 +10,7 @@ import type { Peer, Transport, TransportEvents } from './transport.ts'
 /** Up to this total a copy is cheaper than a vector. */
 const MAX_CONCAT_BYTES = 16_384
 
-/** Wraps an accepted socket that is paused and of a server with `allowHalfOpen`. Listens for errors from now on, so that none can be unhandled. */
+/** Wraps an accepted socket that is paused, of a server with `allowHalfOpen` and `noDelay`. Listens for errors from now on, so that none can be unhandled. */
 export class SocketTransport implements Transport {
   readonly peer: Peer
   readonly #socket: Socket
@@ -39,8 +39,6 @@ export class SocketTransport implements Transport {
       queueMicrotask(() => events.onClose(this.#error ?? 'closed'))
       return
     }
-    // Packets leave when a turn ends; Nagle's algorithm would hold the last of them back for the peer's delayed ACK.
-    socket.setNoDelay(true)
     socket.on('data', (chunk: Buffer) => events.onData(chunk))
     socket.on('drain', () => events.onDrain())
     socket.on('end', () => events.onEnd())
