@@ -11,6 +11,8 @@ import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
 import type { Published, Receipts } from './ledger.ts'
 import type { World } from './world.ts'
 
+const SUBSCRIPTION_ID = 7
+
 export interface ClientOptions {
   readonly id: string
   readonly version: ProtocolVersion
@@ -81,6 +83,7 @@ export class SimClient {
   /** CONNECTs sent. */
   #dialled = 0
   #subscribeId = 0
+  #unsubscribeId = 0
   #subscribedAtMs = Number.POSITIVE_INFINITY
 
   constructor(world: World, options: ClientOptions) {
@@ -161,6 +164,17 @@ export class SimClient {
     if (this.link === undefined) return
     this.link.wire.far.end()
     this.#ended(this.link)
+  }
+
+  /** Takes back all subscriptions and makes them anew. */
+  resubscribe(): void {
+    const { link } = this
+    if (link === undefined || !this.isSubscribed || this.granted.length === 0) return
+    this.#endInterests(this.#world.nowMs)
+    this.#unsubscribeId = this.#nextId()
+    const unsubscriptions = this.granted.map(({ filter }) => filter)
+    this.granted = []
+    this.#send(link, { cmd: 'unsubscribe', messageId: this.#unsubscribeId, unsubscriptions })
   }
 
   /** Stops reading, and goes on. */
@@ -247,6 +261,10 @@ export class SimClient {
       case 'suback':
         this.#subscribed(packet.messageId, packet.granted)
         break
+      case 'unsuback':
+        if (packet.messageId !== this.#unsubscribeId) this.#violation('UNSUBACK for no UNSUBSCRIBE')
+        this.#subscribe(link)
+        break
       case 'disconnect':
         this.lastCode = packet.reasonCode ?? 0
         break
@@ -288,14 +306,18 @@ export class SimClient {
 
   /** The broker knows nothing of a former session, so nor may the client [MQTT311-3.2.2-3]. */
   #newSession(): void {
-    for (const interest of this.#world.ledger.interests) {
-      if (interest.clientId === this.id) interest.untilMs = Math.min(interest.untilMs, this.#disconnectedAtMs)
-    }
+    this.#endInterests(this.#disconnectedAtMs)
     this.granted = []
     this.#subscribedAtMs = Number.POSITIVE_INFINITY
     this.#outgoing.clear()
     this.#unreleased.clear()
     this.receipts.push({ clientId: this.id, counts: new Map(), firstAtMs: new Map(), greatest: new Map() })
+  }
+
+  #endInterests(atMs: number): void {
+    for (const interest of this.#world.ledger.interests) {
+      if (interest.clientId === this.id) interest.untilMs = Math.min(interest.untilMs, atMs)
+    }
   }
 
   #subscribe(link: Link): void {
@@ -306,6 +328,9 @@ export class SimClient {
       cmd: 'subscribe',
       messageId: this.#subscribeId,
       subscriptions: subscriptions.map(({ filter, qos }) => ({ topic: filter, qos })),
+      ...(this.options.version === 5 && {
+        properties: { subscriptionIdentifier: SUBSCRIPTION_ID, userProperties: { a: 'b' } },
+      }),
     })
   }
 
@@ -339,12 +364,15 @@ export class SimClient {
       const limit = Math.min(this.options.receiveMaximum ?? 65_535, this.#world.config.session.maxInflight)
       if (link.unacknowledged.size > limit) this.#violation(`${link.unacknowledged.size} messages in flight`)
     }
+    if (this.options.version === 5) this.#checkProperties(packet, key)
     const isRepeated = qos === 2 && this.#unreleased.has(messageId)
     if (isRepeated) {
       if (!dup) this.#violation(`${key} again without DUP`)
     } else {
       const granted = this.#grantedFor(topic)
-      this.#world.ledger.received(this.receipts.at(-1)!, { key, topic, qos, dup }, granted, this.#subscribedAtMs)
+      const isShared = this.options.subscriptions?.some(({ filter }) => filter.startsWith('$share/')) === true
+      const received = { key, topic, qos, dup }
+      this.#world.ledger.received(this.receipts.at(-1)!, received, granted, this.#subscribedAtMs, isShared)
     }
     if (qos === 1) {
       this.#later(link, () => {
@@ -357,11 +385,27 @@ export class SimClient {
     }
   }
 
+  /** What the publisher said goes on to subscribers as it is [MQTT5-3.3.2-20]. */
+  #checkProperties({ properties }: PublishPacket, key: string): void {
+    if (properties?.subscriptionIdentifier === undefined) this.#violation(`${key} without subscription identifier`)
+    const { correlationData } = properties ?? {}
+    if (correlationData !== undefined && correlationData.toString() !== key) {
+      this.#violation(`${key} with the correlation data ${correlationData}`)
+    }
+    const { userProperties, contentType } = properties ?? {}
+    if ((correlationData === undefined) !== (userProperties?.key === undefined))
+      this.#violation(`${key} lost properties`)
+    if (contentType !== undefined && contentType !== 'text/plain') this.#violation(`${key} of type ${contentType}`)
+  }
+
   /** Messages may come before SUBACK [MQTT5-3.8.4-3]. */
   #grantedFor(topic: string): QoS {
     const list = this.granted.length > 0 ? this.granted : (this.options.subscriptions ?? [])
     const { matches } = this.#world
-    return Math.max(0, ...list.filter(({ filter }) => matches(filter, topic)).map(({ qos }) => qos)) as QoS
+    return Math.max(
+      0,
+      ...list.filter(({ filter }) => matches(filter.replace(/^\$share\/[^/]+\//, ''), topic)).map(({ qos }) => qos),
+    ) as QoS
   }
 
   #acknowledged(link: Link, cmd: 'puback' | 'pubrec', messageId: number, code: number): void {
@@ -405,6 +449,14 @@ export class SimClient {
     if (message.attempts === 0) message.firstSentAtMs = this.#world.nowMs
     message.attempts += 1
     const packet: PublishPacket = { cmd: 'publish', topic, payload: Buffer.from(key), qos, retain: false, dup }
+    if (this.options.version === 5 && message.seq % 2 === 0) {
+      packet.properties = {
+        contentType: 'text/plain',
+        correlationData: Buffer.from(key),
+        userProperties: { key, many: ['1', '2'] },
+        messageExpiryInterval: 3600,
+      }
+    }
     if (qos > 0) {
       packet.messageId = messageId
       link.expected.push({ id: messageId, cmd: qos === 1 ? 'puback' : 'pubrec' })
