@@ -30,6 +30,8 @@ export interface RunningBroker {
   readonly port: number
   /** Every process of the broker, the one that serves first. */
   readonly pids: readonly number[]
+  /** The end of what it has written to stderr. */
+  lastWords(): string
   /** Stops the broker and removes its files. */
   stop(): Promise<void>
 }
@@ -215,7 +217,7 @@ export async function startBroker(name: string, options: StartOptions): Promise<
     rmSync(dir, { recursive: true, force: true })
   }
   for (let waited = 0; failure === undefined && waited < 20000; waited += 20) {
-    if (await accepts(port)) return { port, pids: processTree(child.pid ?? 0), stop }
+    if (await accepts(port)) return { port, pids: processTree(child.pid ?? 0), lastWords: () => words.trim(), stop }
     await sleep(20)
   }
   await stop()

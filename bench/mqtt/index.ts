@@ -124,11 +124,16 @@ async function runRound(
   scenario: Scenario,
   profile: string | undefined,
 ): Promise<Round> {
-  running = await startBroker(broker, { cpu: brokerCpu, sets: values.set ?? [], profile })
+  // The profiler samples from a thread of its own, which on the broker's core would run mostly while the broker does not.
+  const cpu = profile === undefined ? brokerCpu : undefined
+  running = await startBroker(broker, { cpu, sets: values.set ?? [], profile })
   try {
     const args = [...scenario.args, ...(quick ? (scenario.quick ?? []) : []), ...extra]
     if (profile !== undefined) args.push('--mark')
-    return await runLoadgen(binary, args, { ...running, cpu: generatorCpu, timeoutMs: 180_000 })
+    const round = await runLoadgen(binary, args, { ...running, cpu: generatorCpu, timeoutMs: 180_000 })
+    const words = running.lastWords()
+    if (round.fault === undefined || words === '') return round
+    return { ...round, fault: `${round.fault}\n   ${broker} said: ${words.slice(-1000)}` }
   } finally {
     await running.stop()
     running = undefined
@@ -190,7 +195,7 @@ async function profileAll(binary: string): Promise<void> {
       say(`\n${broker}, ${scenario.name}: ${scenario.title}\n${path}`)
       if (fault !== undefined) say(`!! WRONG: ${fault}`)
       const operations = figures.deliveries ?? figures.connections ?? figures.filters
-      if (operations !== undefined) say(hotFunctions(path, operations, 40))
+      if (operations !== undefined) say(hotFunctions(path, operations, figures.brokerUsPerOperation, 40))
     }
 }
 

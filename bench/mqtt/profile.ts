@@ -3,11 +3,13 @@
  *
  * Self time is summed per function over all places it was called from. Beside the share of the busy time stands the
  * cost per operation, which can be held against the targets: a function that takes 10 % of a broker at 8 µs a delivery
- * is worth at most 0.8 µs. `(program)` is native code outside JavaScript, most of it libuv reading and polling;
- * `writev` and the like are the system calls that a JavaScript function made.
+ * is worth at most 0.8 µs. `writev`, `writeBuffer` and the like are the system calls that a JavaScript function made;
+ * `(program)` is other native code. V8 takes the whole poll phase for idle, reading from sockets included, so what
+ * /proc charges above the busy time is reading, and is the same for every Node broker. Self time is wall time: while other
+ * programs have the core it is charged to the function that lost it, so on a loaded machine read shares, not µs.
  */
 import { readFileSync } from 'node:fs'
-import { table } from './report.ts'
+import { format, table } from './report.ts'
 
 interface CpuProfile {
   readonly nodes: readonly {
@@ -43,8 +45,9 @@ function sumBy(
  * The functions and the files with the largest self time.
  *
  * @param operations deliveries, connections or filters while the profile was taken
+ * @param cpuUs what each cost by /proc, µs
  */
-export function hotFunctions(path: string, operations: number, count: number): string {
+export function hotFunctions(path: string, operations: number, cpuUs: number | undefined, count: number): string {
   const profile = JSON.parse(readFileSync(path, 'utf8')) as CpuProfile
   const functions = sumBy(profile, ({ functionName, url, lineNumber }) =>
     [functionName || '(anonymous)', place(url, lineNumber)].join(' '),
@@ -65,7 +68,7 @@ export function hotFunctions(path: string, operations: number, count: number): s
       : place(url, 0).replace(/:1$/, ''),
   )
   return [
-    `busy ${(busy / 1000).toFixed(0)} ms of ${(all / 1000).toFixed(0)} ms, ${operations} operations, ${(busy / operations).toFixed(2)} µs each`,
+    `${operations} operations in ${(all / 1000).toFixed(0)} ms; busy in JavaScript and what it calls ${(busy / operations).toFixed(3)} µs each, CPU by /proc ${format(cpuUs)} µs each`,
     table([['function', 'self', 'µs each'], ...rows(functions)]),
     '',
     table([['file', 'self', 'µs each'], ...rows(files)]),

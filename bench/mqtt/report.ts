@@ -105,6 +105,7 @@ const COLUMNS: Readonly<Record<Layout, readonly Column[]>> = {
     ['p95', atLeast('latencyP95Ms')],
     ['p99', atLeast('latencyP99Ms')],
     ['p99 of the rounds', withRange('latencyP99Ms')],
+    ['generator late p99', atLeast('generatorLateP99Ms')],
     ['RSS MiB', atMedian('rssMiB')],
   ],
   connect: [

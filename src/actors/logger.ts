@@ -5,9 +5,14 @@
  * a buffer would lose it. Logging is for events of a node's life, not for messages, so that its cost does not show.
  * Secrets are taken out by name, whoever logs them.
  */
-import { type DestinationStream, type Logger, pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 import type { Clock } from './system.ts'
+
+/** Takes each line as it is logged; levels are numbers as in pino, 30 info, 40 warn, 50 error. */
+export interface LogDestination {
+  write(line: string, level: number): void
+}
 
 /** How a node logs. */
 export interface LoggerOptions {
@@ -18,8 +23,7 @@ export interface LoggerOptions {
   /** Name of the node, on every line. */
   readonly node: string
   readonly clock: Pick<Clock, 'now'>
-  /** Takes each line as it is logged. */
-  readonly destination: DestinationStream
+  readonly destination: LogDestination
 }
 
 const SECRETS = ['cookie', 'password', '*.cookie', '*.password']
@@ -27,6 +31,14 @@ const SECRETS = ['cookie', 'password', '*.cookie', '*.password']
 /** Makes the logger of a node. */
 export function createLogger({ level, format, colours, node, clock, destination }: LoggerOptions): Logger {
   const prettify = prettyFactory({ colorize: colours, ignore: 'node', translateTime: 'SYS:HH:MM:ss.l' })
+  const stream = {
+    [Symbol.for('pino.metadata')]: true,
+    lastLevel: 0,
+    // pino-pretty's own stream is asynchronous, so the last lines would be lost.
+    write(line: string): void {
+      destination.write(format === 'json' ? line : prettify(line), this.lastLevel)
+    },
+  }
   return pino(
     {
       level,
@@ -35,7 +47,6 @@ export function createLogger({ level, format, colours, node, clock, destination 
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: SECRETS, censor: '***' },
     },
-    // pino-pretty's own stream is asynchronous, so the last lines would be lost.
-    format === 'json' ? destination : { write: (line) => destination.write(prettify(line)) },
+    stream,
   )
 }

@@ -10,7 +10,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, join, resolve as resolvePath } from 'node:path'
 import type { Logger } from 'pino'
-import { createLogger } from '../actors/logger.ts'
+import { createLogger, type LogDestination } from '../actors/logger.ts'
 import { realSystem } from '../actors/system.ts'
 import { hashPassword } from '../broker/auth-password.ts'
 import type { BrokerConfig } from '../broker/config.ts'
@@ -19,6 +19,7 @@ import { type Config, readConfig } from './config-file.ts'
 import { readCookie } from './cookie.ts'
 import { checkNodeName, type Resolve } from './node-name.ts'
 import { describeStartError } from './start-error.ts'
+import { StartLog } from './start-log.ts'
 
 /** What the broker is started with. */
 export interface BrokerStart {
@@ -35,6 +36,8 @@ export interface BrokerStart {
 /** A broker that runs. */
 export interface BrokerHandle {
   readonly listeners: readonly { readonly name: string; readonly host: string; readonly port: number }[]
+  /** Resolves with the reason when the broker ends by itself. */
+  readonly ended: Promise<unknown>
   /** Ends listeners, connections, sessions and the runtime, in this order; resolves when all are gone. */
   stop(): Promise<void>
 }
@@ -110,7 +113,8 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
   if (!cookie.ok) return refuse(cookie.problem)
   if (options.detached) return world.detach(dataDir)
 
-  const logger = createNodeLogger(world, config, name)
+  const startLog = new StartLog(world.log)
+  const logger = createNodeLogger(world, config, name, startLog)
   if (checked.warning !== undefined) logger.warn(checked.warning)
   if (cookie.source === 'new_file') logger.info(`a cookie was made at random in ${world.home}/.agner.cookie`)
   let broker: BrokerHandle
@@ -120,16 +124,22 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
     broker = await world.startBroker({ name, cookie: cookie.cookie, config: brokerConfig, dataDir, logger, version })
   } catch (error) {
     logger.debug({ err: error }, 'start failed')
-    const { sentence, isConfiguration } = describeStartError(error, config)
+    const { sentence, isConfiguration, isExplained } = describeStartError(error, config)
+    if (!isExplained || logger.isLevelEnabled('debug')) startLog.release()
     world.err(`${sentence}\n`)
     return isConfiguration ? BAD_USAGE : FAILED
   }
+  startLog.release()
   world.out(announcement(name, broker))
-  const signal = await world.untilSignal()
-  logger.info({ signal }, 'stopping')
+  const why = await Promise.race([
+    world.untilSignal().then((signal) => ({ signal })),
+    broker.ended.then((reason) => ({ reason })),
+  ])
+  if ('signal' in why) logger.info(why, 'stopping')
+  else logger.fatal(why, 'the broker has ended')
   await broker.stop()
   logger.info('stopped')
-  return 0
+  return 'signal' in why ? 0 : FAILED
 }
 
 /** Reads `--config`, or etc/agner.toml as shipped when that is there. */
@@ -156,7 +166,7 @@ async function configure(
   return { ok: true, config: { ...config, access: { ...config.access, aclFile: resolvePath(dirname(path), aclFile) } } }
 }
 
-function createNodeLogger(world: World, { log }: Config, node: string): Logger {
+function createNodeLogger(world: World, { log }: Config, node: string, destination: LogDestination): Logger {
   const isPretty = log.format === 'pretty' || (log.format === 'auto' && world.isTerminal)
   return createLogger({
     level: log.level,
@@ -164,7 +174,7 @@ function createNodeLogger(world: World, { log }: Config, node: string): Logger {
     colours: world.isTerminal && world.env.NO_COLOR === undefined,
     node,
     clock: realSystem().clock,
-    destination: { write: (line) => world.log(line) },
+    destination,
   })
 }
 

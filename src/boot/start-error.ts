@@ -6,16 +6,20 @@ export interface StartFailure {
   readonly sentence: string
   /** The fault is in what the user wrote. */
   readonly isConfiguration: boolean
+  /** The sentence says all that is to be known. */
+  readonly isExplained: boolean
 }
 
 /** Explains the error of a start; one without an explanation is told as it is. */
 export function describeStartError(error: unknown, config: Config): StartFailure {
   const message = error instanceof Error ? error.message : String(error)
-  if (property(error, 'code') === 'bad_acl_file') return { sentence: message, isConfiguration: true }
+  if (property(error, 'code') === 'bad_acl_file') return { sentence: message, isConfiguration: true, isExplained: true }
   const code = findCode(error, 0)
-  if (code === undefined) return { sentence: `the node cannot start: ${message}`, isConfiguration: false }
+  if (code === undefined)
+    return { sentence: `the node cannot start: ${message}`, isConfiguration: false, isExplained: false }
   const { host, port } = config.listeners.tcp
-  return { sentence: `the listener tcp cannot listen on ${host}:${port}: ${REASONS[code]}`, isConfiguration: false }
+  const sentence = `the listener tcp cannot listen on ${host}:${port}: ${REASONS[code]}`
+  return { sentence, isConfiguration: false, isExplained: true }
 }
 
 const REASONS: Readonly<Record<string, string>> = {

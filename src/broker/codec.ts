@@ -313,6 +313,9 @@ function encodeWhole(packet: Packet, version: ProtocolVersion): Buffer {
       break
     case 'pingresp':
       return PINGRESP
+    case 'connack':
+      if (version !== MQTT5) return Buffer.from([0x20, 2, packet.sessionPresent ? 1 : 0, packet.returnCode ?? 0])
+      break
   }
   const bytes = mqttPacket.generate(withoutEmpty(packet) as RarePacket, { protocolVersion: version })
   // Some of what it cannot write it leaves out without a word, and a frame with it.

@@ -5,18 +5,21 @@
  * manager); tests and programs that embed the broker may bring their own.
  */
 import type { DownMessage, ExitMessage, TimeoutMessage } from '../actors/signal.ts'
+import type { Credentials } from './access-control.ts'
 import type { FrameReader } from './codec.ts'
 import type { Metrics } from './metrics.ts'
-import type { ConnectPacket, ProtocolVersion } from './packet.ts'
+import type { SubscribeEntry } from './packet.ts'
 import type { ClientInfo, OpenedSession, Will } from './process-messages.ts'
 import type { AuthResult, ProtocolLimits } from './protocol-state.ts'
-import type { Peer } from './transport.ts'
 
 /** Buffers and times of a connection. */
 export interface ConnectionSettings {
   /** Unsent output, in bytes, above which the session is told to wait. */
   readonly highWatermarkBytes: number
-  /** Unsent output, in bytes, above which the client is cut off at once. */
+  /**
+   * Bytes by which unsent output may grow after the session was told to wait; then the client is cut off. What its
+   * session sends at once when a client comes back is bounded by the session.
+   */
   readonly maxUnsentBytes: number
   /** Received bytes that may wait for the connection's turn; above them the socket is not read. */
   readonly maxUnhandledBytes: number
@@ -24,27 +27,17 @@ export interface ConnectionSettings {
   readonly lingerMs: number
 }
 
-/** Who asks to connect, and from where. */
-export interface AuthenticationRequest {
-  /** The assigned one when the client sent none. */
-  readonly clientId: string
-  readonly username: string | undefined
-  readonly password: Buffer | undefined
-  readonly protocolVersion: ProtocolVersion
-  readonly peer: Peer
-  /** The whole packet, for enhanced authentication and for who wants more. */
-  readonly connect: ConnectPacket
-}
-
-/** One AUTH of a client [MQTT5-4.12]. */
+/** The data of a CONNECT or AUTH of a client that authenticates by a method [MQTT5-4.12]. */
 export interface AuthStep {
-  readonly clientId: string
-  readonly username: string | undefined
-  readonly peer: Peer
+  readonly credentials: Credentials
   readonly method: string
   readonly data: Buffer | undefined
+  /** The first step of an exchange. */
+  readonly isFirst: boolean
   /** True when a connected client authenticates again. */
   readonly reauthenticate: boolean
+  /** Whoever knows the method keeps here what it needs from step to step; the same object for all steps of an exchange. */
+  readonly exchange: Record<string, unknown>
 }
 
 /** Says what one client may do; answers at once. */
@@ -52,7 +45,7 @@ export interface Authorizer {
   isAllowed(action: 'publish' | 'subscribe', topic: string): boolean
 }
 
-/** How the session manager answers. */
+/** How a session or its manager answers a connection that opens it. */
 export type OpenAnswer =
   | ({ readonly tag: 'opened' } & OpenedSession)
   | { readonly tag: 'refused'; readonly reasonCode: number; readonly reason: string }
@@ -84,11 +77,19 @@ export interface ConnectionEnvironment {
   readonly frames: FrameReader
   /** A client id that no other client of the cluster has or will have. */
   assignClientId(): string
-  authenticate(request: AuthenticationRequest): AuthResult | Promise<AuthResult>
+  /** Decides about a client that names no authentication method. */
+  authenticate(credentials: Credentials): AuthResult | Promise<AuthResult>
+  /** Takes one step of an enhanced authentication, at CONNECT or again later; refuses a method that is not known. */
   authStep(step: AuthStep): AuthResult | Promise<AuthResult>
-  authorizer(clientId: string, username: string | undefined, peer: Peer): Authorizer
-  /** Opens the session of an accepted client; calls `answer` once, at any time, from anywhere. */
-  openSession(client: ClientInfo, answer: (answer: OpenAnswer) => void): void
+  authorizer(clientId: string, username: string | undefined, host: string): Authorizer
+  /** Hooks may change or deny the filters of a SUBSCRIBE; undefined when nobody listens. */
+  subscribing?(client: ClientInfo, entries: readonly SubscribeEntry[]): readonly (SubscribeEntry | 'deny')[] | undefined
+  /** Hooks may change the filters of an UNSUBSCRIBE; undefined when nobody listens. */
+  unsubscribing?(client: ClientInfo, filters: readonly string[]): readonly string[] | undefined
+  /** Opens the session of an accepted client, whose connection then gets an `OpenAnswer`, at any time. */
+  openSession(client: ClientInfo): void
+  /** CONNACK with a refusal has been sent; `code` is that of its version. */
+  refused(credentials: Credentials, code: number): void
   /** CONNACK has been sent. */
   connected(client: ClientInfo, present: boolean): void
   /** A connection that was `connected` has ended. */

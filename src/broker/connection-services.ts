@@ -1,15 +1,16 @@
 /** The broker as its connections see it: fits services.ts to what connection-environment.ts asks for. */
-import type { AuthOutcome, Credentials } from './access-control.ts'
 import { FrameReader } from './codec.ts'
 import type { BrokerConfig } from './config.ts'
 import type { ConnectionEnvironment } from './connection-environment.ts'
-import type { ProtocolLimits } from './protocol-state.ts'
+import type { AuthResult, ProtocolLimits } from './protocol-state.ts'
 import { publishAll } from './publish.ts'
-import { connackReturnCode } from './reason-codes.ts'
+import { RC } from './reason-codes.ts'
 import type { Services } from './services.ts'
 import { willMessage } from './will.ts'
 
 const NO_EXPIRY_SEC = 0xffff_ffff
+
+const BANNED: AuthResult = { outcome: 'refuse', reasonCode: RC.banned, reason: 'banned' }
 
 /** Makes what the connections of a listener need; its settings are those of the listener. */
 export function connectionEnvironment(
@@ -28,29 +29,28 @@ export function connectionEnvironment(
     metrics,
     frames: new FrameReader(),
     assignClientId: () => `agner-${nextMessageId()}`,
-    authenticate: ({ clientId, username, password, protocolVersion, peer }) => {
-      const credentials = { clientId, username, password, host: peer.host, protocolVersion }
+    authenticate: (credentials) => {
       hooks.notify('client.connect', credentials)
-      return authenticate(services, credentials)
+      return access.authenticate(credentials)
     },
-    authStep: (step) => hooks.authStep(step),
-    authorizer: (clientId, username, peer) => access.authorizer(clientId, username, peer.host),
+    authStep: (step) => {
+      const { credentials, isFirst, reauthenticate } = step
+      if (isFirst && !reauthenticate) hooks.notify('client.connect', credentials)
+      if (access.banned.has(credentials)) return BANNED
+      return hooks.authStep(step)
+    },
+    authorizer: (clientId, username, host) => access.authorizer(clientId, username, host),
+    subscribing: (client, entries) =>
+      hooks.chains['client.subscribe'].length > 0 ? hooks.subscribe(entries, client) : undefined,
+    unsubscribing: (client, filters) =>
+      hooks.chains['client.unsubscribe'].length > 0 ? hooks.unsubscribe(filters, client) : undefined,
     openSession: (client) => sessions.open(client),
+    refused: (credentials, code) => hooks.notify('client.refused', credentials, code),
     connected: (client) => hooks.notify('client.connected', client),
     disconnected: (client, reason) => hooks.notify('client.disconnected', client, reason),
     publishWill: ({ clientId }, will) =>
       publishAll(services, [willMessage(will, clientId, nextMessageId(), runtime.clock.now())]),
   }
-}
-
-async function authenticate({ access, hooks }: Services, credentials: Credentials): Promise<AuthOutcome> {
-  const outcome = await access.authenticate(credentials)
-  if (outcome.outcome === 'refuse') {
-    const { reasonCode } = outcome
-    const code = credentials.protocolVersion === 5 ? reasonCode : (connackReturnCode(reasonCode) ?? reasonCode)
-    hooks.notify('client.refused', credentials, code)
-  }
-  return outcome
 }
 
 function protocolLimits(
@@ -76,7 +76,6 @@ function protocolLimits(
     persistentSessionExpirySec: Math.min(session.expirySec, NO_EXPIRY_SEC),
     maxKeepAliveSec: mqtt.maxKeepAliveSec,
     denyAction: access.denyAction,
-    allowSysPublish: false,
     validatePayloadFormat: false,
     syncEveryMessages: 128,
     syncEveryBytes: 262_144,

@@ -13,9 +13,14 @@ import type { Runtime } from '../actors/runtime.ts'
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
 /**
- * Makes a generator: a function that returns a new id. Pass what a `Runtime` has.
+ * Makes a generator: a function that returns a new id. Pass what a `Runtime` has. Who knows the time already (wall clock,
+ * ms) gives it to the generator and spares it the look at the clock.
  */
-export function guidGenerator({ clock, system, node }: Pick<Runtime, 'clock' | 'system' | 'node'>): () => string {
+export function guidGenerator({
+  clock,
+  system,
+  node,
+}: Pick<Runtime, 'clock' | 'system' | 'node'>): (nowMs?: number) => string {
   const random = new Uint8Array(6)
   system.randomFill(random)
   // Simulated nodes may draw the same numbers; their names still keep them apart.
@@ -31,8 +36,8 @@ export function guidGenerator({ clock, system, node }: Pick<Runtime, 'clock' | '
   /** The same with the upper half of the counter. */
   let prefix = ''
   let counter = 0
-  return () => {
-    const nowMs = Math.floor(clock.now())
+  return (atMs = clock.now()) => {
+    const nowMs = Math.floor(atMs)
     if (nowMs > lastMs) {
       lastMs = nowMs
       // A counter that goes on from millisecond to millisecond might pass its end within one; it begins anew with each.

@@ -12,7 +12,8 @@
  * a hook decides about access as a rule, and one that is broken must not open the door.
  *
  * Callbacks run within the process in which the thing happens and hold it up: they must be short. Only
- * client.authenticate and client.auth_step may return a promise. A point without callbacks costs its caller one comparison: `hooks.chains['message.publish'].length`.
+ * client.authenticate and client.auth_step may return a promise. A point without callbacks costs its caller one
+ * comparison: `hooks.chains['message.publish'].length`.
  */
 import type { Logger } from 'pino'
 import type { AuthOutcome, Credentials } from './access-control.ts'
@@ -125,7 +126,8 @@ interface Entry {
 /** The callbacks of a point, in the order in which they run. */
 export type Chain = readonly Entry[]
 
-const NAMES = [
+/** The names of all points. */
+export const HOOK_NAMES = [
   'client.connect',
   'client.authenticate',
   'client.auth_step',
@@ -161,13 +163,13 @@ export class Hooks {
   constructor(logger: Logger, metrics: Metrics) {
     this.#logger = logger
     this.#metrics = metrics
-    this.chains = Object.fromEntries(NAMES.map((name) => [name, []])) as unknown as Record<HookName, Chain>
+    this.chains = Object.fromEntries(HOOK_NAMES.map((name) => [name, []])) as unknown as Record<HookName, Chain>
   }
 
   /** Adds a callback; the greater its priority (0 unless told) the sooner it runs. Returns what removes it. */
   on<N extends HookName>(name: N, callback: HookCallback<N>, priority = 0): () => void {
     if (!Object.hasOwn(this.chains, name))
-      throw new TypeError(`there is no hook ${name}; there are ${NAMES.join(', ')}`)
+      throw new TypeError(`there is no hook ${name}; there are ${HOOK_NAMES.join(', ')}`)
     const entry: Entry = { callback, priority }
     const chain = this.chains[name]
     const at = chain.findIndex((other) => other.priority < priority)
@@ -206,9 +208,10 @@ export class Hooks {
     return decided.length === entries.length ? decided : denied
   }
 
-  /** The filters to unsubscribe. A callback that throws changes nothing: to unsubscribe is always allowed. */
+  /** The filters to unsubscribe. A callback that throws, or loses one, changes nothing: to unsubscribe is always allowed. */
   unsubscribe(filters: readonly string[], client: HookClient): readonly string[] {
-    return this.#decide('client.unsubscribe', filters, filters, [client]) as readonly string[]
+    const decided = this.#decide('client.unsubscribe', filters, filters, [client]) as readonly string[]
+    return decided.length === filters.length ? decided : filters
   }
 
   /** Who the hooks take the client for; undefined when they do not know it. A callback that throws refuses it. */

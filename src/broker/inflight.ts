@@ -19,6 +19,12 @@ const PUBACK = 1
 const PUBREC = 2
 const PUBCOMP = 3
 
+// What the columns of all empty windows are; nobody can write to them.
+const NO_IDS = new Uint16Array(0)
+const NO_PHASES = new Uint8Array(0)
+const NO_ORDER: number[] = []
+const NO_PACKETS: (OutPublish | undefined)[] = []
+
 /** Messages in flight to one client. */
 export class Inflight {
   #lastId = 0
@@ -27,11 +33,11 @@ export class Inflight {
   #awaitingComp = 0
   #capacity = 0
   // The columns, allocated with the first message.
-  #ids = new Uint16Array(0)
-  #phases = new Uint8Array(0)
+  #ids: Uint16Array = NO_IDS
+  #phases: Uint8Array = NO_PHASES
   /** Order of sending; for an identifier that waits for PUBCOMP, order of its PUBREC. */
-  #order: number[] = []
-  #packets: (OutPublish | undefined)[] = []
+  #order = NO_ORDER
+  #packets = NO_PACKETS
   /** By identifier, for the few that came by a shared subscription. */
   #shares: Map<number, Share> | undefined
 

@@ -67,8 +67,6 @@ const MORE_METRICS = [
   /** Deliveries to sessions, one for each subscriber; acknowledged ones of QoS 1 and 2. */
   'messages/delivered',
   'messages/acked',
-  /** Messages passed on to other nodes. */
-  'messages/forward',
   /** Copies that one subscriber did not get; the sum, then why. */
   'delivery/dropped',
   'delivery/dropped/queue_full',

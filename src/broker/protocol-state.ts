@@ -22,10 +22,11 @@ import type {
   PingPacket,
   ProtocolVersion,
   QoS,
+  SubscribeEntry,
   UserProperties,
 } from './packet.ts'
 import type { ClientInfo, OutPacket, SessionPacket, ToConnection, Will } from './process-messages.ts'
-import { connackReturnCode, RC } from './reason-codes.ts'
+import { connackReturnCode, disconnectCode, RC } from './reason-codes.ts'
 import type { TopicLimits } from './topic.ts'
 import type { InboundAliases } from './topic-alias.ts'
 
@@ -60,8 +61,6 @@ export interface ProtocolLimits {
   readonly maxKeepAliveSec: number
   /** What becomes of a client whose PUBLISH is denied: the message is acknowledged and dropped, or the client is cut off. */
   readonly denyAction: 'ignore' | 'disconnect'
-  /** Whether clients may publish below `$SYS/` when the access control lets them. */
-  readonly allowSysPublish: boolean
   /** 5.0: refuse a payload that is declared to be UTF-8 and is not. Costs a scan of each such payload. */
   readonly validatePayloadFormat: boolean
   /** The session is asked to confirm after this many messages … */
@@ -91,8 +90,12 @@ export interface ProtocolEnvironment {
   /** A client id that no other client has, for one that sent none. */
   assignClientId(): string
   /** Whether the client may publish to a topic or subscribe to a filter; asked only after it has been accepted. */
-  authorize(action: 'publish' | 'subscribe', topic: string, qos: QoS, retain: boolean): boolean
+  authorize(action: 'publish' | 'subscribe', topic: string): boolean
   count(counter: ProtocolCounter): void
+  /** Hooks may change or deny the filters of a SUBSCRIBE; undefined when nobody listens. */
+  subscribing?(entries: readonly SubscribeEntry[]): readonly (SubscribeEntry | 'deny')[] | undefined
+  /** Hooks may change the filters of an UNSUBSCRIBE; undefined when nobody listens. */
+  unsubscribing?(filters: readonly string[]): readonly string[] | undefined
 }
 
 /** How the authentication chain answers. */
@@ -167,17 +170,14 @@ export type ProtocolEffect =
   | { readonly tag: 'deliver'; readonly packets: readonly OutPacket[] }
   /** Ask who the client is; answered by the event `auth`. `clientId` is the assigned one when the client sent none. */
   | { readonly tag: 'authenticate'; readonly connect: ConnectPacket; readonly clientId: string }
-  /** One step of an enhanced authentication; answered by the event `auth`. */
-  | {
-      readonly tag: 'auth_step'
-      readonly method: string
-      readonly data: Buffer | undefined
-      readonly reauthenticate: boolean
-    }
+  /** The next step of an enhanced authentication, or the first of a new one; answered by the event `auth`. */
+  | { readonly tag: 'auth_step'; readonly method: string; readonly data: Buffer | undefined; readonly isFirst: boolean }
   /** Answered by `opened` or `refused`. */
   | { readonly tag: 'open'; readonly client: OpeningClient }
   /** CONNACK has been sent. */
   | { readonly tag: 'connected'; readonly present: boolean }
+  /** CONNACK has been sent, with this code of its version. */
+  | { readonly tag: 'refused'; readonly connect: ConnectPacket; readonly clientId: string; readonly code: number }
   | { readonly tag: 'to_session'; readonly packets: readonly SessionPacket[]; readonly sync: boolean }
   | { readonly tag: 'session_congested'; readonly on: boolean }
   | {
@@ -244,6 +244,9 @@ export interface ProtocolState {
   /** The topic name that was checked last and its reason code, since topics come in runs. */
   checkedTopic: string | undefined
   checkedCode: number
+  /** The same for the access control, whose verdict holds for the chunk in which it was given. */
+  authorizedTopic: string | undefined
+  isAuthorized: boolean
 }
 
 /** Makes the reader stop for one more reason. */
@@ -319,14 +322,22 @@ export function refuse(
     if (serverReference !== undefined) properties.serverReference = serverReference
     // [MQTT5-3.2.2-6]: no session present in a refusal.
     effects.push({ tag: 'send', packet: { cmd: 'connack', sessionPresent: false, reasonCode, properties } })
+    reportRefusal(state, effects, reasonCode)
   } else {
     const returnCode = connackReturnCode(reasonCode)
     // [MQTT311-3.2.2-4]: no session present in a refusal.
     if (returnCode !== undefined) {
       effects.push({ tag: 'send', packet: { cmd: 'connack', sessionPresent: false, returnCode } })
+      reportRefusal(state, effects, returnCode)
     }
   }
   finish(state, effects, { reason, publishWill: true })
+}
+
+function reportRefusal(state: ProtocolState, effects: ProtocolEffect[], code: number): void {
+  const { connect, client } = state
+  if (connect === undefined) return
+  effects.push({ tag: 'refused', connect, clientId: client?.clientId ?? connect.clientId, code })
 }
 
 /** Ends a connection on the broker's own account, with DISCONNECT in 5.0 [MQTT5-4.13.1-1]. */
@@ -341,7 +352,7 @@ export function disconnect(
     const properties: NonNullable<DisconnectPacket['properties']> = { reasonString: ending.reason }
     if (serverReference !== undefined) properties.serverReference = serverReference
     passToSession(state, effects, 0)
-    effects.push({ tag: 'send', packet: { cmd: 'disconnect', reasonCode, properties } })
+    effects.push({ tag: 'send', packet: { cmd: 'disconnect', reasonCode: disconnectCode(reasonCode), properties } })
   }
   finish(state, effects, ending)
 }

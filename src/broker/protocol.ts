@@ -15,6 +15,7 @@ import { KeepAlive } from './keepalive.ts'
 import type { Packet } from './packet.ts'
 import type { ToConnection } from './process-messages.ts'
 import {
+  type AuthResult,
   disconnect,
   fail,
   finish,
@@ -65,6 +66,8 @@ export function createProtocol(environment: ProtocolEnvironment): ProtocolState 
     isCongested: false,
     checkedTopic: undefined,
     checkedCode: 0,
+    authorizedTopic: undefined,
+    isAuthorized: false,
   }
 }
 
@@ -89,7 +92,7 @@ export function handle(state: ProtocolState, event: ProtocolEvent): ProtocolEffe
       takeMalformed(state, effects, event)
       break
     case 'auth':
-      if (state.phase === 'authenticating') handleConnectAuth(state, effects, event.result)
+      if (state.phase === 'authenticating') takeConnectAuth(state, effects, event.result)
       else if (state.phase === 'connected') handleReauthentication(state, effects, event.result)
       break
     case 'opened':
@@ -134,6 +137,7 @@ function takePackets(
 ): void {
   if (packets.length === 0) return
   state.keepAlive.lastPacketMs = nowMs
+  state.authorizedTopic = undefined
   for (let i = 0; i < packets.length; i++) {
     const packet = packets[i]!
     switch (state.phase) {
@@ -161,11 +165,8 @@ function takePackets(
 
 /** A packet that comes before CONNECT has been answered. */
 function takePipelined(state: ProtocolState, effects: ProtocolEffect[], packet: Packet): void {
-  if (state.authMethod !== undefined && state.phase !== 'opening') {
-    // [MQTT5-3.1.2-30]: until CONNACK such a client may send nothing else.
-    if (packet.cmd === 'auth') handleAuth(state, effects, packet)
-    else if (packet.cmd === 'disconnect') handleDisconnect(state, effects, packet)
-    else protocolError(state, effects, 'packet before the end of the authentication')
+  if (state.phase === 'challenged') {
+    takeChallenged(state, effects, packet)
     return
   }
   if (state.pipelined.length >= state.environment.limits.maxPipelinedPackets) {
@@ -174,6 +175,27 @@ function takePipelined(state: ProtocolState, effects: ProtocolEffect[], packet: 
   }
   // [MQTT311-3.1.4-5] [MQTT5-3.1.4-5]
   state.pipelined.push(packet)
+}
+
+/** What answers a challenge. */
+function takeChallenged(state: ProtocolState, effects: ProtocolEffect[], packet: Packet): void {
+  // [MQTT5-3.1.2-30]: until CONNACK such a client may send nothing else.
+  if (packet.cmd === 'auth') handleAuth(state, effects, packet)
+  else if (packet.cmd === 'disconnect') handleDisconnect(state, effects, packet)
+  else protocolError(state, effects, 'packet before the end of the authentication')
+}
+
+/** The authentication chain has answered; packets that came meanwhile are looked at as far as that goes. */
+function takeConnectAuth(state: ProtocolState, effects: ProtocolEffect[], result: AuthResult): void {
+  handleConnectAuth(state, effects, result)
+  // The compiler takes the phase for what the caller has seen.
+  const phase = state.phase as ProtocolState['phase']
+  const early = phase === 'challenged' ? state.pipelined.shift() : undefined
+  if (early !== undefined) takeChallenged(state, effects, early)
+  if (phase === 'opening' && state.authMethod !== undefined && state.pipelined.length > 0) {
+    // [MQTT5-3.1.2-30]
+    protocolError(state, effects, 'packet before the end of the authentication')
+  }
 }
 
 /** A packet of a connected client. */
@@ -219,7 +241,7 @@ function takeMalformed(
   event: Extract<ProtocolEvent, { tag: 'malformed' }>,
 ): void {
   const { error } = event
-  if (state.phase === 'opening' || (state.phase === 'authenticating' && state.authMethod === undefined)) {
+  if (state.phase === 'opening' || state.phase === 'authenticating') {
     // The packets before it are answered first.
     state.malformed ??= error
     return

@@ -24,7 +24,7 @@ export interface SessionEnvironment extends PublishEnvironment {
   readonly routers: RouterPool
   readonly retainer: Pick<Retainer, 'open'>
   /** Makes message ids; see guid.ts. */
-  readonly nextMessageId: () => string
+  readonly nextMessageId: (nowMs: number) => string
 }
 
 /**
@@ -82,6 +82,8 @@ function unrouted(
     if (counts[i] !== 0) continue
     codes ??= new Array<number>(counts.length).fill(0)
     codes[i] = RC.no_matching_subscribers
+    // What the broker says of itself is for whoever listens: that nobody does is no loss [emqttd_pubsub].
+    if (messages[i]!.topic.startsWith('$SYS/')) continue
     metrics['messages/dropped'] += 1
     metrics['messages/dropped/no_subscribers'] += 1
     hooks.notify('message.dropped', messages[i]!, 'no_subscribers')

@@ -42,7 +42,7 @@ export interface Services extends SessionEnvironment {
   readonly pubsub: PubSub
   readonly retainer: Retainer
   readonly sessions: Sessions
-  readonly nextMessageId: () => string
+  readonly nextMessageId: (nowMs?: number) => string
   /** Publishes messages of the broker itself, through hooks and routing. */
   publish(messages: readonly Message[]): void
   /** Publishes under $SYS. */
@@ -50,7 +50,7 @@ export interface Services extends SessionEnvironment {
 }
 
 /** An access rules file that has mistakes; nothing was started. */
-export class AclFileError extends Error {
+class AclFileError extends Error {
   override readonly name = 'AclFileError'
   readonly code = 'bad_acl_file'
 }

@@ -181,7 +181,7 @@ function messageOf(state: SessionState, nowMs: number, packet: AuthorizedPublish
   const { topic, payload, qos, retain, properties } = packet
   const expirySec = properties?.messageExpiryInterval
   return {
-    id: state.nextMessageId(),
+    id: state.nextMessageId(nowMs),
     from: state.clientId,
     topic,
     payload: qos === 0 && !retain ? payload : ownBytes(payload),
@@ -216,6 +216,7 @@ function forwarded(properties: PublishProperties): ForwardedProperties | undefin
   }
   if (userProperties !== undefined) {
     kept.userProperties = userProperties
+    if (properties.userPropertyOrder !== undefined) kept.userPropertyOrder = properties.userPropertyOrder // [MQTT5-3.3.2-18]
     any = true
   }
   return any ? kept : undefined

@@ -130,9 +130,10 @@ function takePackets(
   }
   closeIntake(state, intake, effects)
   if (!sync) return
-  // A client whose publishes wait to be taken over is read no further: `synced` comes with their acknowledgements.
+  // A client whose requests wait, for the router or to be taken over, is read no further: `synced` comes with their answers.
   const last = state.pendingAcks.at(-1)
-  if (last !== undefined && last.attachment === state.attachment) last.sync = true
+  if (state.pendingSubscribes !== undefined) state.owedSyncs += 1
+  else if (last !== undefined && last.attachment === state.attachment) last.sync = true
   else effects.push({ tag: 'synced', from: state.self })
 }
 
@@ -171,6 +172,7 @@ function attach(state: SessionState, nowMs: number, client: ClientInfo, effects:
   state.congested = false
   state.closing = false
   state.awaitingAccept = 0
+  state.owedSyncs = 0
   state.window = Math.min(client.receiveMaximum, state.limits.maxInflight, MAX_PACKET_IDS)
   // Identifiers of a former connection are no burden on this one's quota, which begins anew [MQTT5-4.9].
   const limit =
@@ -192,6 +194,7 @@ function detach(
   state.congested = false
   state.closing = false
   state.awaitingAccept = 0
+  state.owedSyncs = 0
   state.resend = []
   state.detachedAtMs = nowMs
   // [MQTT5-3.1.2-10]
@@ -219,7 +222,7 @@ function publishWill(state: SessionState, nowMs: number, effects: Effect[]): voi
   const { will } = state
   if (will === undefined) return
   state.will = undefined
-  const message = willMessage(will, state.clientId, state.nextMessageId(), nowMs)
+  const message = willMessage(will, state.clientId, state.nextMessageId(nowMs), nowMs)
   effects.push({ tag: 'publish', ticket: 0, messages: [message] })
 }
 

@@ -81,7 +81,7 @@ export function readRetained(state: SessionState, effects: Effect[]): void {
 }
 
 /** Whether packets for the client can be handed to its connection now. */
-export function isReady(state: SessionState): boolean {
+function isReady(state: SessionState): boolean {
   return state.connection !== undefined && !state.congested && !state.closing
 }
 

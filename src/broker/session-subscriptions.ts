@@ -10,7 +10,15 @@ import type { AuthorizedSubscribe } from './process-messages.ts'
 import { FIRST_FAILURE, RC, subackCode } from './reason-codes.ts'
 import { out } from './session-effects.ts'
 import { readRetained } from './session-outbound.ts'
-import type { Effect, PendingSubscribe, PendingUnsubscribe, SessionState, Subscription } from './session-state.ts'
+import {
+  deleteSubscription,
+  type Effect,
+  type PendingSubscribe,
+  type PendingUnsubscribe,
+  putSubscription,
+  type SessionState,
+  type Subscription,
+} from './session-state.ts'
 import { type ParsedFilter, parseFilter } from './topic.ts'
 
 /** The connection has checked every filter; what is left is to read it. */
@@ -40,7 +48,7 @@ export function subscribe(state: SessionState, packet: AuthorizedSubscribe, effe
     const subscription: Subscription = { filter, qos, noLocal: nl, rap, rh, id }
     // One that is there already is replaced, without a gap [MQTT5-3.8.4-3] [MQTT311-3.8.4-3].
     if (isNew && filter.group !== undefined) state.sharedCount += 1
-    state.subscriptions.set(filter.key, subscription)
+    putSubscription(state, subscription)
     granted.push(subscription.qos)
     entries.push({ index, isNew, subscription })
   }
@@ -82,6 +90,7 @@ export function subscribed(
       state.retainedReads.push({ ticket: nextTicket(state), subscription, asked: false })
     }
   }
+  paySyncs(state, effects)
   readRetained(state, effects)
 }
 
@@ -109,8 +118,11 @@ export function unsubscribe(state: SessionState, packet: UnsubscribePacket, effe
 /** Takes the router's answer to an `unsubscribe` effect: nothing more is routed to these filters. */
 export function unsubscribed(state: SessionState, ticket: number, effects: Effect[]): void {
   const pending = recall(state, ticket)
-  if (pending === undefined || pending.attachment !== state.attachment || state.connection === undefined) return
-  out(state, effects, { cmd: 'unsuback', messageId: pending.messageId, granted: pending.granted })
+  if (pending === undefined) return
+  if (pending.attachment === state.attachment && state.connection !== undefined) {
+    out(state, effects, { cmd: 'unsuback', messageId: pending.messageId, granted: pending.granted })
+  }
+  paySyncs(state, effects)
 }
 
 /** [MQTT5-3.3.1-9, 10, 11]; never for a shared subscription [MQTT5-4.8.2]. */
@@ -119,7 +131,7 @@ function wantsRetained({ filter, rh }: Subscription, isNew: boolean): boolean {
 }
 
 function forget(state: SessionState, filter: ParsedFilter, effects: Effect[]): boolean {
-  if (!state.subscriptions.delete(filter.key)) return false
+  if (!deleteSubscription(state, filter.key)) return false
   if (filter.group !== undefined) state.sharedCount -= 1
   abandonRead(state, filter, effects)
   return true
@@ -130,6 +142,12 @@ function abandonRead(state: SessionState, { key }: ParsedFilter, effects: Effect
   if (read === undefined) return
   state.retainedReads = state.retainedReads.filter((each) => each !== read)
   effects.push({ tag: 'forget_retained', ticket: read.ticket })
+}
+
+/** Once the router owes nothing, the connection may read on. */
+function paySyncs(state: SessionState, effects: Effect[]): void {
+  if (state.pendingSubscribes !== undefined) return
+  for (; state.owedSyncs > 0; state.owedSyncs -= 1) effects.push({ tag: 'synced', from: state.self })
 }
 
 function nextTicket(state: SessionState): number {

@@ -93,9 +93,12 @@ class SessionProcess {
   /** The connection is on another node. */
   #isFar = false
   #manager: RemoteName | undefined
-  #timers: { expiry: Ref | undefined; will: Ref | undefined } = { expiry: undefined, will: undefined }
+  #expiryTimer: Ref | undefined
+  #willTimer: Ref | undefined
   /** Retained messages that are being read, by ticket. */
   #cursors: Map<number, RetainedCursor> | undefined
+  /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
+  #nowMs = 0
   /** Counters of the state that the metrics have already. */
   #delivered = 0
   #acked = 0
@@ -116,12 +119,16 @@ class SessionProcess {
 
   /** Takes one message; returns true when the process is to end. */
   receive(message: Incoming): boolean {
+    this.#nowMs = this.#self.runtime.clock.now()
     switch (message.tag) {
       case 'deliver':
         if (this.state.ended) this.#passOn(message)
         else this.#handle(message)
         break
       case 'packets':
+        this.state.reportAcked = this.#environment.hooks.chains['message.acked'].length > 0
+        this.#handle(message)
+        break
       case 'detach':
       case 'drain':
       case 'discard':
@@ -140,7 +147,10 @@ class SessionProcess {
         this.#answered(message)
         break
       case 'timer':
-        if (message.attachment === this.state.attachment) this.#handle({ tag: 'timeout', timer: message.timer })
+        if (message.attachment !== this.state.attachment) break
+        this.#handle({ tag: 'timeout', timer: message.timer })
+        // The will is settled; the manager must not publish it again.
+        if (message.timer === 'will') this.#tellDetached()
         break
       case 'ask_router_again':
         this.#router.askAgain()
@@ -154,7 +164,7 @@ class SessionProcess {
 
   #handle(event: SessionEvent): void {
     const { state } = this
-    const effects = handle(state, this.#self.runtime.clock.now(), event)
+    const effects = handle(state, this.#nowMs, event)
     for (let i = 0; i < effects.length; i += 1) this.#perform(effects[i]!)
     const { counters } = state
     if (counters.deliverMsg !== this.#delivered) {
@@ -207,7 +217,7 @@ class SessionProcess {
         this.#readRetained(effect.ticket, effect.filter, effect.max)
         break
       case 'forget_retained':
-        this.#cursors?.delete(effect.ticket)
+        this.#forgetCursor(effect.ticket)
         break
       case 'redispatch':
         this.#redispatch(effect)
@@ -256,7 +266,6 @@ class SessionProcess {
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = this.#self.monitor(state.client.connection)
     this.#isFar = this.#self.runtime.isForeign(state.client.connection)
-    state.reportAcked = hooks.chains['message.acked'].length > 0
     // From here and before any packet, so that the connection has its CONNACK out when they come.
     this.#self.send(state.client.connection, { tag: 'opened', session: this.#self.pid, present } satisfies OpenAnswer)
     this.#tellManager({ tag: 'opened', session: this.#self.pid, client: state.client })
@@ -276,11 +285,15 @@ class SessionProcess {
   }
 
   #detached(): void {
-    const { clientId, expirySec, will } = this.state
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = undefined
-    this.#tellManager({ tag: 'detached', session: this.#self.pid, clientId, expirySec, will })
+    this.#tellDetached()
     this.#tellAvailability()
+  }
+
+  #tellDetached(): void {
+    const { clientId, expirySec, will } = this.state
+    this.#tellManager({ tag: 'detached', session: this.#self.pid, clientId, expirySec, will })
   }
 
   #ended(reason: Extract<Effect, { tag: 'ended' }>['reason']): void {
@@ -312,13 +325,17 @@ class SessionProcess {
   #startTimer(timer: SessionTimer, delayMs: number): void {
     this.#cancelTimer(timer)
     const message: Own = { tag: 'timer', timer, attachment: this.state.attachment }
-    this.#timers[timer] = this.#self.sendAfter(delayMs, this.#self.pid, message)
+    const ref = this.#self.sendAfter(delayMs, this.#self.pid, message)
+    if (timer === 'will') this.#willTimer = ref
+    else this.#expiryTimer = ref
   }
 
   #cancelTimer(timer: SessionTimer): void {
-    const ref = this.#timers[timer]
-    if (ref !== undefined) this.#self.cancelTimer(ref)
-    this.#timers[timer] = undefined
+    const ref = timer === 'will' ? this.#willTimer : this.#expiryTimer
+    if (ref === undefined) return
+    this.#self.cancelTimer(ref)
+    if (timer === 'will') this.#willTimer = undefined
+    else this.#expiryTimer = undefined
   }
 
   // The router
@@ -361,8 +378,13 @@ class SessionProcess {
       this.#cursors.set(ticket, cursor)
     }
     const { messages, done } = cursor.next(max)
-    if (done) this.#cursors.delete(ticket)
+    if (done) this.#forgetCursor(ticket)
     this.#handle({ tag: 'retained', ticket, messages, done })
+  }
+
+  #forgetCursor(ticket: number): void {
+    this.#cursors?.delete(ticket)
+    if (this.#cursors?.size === 0) this.#cursors = undefined
   }
 
   #redispatch({ inflight, queued }: Extract<Effect, { tag: 'redispatch' }>): void {

@@ -14,7 +14,7 @@
  * (services.ts), so each is restarted by itself. Differs from emqttd, whose tree is one_for_all: there a fault of the
  * retainer cuts every client.
  */
-import type { ChildSpec } from '../actors/child-spec.ts'
+import type { ChildSpec } from '../actors/supervisor/child-spec.ts'
 import { child, supervisor } from '../actors/supervisor.ts'
 import { connectionEnvironment } from './connection-services.ts'
 import { tcpListener } from './listener-tcp.ts'
@@ -91,7 +91,10 @@ export function serviceChildren(services: Services): ChildSpec[] {
       },
       { name: 'sys_topics' },
     ]),
-    child('sysmon', sysmon, [{ config: config.sysmon, publish: publishSys, vm: services.vm }, { name: 'sysmon' }]),
+    child('sysmon', sysmon, [
+      { config: config.sysmon, publish: publishSys, alarms: services.alarms, vm: services.vm },
+      { name: 'sysmon' },
+    ]),
   ]
 }
 

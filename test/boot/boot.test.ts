@@ -12,6 +12,8 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
+/** The broker does not end by itself. */
+const NEVER = new Promise<never>(() => {})
 const LISTENERS = [{ name: 'mqtt', host: '127.0.0.1', port: 1883 }]
 
 /** A world in which a broker starts at once and is told to stop when it has started. */
@@ -43,7 +45,7 @@ function world(over: Partial<World> = {}) {
     startBroker: async (start): Promise<BrokerHandle> => {
       seen.starts.push(start)
       seen.order.push('started')
-      return { listeners: LISTENERS, stop: async () => void seen.order.push('stopped') }
+      return { listeners: LISTENERS, ended: NEVER, stop: async () => void seen.order.push('stopped') }
     },
     untilSignal: async () => 'SIGTERM',
     detach: async () => 0,
@@ -64,13 +66,27 @@ describe('a node', () => {
     expect(seen.err).toBe('')
   })
 
+  it('leaves with 1 when the broker ends by itself', async () => {
+    const { seen, run } = world({
+      startBroker: async () => ({
+        listeners: LISTENERS,
+        ended: Promise.resolve('shutdown'),
+        stop: async () => void seen.order.push('stopped'),
+      }),
+      untilSignal: () => NEVER,
+    })
+    expect(await run()).toBe(1)
+    expect(seen.order).toEqual(['out', 'stopped'])
+    expect(seen.log).toContainEqual(expect.objectContaining({ level: 'fatal', reason: 'shutdown' }))
+  })
+
   it('says nothing before every listener is open', async () => {
     const opened = deferred<BrokerHandle>()
     const { seen, run } = world({ startBroker: () => opened.promise })
     const running = run()
     await new Promise((resolve) => setImmediate(resolve))
     expect(seen.out).toBe('')
-    opened.resolve({ listeners: LISTENERS, stop: async () => undefined })
+    opened.resolve({ listeners: LISTENERS, ended: NEVER, stop: async () => undefined })
     expect(await running).toBe(0)
     expect(seen.out).toContain('is started')
   })
@@ -111,7 +127,7 @@ describe('a node', () => {
       argv: ['--name', 'n1@127.0.0.1', '--cookie', 'topsecret', '--set', 'log.level=trace'],
       startBroker: async (start) => {
         start.logger.info({ start, cookie: start.cookie }, 'starting')
-        return { listeners: [], stop: async () => undefined }
+        return { listeners: [], ended: NEVER, stop: async () => undefined }
       },
     })
     await runVerbose()
@@ -151,6 +167,32 @@ describe('a start that fails', () => {
     expect(await run()).toBe(1)
     expect(seen.err).toBe(`the listener tcp cannot listen on 127.0.0.1:1883: ${sentence}\n`)
     expect(seen.out).toBe('')
+  })
+
+  it('keeps the crash reports to itself when the sentence says all, and logs them otherwise', async () => {
+    const fails = (error: Error, ...sets: string[]) =>
+      world({
+        argv: ['--name', 'n1@127.0.0.1', '--cookie', 'x', ...sets],
+        startBroker: ({ logger }) => {
+          logger.warn('slow')
+          logger.error('crashed')
+          return Promise.reject(error)
+        },
+      })
+    const messages = async ({ seen, run }: ReturnType<typeof world>) => {
+      await run()
+      return seen.log.map(({ msg }) => msg)
+    }
+    expect(await messages(fails(socketError('EADDRINUSE')))).toEqual(['slow'])
+    expect(await messages(fails(new Error('out of luck')))).toEqual(['slow', 'crashed'])
+    expect(await messages(fails(socketError('EADDRINUSE'), '--set', 'log.level=debug'))).toContain('crashed')
+    const started = world({
+      startBroker: async ({ logger }) => {
+        logger.error('crashed once')
+        return { listeners: [], ended: NEVER, stop: async () => undefined }
+      },
+    })
+    expect(await messages(started)).toContain('crashed once')
   })
 
   it('finds the reason inside that of a supervisor', async () => {

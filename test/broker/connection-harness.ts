@@ -2,9 +2,9 @@
 import mqttPacket from 'mqtt-packet'
 import type { Pid } from '../../src/actors/pid.ts'
 import type { Runtime } from '../../src/actors/runtime.ts'
+import type { Credentials } from '../../src/broker/access-control.ts'
 import { encode, FrameReader } from '../../src/broker/codec.ts'
 import type {
-  AuthenticationRequest,
   AuthStep,
   ConnectionEnvironment,
   ConnectionSettings,
@@ -67,7 +67,7 @@ export class FakeBroker implements ConnectionEnvironment {
   readonly events: string[] = []
   readonly #runtime: Runtime
   #ids = 0
-  authenticate: (request: AuthenticationRequest) => AuthResult | Promise<AuthResult> = () => ({ outcome: 'accept' })
+  authenticate: (credentials: Credentials) => AuthResult | Promise<AuthResult> = () => ({ outcome: 'accept' })
   authStep: (step: AuthStep) => AuthResult | Promise<AuthResult> = () => ({ outcome: 'accept' })
   isAllowed: (action: 'publish' | 'subscribe', topic: string) => boolean = () => true
   open: (client: ClientInfo) => OpenAnswer = (client) => {
@@ -100,8 +100,12 @@ export class FakeBroker implements ConnectionEnvironment {
     return { isAllowed: (action, topic) => this.isAllowed(action, topic) }
   }
 
-  openSession(client: ClientInfo, answer: (answer: OpenAnswer) => void): void {
-    answer(this.open(client))
+  openSession(client: ClientInfo): void {
+    this.#runtime.send(client.connection, this.open(client))
+  }
+
+  refused({ clientId }: Credentials, code: number): void {
+    this.events.push(`refused ${clientId} ${code}`)
   }
 
   connected(client: ClientInfo): void {

@@ -289,7 +289,7 @@ describe('authentication', () => {
     await client.connect()
     expect(client.received).toMatchObject([{ cmd: 'connack', returnCode: 3 }])
     expect(client.broker.sessions).toEqual([])
-    expect(client.broker.events).toEqual([])
+    expect(client.broker.events).toEqual(['refused c1 3'])
   })
 
   it('that comes after the client has gone opens nothing', async () => {
@@ -306,6 +306,31 @@ describe('authentication', () => {
     await client.run()
     expect(client.broker.sessions).toEqual([])
     client.expectGone()
+  })
+
+  it('of several steps keeps its state between them', async () => {
+    const client = new Client()
+    const flags: boolean[][] = []
+    client.broker.authStep = ({ method, exchange, isFirst, reauthenticate }) => {
+      flags.push([isFirst, reauthenticate])
+      const steps = typeof exchange[method] === 'number' ? exchange[method] + 1 : 1
+      exchange[method] = steps
+      return steps < 3 ? { outcome: 'continue' } : { outcome: 'accept' }
+    }
+    const properties = { authenticationMethod: 'count' }
+    await client.connect({ ...v5, properties })
+    await client.send({ cmd: 'auth', reasonCode: 0x18, properties })
+    await client.send({ cmd: 'auth', reasonCode: 0x18, properties })
+    expect(client.commands).toEqual(['auth', 'auth', 'connack'])
+    // Begins anew.
+    await client.send({ cmd: 'auth', reasonCode: 0x19, properties })
+    expect(client.received.at(-1)).toMatchObject({ cmd: 'auth', reasonCode: 0x18 })
+    expect(flags).toEqual([
+      [true, false],
+      [false, false],
+      [false, false],
+      [true, true],
+    ])
   })
 
   it('changes what the client may do when it is repeated', async () => {
@@ -485,9 +510,15 @@ describe('back-pressure', () => {
     client.expectGone()
   })
 
-  it('cuts off a client at once for which too much waits', async () => {
-    const client = await stalled()
-    client.broker.session.out(outPublish(message('t', 'x'.repeat(20_000))))
+  it('lets a session send much at once, but cuts off a client for which more and more waits', async () => {
+    const client = await new Client().connect(v5)
+    client.transport.isStalled = true
+    client.broker.session.out(outPublish(message('t', 'x'.repeat(30_000))))
+    await client.run()
+    client.broker.session.out(outPublish(message('t', 'x'.repeat(9_000))))
+    await client.run()
+    expect(client.transport.isDestroyed).toBe(false)
+    client.broker.session.out(outPublish(message('t', 'x'.repeat(1_000))))
     await client.run()
     expect(client.transport.isDestroyed).toBe(true)
     client.expectGone()

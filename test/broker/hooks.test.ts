@@ -170,8 +170,7 @@ describe('the other decisions', () => {
   })
 
   it('client.auth_step continues, and refuses a method that nobody knows', async () => {
-    const peer = { host: '127.0.0.1', port: 1 }
-    const step = { clientId: 'c', username: undefined, peer, method: 'PLAIN', data: undefined, reauthenticate: false }
+    const step = { credentials, method: 'PLAIN', data: undefined, isFirst: true, reauthenticate: false, exchange: {} }
     expect(await hooks.authStep(step)).toMatchObject({ outcome: 'refuse', reasonCode: 0x8c })
     hooks.on('client.auth_step', async (_, { method }) =>
       method === 'PLAIN' ? ({ outcome: 'continue', data: Buffer.from('?') } as const) : undefined,

@@ -3,7 +3,7 @@
  * else notices, and what one client can make the broker remember is bounded.
  */
 import { describe, expect, test } from 'vitest'
-import { useBroker } from '../support/broker.ts'
+import { IS_MOSQUITTO, useBroker } from '../support/broker.ts'
 import { connectBytes, field, publishBytes, raw, subscribeBytes } from '../support/bytes.ts'
 import { whileHealthy } from '../support/healthy.ts'
 import type { RawClient } from '../support/raw-client.ts'
@@ -50,6 +50,28 @@ describe('a subscriber that does not read', () => {
       expect(stuck.socket.isPaused()).toBe(true)
     })
   }
+
+  test('gets what was kept for it when it reads again, in order and without repetition', async () => {
+    const topic = mqtt.topic()
+    const stuck = await mqtt.client()
+    await stuck.subscribe(topic, 1)
+    stuck.socket.pause()
+    const publisher = await mqtt.client()
+    await flood(publisher, topic, 2_000, 10_000, 1)
+    stuck.socket.resume()
+    const got: number[] = []
+    for (let isMore = true; isMore; ) {
+      isMore = false
+      for (const packet of await stuck.barrier()) {
+        if (packet.cmd !== 'publish') continue
+        isMore = true
+        got.push(packet.payload.readUInt32BE())
+        await stuck.acknowledge(packet)
+      }
+    }
+    expect(got.length).toBeGreaterThan(100)
+    expect(got).toEqual([...new Set(got)].sort((a, b) => a - b))
+  })
 
   test('costs a bounded amount of memory', async () => {
     const topic = mqtt.topic()
@@ -156,7 +178,7 @@ describe('large numbers of filters', () => {
     })
   })
 
-  test('filters made to match in every combination deliver one message', async () => {
+  test.skipIf(IS_MOSQUITTO)('filters made to match in every combination deliver one message', async () => {
     const root = mqtt.topic()
     const depth = 10
     const client = await mqtt.client()

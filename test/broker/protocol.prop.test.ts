@@ -15,7 +15,7 @@ function begin(m: Machine, beginning: Beginning, protocolVersion: ProtocolVersio
 }
 
 const version = fc.constantFrom<ProtocolVersion[]>(3, 4, 5)
-const topic = fc.constantFrom('', 'a', 'a/b', '$SYS/x', '1/2/3/4/5/6', 'x'.repeat(200))
+const topic = fc.constantFrom('', 'a', 'a/b', '1/2/3/4/5/6', 'x'.repeat(200))
 const reasonCode = fc.constantFrom(0, 4, 0x18, 0x19, 0x80, 0x8e)
 const from = fc.constantFrom(session, otherSession)
 

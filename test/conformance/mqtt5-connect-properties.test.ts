@@ -94,8 +94,8 @@ describe('maximum packet size', () => {
       for (const qos of [0, 1, 2] as const) {
         await publisher.publish(topic, { qos, payload: 'x'.repeat(200) })
         await publisher.publish(topic, { qos, payload: 'fits' })
-        await large.acknowledge(await large.expectPublish({ qos, payload: 'x'.repeat(200) }))
-        await large.acknowledge(await large.expectPublish({ qos, payload: 'fits' }))
+        await large.expectPublish({ qos, payload: 'x'.repeat(200) })
+        await large.expectPublish({ qos, payload: 'fits' })
         await small.acknowledge(await small.expectPublish({ qos, payload: 'fits' }))
       }
       await small.barrier()

@@ -404,7 +404,7 @@ describe('3.1.4 actions', () => {
     const client = await mqtt.socket()
     const authentication = properties(Buffer.concat([raw(21), field('no such method')]))
     client.sendBytes(connectBytes({ level: 5, properties: authentication }), publishBytes(5, mqtt.topic()))
-    await client.expectClosed([0x8c, 0x87])
+    await client.expectClosed([0x8c, 0x87, 0x82])
     await reader.expectNothing()
   })
 

@@ -20,7 +20,7 @@ export const MQTT311_STATEMENTS = `
 3.1.0-1 | client | The first packet of a connection is CONNECT; the server takes no other
 3.1.0-2 | server | A second CONNECT is a protocol violation and ends the connection
 3.1.2-1 | server | A CONNECT with another protocol name is not processed as MQTT 3.1.1
-3.1.2-2 | server | An unsupported protocol level is answered with return code 1, then the connection is closed
+3.1.2-2 | server | An unsupported protocol level is answered with return code 1 (levels above 5 as MQTT 5.0 does), then the connection is closed
 3.1.2-3 | server | A CONNECT whose reserved flag is set closes the connection
 3.1.2-4 | both | Without clean session the session of this client id is resumed, or a new one is made and outlives the connection
 3.1.2-5 | server | QoS 1 and 2 messages for a disconnected session are stored for it
@@ -87,7 +87,7 @@ export const MQTT311_STATEMENTS = `
 3.6.1-1 | both | PUBREL with flags other than 0010 closes the connection
 3.8.1-1 | both | SUBSCRIBE with flags other than 0010 closes the connection
 3.8.3-1 | client | Topic filters of SUBSCRIBE are UTF-8 strings
-3.8.3-2 | server | A server without wildcard filters refuses them | this server supports wildcard filters
+3.8.3-2 | server | A server without wildcard filters refuses them
 3.8.3-3 | client | SUBSCRIBE has at least one filter and QoS
 3-8.3-4 | server | SUBSCRIBE with reserved bits set, or QoS 3, closes the connection
 3.8.4-1 | server | SUBSCRIBE is answered with SUBACK

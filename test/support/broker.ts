@@ -10,16 +10,20 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, connect as netConnect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, test } from 'vitest'
 import { readConfig } from '../../src/boot/config-file.ts'
-import { startBroker } from '../../src/broker/broker.ts'
+import { type Broker, startBroker } from '../../src/broker/broker.ts'
 import type { ConnectPacket, ProtocolVersion } from '../../src/broker/packet.ts'
 import { eventually } from './eventually.ts'
 import { type Address, RawClient } from './raw-client.ts'
 
 /** A running broker. */
 export interface BrokerUnderTest extends Address {
+  /** The handle, when the broker is ours and in this process. */
+  readonly broker?: Broker
   stop(): Promise<void>
 }
 
@@ -100,7 +104,38 @@ async function startAgner(overrides: Overrides): Promise<BrokerUnderTest> {
   if (!result.ok) throw new Error(result.errors.join('\n'))
   const { log: _, ...config } = result.config
   const broker = await startBroker({ ...config, logger: pino({ level: 'silent' }) })
-  return { host: '127.0.0.1', port: broker.listeners[0]!.port, stop: () => broker.stop() }
+  return { host: '127.0.0.1', port: broker.listeners[0]!.port, broker, stop: () => broker.stop() }
+}
+
+/** Starts our broker as a named node in a process of its own, from its sources. */
+export async function startNode(overrides: Overrides = {}): Promise<BrokerUnderTest> {
+  const folder = await mkdtemp(join(tmpdir(), 'agner-'))
+  const entry = fileURLToPath(new URL('../../src/boot/main.ts', import.meta.url))
+  const sets = Object.entries({ 'listeners.tcp.port': 0, ...overrides }).flatMap(([key, value]) => [
+    '--set',
+    `${key}=${value}`,
+  ])
+  const args = ['--import', 'tsx', entry, '--name', 'test@127.0.0.1', '--cookie', 'test', '--data-dir', folder, ...sets]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
+  let errors = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors = `${errors}${chunk}`.slice(-10_000)
+  })
+  const port = await new Promise<number>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const match = /^listener on mqtt:.*:(\d+)$/.exec(line)
+      if (match) resolve(Number(match[1]))
+    })
+    child.once('exit', (code) => reject(new Error(`the node ended with ${code}: ${errors}`)))
+  })
+  return {
+    host: '127.0.0.1',
+    port,
+    stop: async () => {
+      await stopChild(child)
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
 }
 
 /** What `useBroker` gives to a test file. */
@@ -113,6 +148,8 @@ export interface Mqtt extends Address {
   topic(): string
   /** A client id that no other test uses. */
   id(): string
+  /** The handle of our own broker; throws when another one is under test. */
+  readonly broker: Broker
 }
 
 /** One broker for the tests of this file; clients speak `version` unless told otherwise. */
@@ -146,6 +183,11 @@ export function useBroker(version: ProtocolVersion, overrides: Overrides = {}): 
     },
     get port() {
       return address().port
+    },
+    get broker() {
+      const handle = address().broker
+      if (handle === undefined) throw new Error('the broker under test is not ours')
+      return handle
     },
     client: async ({ version: wanted = version, ...options } = {}) => {
       const client = await open(wanted)

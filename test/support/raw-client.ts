@@ -261,7 +261,7 @@ export class RawClient {
   /** Nothing has come and nothing is on its way. */
   async expectNothing(): Promise<void> {
     const packets = await this.barrier()
-    expect(packets.map(describePacket)).toEqual([])
+    expect(packets.slice(0, 3).map(describePacket)).toEqual([])
   }
 
   /** Sends a CONNECT of this client's version, filled in with defaults. */

@@ -19,21 +19,22 @@ export function handleAuth(state: ProtocolState, effects: ProtocolEffect[], pack
     return
   }
   if (method !== state.authMethod) {
-    // [MQTT5-4.12.0-5] [MQTT5-4.12.1-1]
-    protocolError(state, effects, 'authentication method differs from that of CONNECT', RC.bad_authentication_method)
+    // [MQTT5-4.12.0-5] [MQTT5-4.12.1-1]; 0x8C is a code of CONNACK but not of DISCONNECT [MQTT5-3.14.2-1].
+    const code = state.phase === 'connected' ? RC.protocol_error : RC.bad_authentication_method
+    protocolError(state, effects, 'authentication method differs from that of CONNECT', code)
     return
   }
   const data = packet.properties?.authenticationData
   const code = packet.reasonCode ?? 0
   if (code === RC.continue_authentication && state.phase === 'challenged') {
     state.phase = 'authenticating'
-    effects.push({ tag: 'auth_step', method, data, reauthenticate: false })
+    effects.push({ tag: 'auth_step', method, data, isFirst: false })
   } else if (code === RC.continue_authentication && state.reauthentication === 'challenged') {
     state.reauthentication = 'pending'
-    effects.push({ tag: 'auth_step', method, data, reauthenticate: true })
+    effects.push({ tag: 'auth_step', method, data, isFirst: false })
   } else if (code === RC.reauthenticate && state.phase === 'connected' && state.reauthentication === 'none') {
     state.reauthentication = 'pending'
-    effects.push({ tag: 'auth_step', method, data, reauthenticate: true })
+    effects.push({ tag: 'auth_step', method, data, isFirst: true })
   } else {
     // [MQTT5-3.15.2-1]: the sender must use a code that fits where the exchange stands.
     protocolError(state, effects, 'AUTH is not expected')

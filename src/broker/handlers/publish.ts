@@ -41,7 +41,11 @@ export function handlePublish(state: ProtocolState, effects: ProtocolEffect[], p
     state.checkedTopic = topic
     state.checkedCode = denied
   }
-  if (denied === 0 && !environment.authorize('publish', topic, packet.qos, packet.retain)) denied = RC.not_authorized
+  if (topic !== state.authorizedTopic) {
+    state.authorizedTopic = topic
+    state.isAuthorized = environment.authorize('publish', topic)
+  }
+  if (denied === 0 && !state.isAuthorized) denied = RC.not_authorized
   if (denied === 0 && properties?.payloadFormatIndicator === true && limits.validatePayloadFormat) {
     // [MQTT5-3.3.2-6]: the server may check; the payload of QoS 0 has no other answer than to be dropped.
     if (!isUtf8(packet.payload)) denied = RC.payload_format_invalid

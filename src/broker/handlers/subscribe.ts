@@ -2,7 +2,7 @@
  * SUBSCRIBE and UNSUBSCRIBE of a client: each filter is measured against the limits and the access control on its own,
  * so that one refused filter costs the others nothing [MQTT311-3.9.3-1] [MQTT5-3.9.3-1].
  */
-import type { QoS, SubscribePacket, UnsubscribePacket } from '../packet.ts'
+import type { SubscribeEntry, SubscribePacket, UnsubscribePacket } from '../packet.ts'
 import type { AuthorizedSubscribe } from '../process-messages.ts'
 import { type ProtocolEffect, type ProtocolState, protocolError } from '../protocol-state.ts'
 import { RC, subackCode } from '../reason-codes.ts'
@@ -16,10 +16,16 @@ export function handleSubscribe(state: ProtocolState, effects: ProtocolEffect[],
     protocolError(state, effects, 'SUBSCRIBE without filters')
     return
   }
-  const { limits } = state.environment
+  const { environment } = state
+  const { limits } = environment
   const hasId = packet.properties?.subscriptionIdentifier !== undefined
+  const hooked = environment.subscribing?.(subscriptions)
+  const entries: SubscribeEntry[] = []
   const denied: number[] = []
-  for (const entry of subscriptions) {
+  for (const [index, asked] of subscriptions.entries()) {
+    const decided = hooked?.[index] ?? asked
+    const entry = decided === 'deny' ? asked : decided
+    entries.push(entry)
     const parsed = parseFilter(entry.topic, limits.topics)
     if (!parsed.ok && parsed.reason !== 'too_long' && parsed.reason !== 'too_many_levels') {
       // [MQTT311-4.7.1-2] [MQTT311-4.7.1-3] [MQTT5-4.7.1-1] [MQTT5-4.7.1-2] [MQTT5-4.8.2-1]
@@ -34,24 +40,24 @@ export function handleSubscribe(state: ProtocolState, effects: ProtocolEffect[],
     let code: number
     if (!parsed.ok) code = RC.topic_filter_invalid
     else if (hasId && !limits.subscriptionIdentifiersAvailable) code = RC.subscription_identifiers_not_supported
-    else code = deniedCode(state, parsed.value, entry.qos)
+    else code = deniedCode(state, parsed.value, decided === 'deny')
     denied.push(subackCode(code, state.version))
     // The granted QoS may be lower than what was asked for [MQTT5-3.8.4-7].
     if (entry.qos > limits.maximumQoS) entry.qos = limits.maximumQoS
   }
-  const authorized: AuthorizedSubscribe = { ...packet, denied }
+  const authorized: AuthorizedSubscribe = { ...packet, subscriptions: entries, denied }
   if (state.forSession === undefined) state.forSession = [authorized]
   else state.forSession.push(authorized)
 }
 
 /** The 5.0 reason code with which a filter is refused, 0 when it is allowed. */
-function deniedCode(state: ProtocolState, { filter, group }: ParsedFilter, qos: QoS): number {
+function deniedCode(state: ProtocolState, { filter, group }: ParsedFilter, isDenied: boolean): number {
   const { environment } = state
   const { limits } = environment
   if (group !== undefined && !limits.sharedSubscriptionAvailable) return RC.shared_subscriptions_not_supported
   if (!limits.wildcardSubscriptionAvailable && isWildcard(filter)) return RC.wildcard_subscriptions_not_supported
   // The right to read is a matter of the topics, whoever else shares them.
-  if (!environment.authorize('subscribe', filter, qos, false)) {
+  if (isDenied || !environment.authorize('subscribe', filter)) {
     environment.count('subscribe_denied')
     return RC.not_authorized
   }
@@ -65,6 +71,8 @@ export function handleUnsubscribe(state: ProtocolState, effects: ProtocolEffect[
     protocolError(state, effects, 'UNSUBSCRIBE without filters')
     return
   }
-  if (state.forSession === undefined) state.forSession = [packet]
-  else state.forSession.push(packet)
+  const hooked = state.environment.unsubscribing?.(packet.unsubscriptions)
+  const unsubscribe = hooked === undefined ? packet : { ...packet, unsubscriptions: [...hooked] }
+  if (state.forSession === undefined) state.forSession = [unsubscribe]
+  else state.forSession.push(unsubscribe)
 }

@@ -11,13 +11,9 @@ import { validateName } from '../topic.ts'
 /** Not a reason code: the string is no topic name. */
 export const NO_TOPIC_NAME = -1
 
-/** Returns 0 for a topic name that clients may publish to, the reason code with which to refuse it, or `NO_TOPIC_NAME`. */
+/** Returns 0 for a topic name within the limits, the reason code with which to refuse it, or `NO_TOPIC_NAME`. */
 export function checkTopicName(topic: string, limits: ProtocolLimits): number {
   const fault = validateName(topic, limits.topics)
-  if (fault !== undefined) {
-    return fault === 'too_long' || fault === 'too_many_levels' ? RC.topic_name_invalid : NO_TOPIC_NAME
-  }
-  // [MQTT311-4.7.2-1]: $ topics are the server's; $SYS is where it reports, so clients may not forge it.
-  if (!limits.allowSysPublish && (topic.startsWith('$SYS/') || topic === '$SYS')) return RC.not_authorized
-  return 0
+  if (fault === undefined) return RC.success
+  return fault === 'too_long' || fault === 'too_many_levels' ? RC.topic_name_invalid : NO_TOPIC_NAME
 }

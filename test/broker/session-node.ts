@@ -1,0 +1,207 @@
+/** A node with all that sessions need, under virtual time, and connections that stand in for real ones. */
+import type { Pid } from '../../src/actors/pid.ts'
+import type { Runtime } from '../../src/actors/runtime.ts'
+import { guidGenerator } from '../../src/broker/guid.ts'
+import { Hooks } from '../../src/broker/hooks.ts'
+import { LocalTables } from '../../src/broker/local-table.ts'
+import type { Message } from '../../src/broker/message.ts'
+import { createMetrics } from '../../src/broker/metrics.ts'
+import type { QoS } from '../../src/broker/packet.ts'
+import type {
+  ClientInfo,
+  OpenedSession,
+  OutPacket,
+  OutPublish,
+  SessionPacket,
+  ToConnection,
+  ToSession,
+} from '../../src/broker/process-messages.ts'
+import type { SessionEnvironment } from '../../src/broker/publish.ts'
+import { PubSub } from '../../src/broker/pubsub.ts'
+import { Retainer } from '../../src/broker/retainer.ts'
+import { RouterPool, router } from '../../src/broker/router.ts'
+import { Routing } from '../../src/broker/routing.ts'
+import { type OpenAnswer, session } from '../../src/broker/session.ts'
+import type { SessionLimits } from '../../src/broker/session-state.ts'
+import { Sessions, sm } from '../../src/broker/sm.ts'
+import { type Simulation, simulate } from '../../src/testing/index.ts'
+import { client, LIMITS, publish } from './session-support.ts'
+
+export class SessionNode {
+  readonly simulation: Simulation
+  readonly runtime: Runtime
+  readonly routing: Routing
+  readonly retainer: Retainer
+  readonly environment: SessionEnvironment
+  readonly sessions: Sessions
+  readonly tables = new LocalTables()
+
+  constructor(seed: number, limits: SessionLimits = LIMITS) {
+    this.simulation = simulate({ seed })
+    this.runtime = this.simulation.node('a')
+    const { runtime, tables } = this
+    this.routing = new Routing(runtime.node.name, tables)
+    this.retainer = new Retainer(
+      tables,
+      { maxMessages: 1e6, maxPayloadBytes: 1e6, expiryMs: Number.POSITIVE_INFINITY },
+      runtime.clock,
+    )
+    const metrics = createMetrics()
+    this.environment = {
+      limits,
+      metrics,
+      hooks: new Hooks(runtime.logger, metrics),
+      pubsub: new PubSub({
+        routing: this.routing,
+        send: (to, message) => runtime.send(to, message),
+        random: () => runtime.random(),
+        retain: (message) => void this.retainer.store(message),
+      }),
+      routers: new RouterPool(runtime),
+      retainer: this.retainer,
+      nextMessageId: guidGenerator(runtime),
+    }
+    this.sessions = new Sessions(runtime, tables)
+  }
+
+  async start(): Promise<this> {
+    await this.startRouter()
+    await this.startSm()
+    await this.run()
+    return this
+  }
+
+  async startRouter(): Promise<Pid> {
+    return router.start(this.runtime, { routing: this.routing }, { name: 'router' })
+  }
+
+  async startSm(): Promise<Pid> {
+    const { environment, runtime, tables } = this
+    const startSession = async (_caller: unknown, info: ClientInfo) => ({
+      ok: true as const,
+      pid: await session.start(runtime, { environment, client: info }),
+    })
+    return sm.start(runtime, { environment, tables, startSession }, { name: 'sm' })
+  }
+
+  run(): Promise<void> {
+    return this.simulation.run()
+  }
+
+  /** Opens a connection for a client; it has its session after `run`. */
+  connect(changes: Partial<ClientInfo> = {}): Connection {
+    return new Connection(this, changes)
+  }
+
+  async connected(changes: Partial<ClientInfo> = {}): Promise<Connection> {
+    const connection = this.connect(changes)
+    await this.run()
+    return connection
+  }
+
+  /** Pids of the live session processes. */
+  livingSessions(): Pid[] {
+    return [...this.runtime.processes].filter(({ label }) => label === 'session').map(({ pid }) => pid)
+  }
+
+  publish(message: Message): void {
+    this.environment.pubsub.publish([message])
+  }
+}
+
+/** A connection that keeps what it is sent. */
+export class Connection {
+  readonly pid: Pid
+  readonly info: ClientInfo
+  readonly received: OutPacket[] = []
+  answer: OpenAnswer | undefined
+  closed: Extract<ToConnection, { tag: 'close' }> | undefined
+  synced = 0
+  readonly #node: SessionNode
+  #ids = 0
+
+  constructor(node: SessionNode, changes: Partial<ClientInfo>) {
+    this.#node = node
+    this.pid = node.runtime.spawn({ receive: (message) => this.#receive(message as ToConnection | OpenAnswer) })
+    this.info = client({ ...changes, connection: this.pid })
+    node.sessions.open(this.info)
+  }
+
+  get isAlive(): boolean {
+    return this.#node.runtime.isAlive(this.pid)
+  }
+
+  get session(): OpenedSession {
+    if (this.answer?.tag !== 'opened') throw new Error('the session is not open')
+    return this.answer
+  }
+
+  publishes(): OutPublish[] {
+    return this.received.filter((packet): packet is OutPublish => packet.cmd === 'publish')
+  }
+
+  /** Payloads of what was received, whole batches included. */
+  payloads(): string[] {
+    return this.received.flatMap((packet) => {
+      if (packet.cmd === 'publish') return [packet.message.payload.toString()]
+      return packet.cmd === 'batch' ? packet.batch.messages.map(({ payload }) => payload.toString()) : []
+    })
+  }
+
+  packets(...packets: SessionPacket[]): void {
+    this.#tell({ tag: 'packets', from: this.pid, packets, sync: false })
+  }
+
+  subscribe(topic: string, qos: QoS = 1): void {
+    this.#ids += 1
+    this.packets({ cmd: 'subscribe', messageId: this.#ids, subscriptions: [{ topic, qos }], denied: [0] })
+  }
+
+  publish(topic: string, payload: string, qos: QoS = 0): void {
+    this.#ids += 1
+    this.packets(publish(qos, this.#ids, { topic, payload: Buffer.from(payload) }))
+  }
+
+  /** Ends as a DISCONNECT ends it. */
+  disconnect(publishWill = false, expirySec?: number): void {
+    this.#tell({ tag: 'detach', from: this.pid, publishWill, expirySec, reason: 'closed' })
+    this.#node.runtime.exit(this.pid, 'kill')
+  }
+
+  /** Ends without a word. */
+  crash(): void {
+    this.#node.runtime.exit(this.pid, 'kill')
+  }
+
+  #tell(message: ToSession): void {
+    this.#node.runtime.send(this.session.session, message)
+  }
+
+  #receive(message: ToConnection | OpenAnswer): void {
+    switch (message.tag) {
+      case 'opened':
+      case 'refused':
+        this.answer = message
+        break
+      case 'out':
+        if (this.answer === undefined) throw new Error('packets before the session was open')
+        this.received.push(...message.packets)
+        break
+      case 'synced':
+        this.synced += 1
+        break
+      case 'close':
+        this.closed = message
+        // As a real one does; the session may have let it go before.
+        this.#node.runtime.send(message.from, {
+          tag: 'detach',
+          from: this.pid,
+          publishWill: true,
+          expirySec: undefined,
+          reason: message.reason,
+        } satisfies ToSession)
+        this.#node.runtime.exit(this.pid, 'kill')
+        break
+    }
+  }
+}
