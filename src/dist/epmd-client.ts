@@ -9,6 +9,8 @@ import type { System, TimerHandle } from '../actors/system.ts'
 import {
   encodeAlive2,
   encodePortPlease2,
+  encodeStop,
+  KILL_REQUEST,
   MAX_NAMES_REPLY_BYTES,
   MAX_PORT_REPLY_BYTES,
   NAMES_REQUEST,
@@ -132,6 +134,21 @@ export class EpmdClient {
     if (!reply.ok) return reply
     const names = parseNamesReply(reply.bytes)
     return names === 'bad' ? badReply() : { ok: true, ...names }
+  }
+
+  /** Asks this machine's epmd to end; resolves with its word, `OK` or `NO`, undefined when there is none. */
+  async kill(): Promise<string | undefined> {
+    return this.#command(KILL_REQUEST)
+  }
+
+  /** Asks this machine's epmd to forget a name; resolves with `STOPPED`, `NOEXIST` or, when it may not be asked, ''. */
+  async stop(name: string): Promise<string | undefined> {
+    return this.#command(encodeStop(name))
+  }
+
+  async #command(request: Buffer): Promise<string | undefined> {
+    const reply = await this.#exchange(this.#localHost, request, 16)
+    return reply.ok ? reply.bytes.toString('latin1') : undefined
   }
 
   get #localHost(): string {

@@ -111,7 +111,10 @@ class Server implements EpmdServer {
 
   accept(stream: ByteStream): void {
     const { maxVisitors = 512, visitTimeoutMs = 10_000, timers } = this.#options
-    if (this.#isClosed || this.#streams.size - this.#nodes.size >= maxVisitors) return stream.destroy()
+    if (this.#isClosed || this.#streams.size - this.#nodes.size >= maxVisitors) {
+      stream.destroy()
+      return
+    }
     this.#streams.add(stream)
     const reader = new RequestReader()
     const timer = timers.set(visitTimeoutMs, () => stream.destroy())
@@ -161,7 +164,10 @@ class Server implements EpmdServer {
 
   #answer(stream: ByteStream, request: Exclude<EpmdRequest, { tag: 'alive2' }>): void {
     const reply = this.#replyTo(request, isLoopback(stream.peer.host))
-    if (reply === undefined) return stream.destroy()
+    if (reply === undefined) {
+      stream.destroy()
+      return
+    }
     stream.write([reply], reply.length)
     stream.end()
   }
