@@ -223,6 +223,7 @@ describe('nodes of ours', () => {
     const cluster = new Cluster({ nodes: ['a', 'b'] })
     const events: unknown[] = []
     await cluster.run(cluster.distribution('a').connect(nameOf('b')))
+    await cluster.sim.advance('1s')
     cluster.distribution('a').subscribe(({ tag, ...rest }) => events.push('reason' in rest ? rest.reason : tag))
     cluster.freeze('a', 'b')
     cluster.sim.kill(nameOf('b'))
