@@ -71,9 +71,13 @@ export class DistNetwork {
     return this.#cut.has(pairOf(a, b))
   }
 
-  /** Milliseconds until bytes that are sent now arrive. */
-  delay(): number {
-    return this.#delayMs.least + this.#random.next() * (this.#delayMs.most - this.#delayMs.least)
+  get nowMs(): number {
+    return this.#time.monotonic()
+  }
+
+  /** When bytes that are sent now arrive. */
+  arrivalMs(): number {
+    return this.nowMs + this.#delayMs.least + this.#random.next() * (this.#delayMs.most - this.#delayMs.least)
   }
 
   pieceOf(bytes: number): number {
@@ -110,20 +114,24 @@ export class DistNetwork {
         const onAccept = this.#listeners.get(`${to.host} ${to.port}`)
         if (onAccept === undefined) return resolve({ ok: false, reason: 'ECONNREFUSED' })
         const mine = new End(this, from, to)
-        const theirs = new End(this, to.host, { host: from, port: ++this.#lastPort })
+        // A machine knows itself by its loopback address, which epmd looks for.
+        const theirs = new End(this, to.host, { host: from === to.host ? '127.0.0.1' : from, port: ++this.#lastPort })
         mine.other = theirs
         theirs.other = mine
         this.#ends.add(mine).add(theirs)
         onAccept(theirs)
         resolve({ ok: true, stream: mine })
       }
-      this.after(this.delay(), arrive)
+      this.after(this.arrivalMs() - this.nowMs, arrive)
     })
   }
 }
 
 /** What is on its way to an end: bytes, or the end of the stream. */
-type Arriving = Buffer | 'end'
+interface Arriving {
+  what: Buffer | 'end'
+  readonly dueMs: number
+}
 
 /** One end of a stream. */
 class End implements ByteStream {
@@ -190,35 +198,44 @@ class End implements ByteStream {
 
   /** Called when what waits may go on. */
   resumeDelivery(): void {
-    if (this.#isDelivering || this.#isPaused || this.#arriving.length === 0) return
-    if (this.#events === undefined || this.#closedBy !== undefined) return
-    if (this.#network.isCut(this.host, this.peer.host)) return
+    const next = this.#arriving[0]
+    if (next === undefined || this.#isDelivering || !this.#isReading) return
     this.#isDelivering = true
-    this.#network.after(this.#network.delay(), () => {
+    this.#network.after(Math.max(0, next.dueMs - this.#network.nowMs), () => {
       this.#isDelivering = false
-      if (!this.#isPaused && !this.#network.isCut(this.host, this.peer.host)) this.#deliver()
+      // The clock may be a rounding error short of what was asked for.
+      const untilMs = Math.max(next.dueMs, this.#network.nowMs)
+      while (this.#isReading && (this.#arriving[0]?.dueMs ?? Number.POSITIVE_INFINITY) <= untilMs) {
+        this.#deliver(this.#arriving[0]!)
+      }
       this.resumeDelivery()
     })
   }
 
-  #arrive(what: Arriving): void {
-    this.#arriving.push(what)
+  get #isReading(): boolean {
+    if (this.#isPaused || this.#events === undefined || this.#closedBy !== undefined) return false
+    return !this.#network.isCut(this.host, this.peer.host)
+  }
+
+  /** In the order of sending, as TCP sees to. */
+  #arrive(what: Buffer | 'end'): void {
+    const lastMs = this.#arriving.at(-1)?.dueMs ?? 0
+    this.#arriving.push({ what, dueMs: Math.max(lastMs, this.#network.arrivalMs()) })
     this.resumeDelivery()
   }
 
-  #deliver(): void {
-    const next = this.#arriving[0]
-    if (next === undefined || this.#closedBy !== undefined) return
-    if (next === 'end') {
+  #deliver(next: Arriving): void {
+    const { what } = next
+    if (what === 'end') {
       this.#close('closed')
       this.other.#arrive('end')
       return
     }
-    const piece = this.#network.pieceOf(next.length)
-    if (piece === next.length) this.#arriving.shift()
-    else this.#arriving[0] = next.subarray(piece)
+    const piece = this.#network.pieceOf(what.length)
+    if (piece === what.length) this.#arriving.shift()
+    else next.what = what.subarray(piece)
     this.other.#hasLeft(piece)
-    if (!this.#isEnding) this.#events?.onData(next.subarray(0, piece))
+    if (!this.#isEnding) this.#events?.onData(what.subarray(0, piece))
   }
 
   #hasLeft(bytes: number): void {
