@@ -48,7 +48,7 @@ const VALUE_ATOMS = ['true', 'false', 'undefined', 'null']
 const word = fc.nat(0xffffffff)
 const nodeName = fc.constantFrom('here@127.0.0.1', 'there@127.0.0.1', 'łódź@host.example')
 const identity = fc
-  .record({ name: nodeName, creation: fc.constantFrom(7, 8, 0xffffffff) })
+  .record({ name: nodeName, creation: fc.constantFrom(7, 8, 0xffffffff) }, { noNullPrototype: true })
   .map((made) => (made.name === NODE.name && made.creation === NODE.creation ? NODE : made))
 
 export const atomNames = fc
@@ -150,7 +150,7 @@ export function throughErlang(term: unknown): unknown {
 export function isSameTerm(one: unknown, other: unknown): boolean {
   if (Object.is(one, other)) return true
   if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
-  if (one.constructor !== other.constructor || one instanceof Atom) return false
+  if (Object.getPrototypeOf(one) !== Object.getPrototypeOf(other) || one instanceof Atom) return false
   if (one instanceof Uint8Array) return one instanceof Buffer && one.equals(other as Buffer)
   if (one instanceof Pid) return one.equals(other)
   if (one instanceof Ref) return one.equals(other) && typeof one.id === typeof (other as Ref).id
