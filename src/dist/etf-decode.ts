@@ -52,6 +52,7 @@ const TUPLE_HEAP = 80
 const OBJECT_HEAP = 64
 const KEY_HEAP = 48
 const MAP_HEAP = 240
+const BITS_HEAP = 40
 const IDENTIFIER_HEAP = 160
 // A longer array is grown as its elements come, lest a count that is a lie reserve memory for elements that never do.
 const PREALLOCATED = 1024
@@ -120,7 +121,7 @@ export class Decoder extends ByteReader {
       case tag.LIST_EXT:
         return this.#list(depth)
       case tag.STRING_EXT:
-        return this.#string([])
+        return this.#string(undefined)
       case tag.MAP_EXT:
         return this.#map(depth)
       case tag.BINARY_EXT:
@@ -273,13 +274,20 @@ export class Decoder extends ByteReader {
     return elements.length === 0 ? tail : new ImproperList(elements, tail)
   }
 
-  /** Appends the bytes of a list of small integers to `elements`. */
-  #string(elements: unknown[]): unknown[] {
+  /** A list of small integers, or more elements for a list that has begun. */
+  #string(begun: unknown[] | undefined): unknown[] {
     const length = this.uint16()
     this.need(length)
     this.spend(ARRAY_HEAP + length * WORD)
-    for (let i = 0; i < length; i++) elements.push(this.bytes[this.at++])
-    return elements
+    const from = this.at
+    this.at = from + length
+    if (begun === undefined) {
+      const exact = new Array<unknown>(length)
+      for (let i = 0; i < length; i++) exact[i] = this.bytes[from + i]
+      return exact
+    }
+    for (let i = 0; i < length; i++) begun.push(this.bytes[from + i])
+    return begun
   }
 
   #map(depth: number): unknown {
@@ -289,10 +297,15 @@ export class Decoder extends ByteReader {
     this.spend(OBJECT_HEAP + arity * KEY_HEAP)
     const object: Record<string, unknown> = {}
     for (let i = 0; i < arity; i++) {
-      this.need(1)
-      const kind = this.bytes[this.at]!
-      if (!isAtomTag(kind) && kind !== tag.ATOM_CACHE_REF) return this.#mapOf(object, undefined, arity - i, depth)
-      const key = this.#name()
+      const kind = this.byte()
+      let key: string
+      if (kind === tag.SMALL_ATOM_UTF8_EXT) {
+        key = this.#smallAtom().name
+      } else {
+        this.at--
+        if (!isAtomTag(kind) && kind !== tag.ATOM_CACHE_REF) return this.#mapOf(object, undefined, arity - i, depth)
+        key = this.#name()
+      }
       // An assignment to this key would change the object's prototype.
       if (key === '__proto__') return this.#mapOf(object, key, arity - i, depth)
       object[key] = this.#term(depth - 1)
@@ -326,7 +339,9 @@ export class Decoder extends ByteReader {
     const lastBits = this.byte()
     if (lastBits > 8 || (lastBits === 0) !== (length === 0)) throw new Malformed('malformed')
     if (lastBits === 8) return this.text(length)
-    return length === 0 ? '' : new BitBinary(this.#binary(length), lastBits)
+    if (length === 0) return ''
+    this.spend(BITS_HEAP)
+    return new BitBinary(this.#binary(length), lastBits)
   }
 
   #owner(name: string, creation: number): NodeIdentity {
@@ -352,8 +367,8 @@ export class Decoder extends ByteReader {
       return new Ref(this.#owner(name, this.byte()), [word])
     }
     const owner = this.#owner(name, kind === tag.NEWER_REFERENCE_EXT ? this.uint32() : this.byte())
-    const words: number[] = []
-    for (let i = 0; i < count; i++) words.push(this.uint32())
+    const words = new Array<number>(count)
+    for (let i = 0; i < count; i++) words[i] = this.uint32()
     // The form in which this runtime makes them and looks them up.
     if (owner === this.#node && count === 3 && words[2] === 0 && words[1]! < SAFE_HIGH_WORD) {
       return new Ref(owner, words[1]! * TWO_32 + words[0]!)

@@ -14,7 +14,7 @@ export const HAS_ERL = spawnSync('erl', ['-version']).status === 0
  * $g: the random term of a seed, without floats that are integral and safe, which we send as integers; $e: the value of an expression.
  * The answer begins with a letter: $o for ok, $e for what went wrong, as text.
  */
-const SERVER = String.raw`
+const SERVER = `
 Eval = fun(Text) ->
   {ok, Tokens, _} = erl_scan:string(unicode:characters_to_list(Text)),
   {ok, Exprs} = erl_parse:parse_exprs(Tokens),
