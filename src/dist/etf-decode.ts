@@ -15,6 +15,7 @@ import { AtomCache, type AtomValue, type CachedAtom } from './atom-cache.ts'
 import { type Atom, AtomQuota, atomFromPeer } from './atom-table.ts'
 import { BUFFER_HEAP, ByteReader, type DecodeError, Malformed } from './byte-reader.ts'
 import { DECODE_LIMITS, type DecodeLimits, MAX_REF_WORDS } from './etf-limits.ts'
+import { areDistinctKeys } from './etf-map-keys.ts'
 import * as tag from './etf-tags.ts'
 import { identityTable } from './identity-table.ts'
 import { BitBinary, Export, Fun, ImproperList, Port, Tuple } from './term.ts'
@@ -66,6 +67,8 @@ export class Decoder extends ByteReader {
   readonly #quota: AtomQuota
   readonly #cachedAtom: ((index: number) => Atom | undefined) | undefined
   readonly #atoms = new AtomCache()
+  /** In a fun, whose bytes are sent on as they are, nothing may be that this node reads and others do not. */
+  #isInFun = false
 
   constructor({ node, identity, quota, limits = {}, cachedAtom }: DecoderOptions) {
     super({ ...DECODE_LIMITS, ...limits })
@@ -84,6 +87,7 @@ export class Decoder extends ByteReader {
   /** Decodes the term whose tag is at `from`, as terms after a distribution header are, without version byte. Never throws. */
   decodeBare(input: Uint8Array, from = 0): Decoded {
     this.open(input, from)
+    this.#isInFun = false
     try {
       return { ok: true, value: this.#term(this.limits.maxDepth), end: this.at }
     } catch (error) {
@@ -191,9 +195,15 @@ export class Decoder extends ByteReader {
     return found
   }
 
-  #fromHeader(): Atom | AtomValue {
-    const found = this.#cachedAtom?.(this.byte())
+  /** The atom of a distribution header: it means nothing outside of this message. */
+  #headerAtom(): Atom {
+    const found = this.#isInFun ? undefined : this.#cachedAtom?.(this.byte())
     if (found === undefined) throw new Malformed('malformed')
+    return found
+  }
+
+  #fromHeader(): AtomValue {
+    const found = this.#headerAtom()
     return LITERAL_ATOMS.has(found.name) ? LITERAL_ATOMS.get(found.name) : found
   }
 
@@ -202,9 +212,8 @@ export class Decoder extends ByteReader {
     const kind = this.byte()
     if (kind === tag.SMALL_ATOM_UTF8_EXT) return this.#smallAtom().name
     if (isAtomTag(kind)) return this.#otherAtom(kind).name
-    const found = kind === tag.ATOM_CACHE_REF ? this.#cachedAtom?.(this.byte()) : undefined
-    if (found === undefined) throw new Malformed('malformed')
-    return found.name
+    if (kind === tag.ATOM_CACHE_REF) return this.#headerAtom().name
+    throw new Malformed('malformed')
   }
 
   #atomOf(name: string): Atom {
@@ -303,26 +312,34 @@ export class Decoder extends ByteReader {
         key = this.#smallAtom().name
       } else {
         this.at--
-        if (!isAtomTag(kind) && kind !== tag.ATOM_CACHE_REF) return this.#mapOf(object, undefined, arity - i, depth)
+        if (!isAtomTag(kind) && kind !== tag.ATOM_CACHE_REF) return this.#mapOf(object, undefined, i, arity, depth)
         key = this.#name()
       }
       // An assignment to this key would change the object's prototype.
-      if (key === '__proto__') return this.#mapOf(object, key, arity - i, depth)
+      if (key === '__proto__') return this.#mapOf(object, key, i, arity, depth)
       object[key] = this.#term(depth - 1)
     }
+    if (this.#isInFun && Object.keys(object).length !== arity) throw new Malformed('malformed')
     return object
   }
 
-  /** Goes on with a Map: `entries` and the key that has been read, if any, are what came before; `count` are to come. */
-  #mapOf(entries: Readonly<Record<string, unknown>>, pendingKey: string | undefined, count: number, depth: number) {
+  /** Goes on with a Map after `read` of its entries: `entries` are those, `pendingKey` a key that has been read too. */
+  #mapOf(
+    entries: Readonly<Record<string, unknown>>,
+    pendingKey: string | undefined,
+    read: number,
+    arity: number,
+    depth: number,
+  ): Map<unknown, unknown> {
     this.spend(MAP_HEAP)
     const map = new Map<unknown, unknown>()
     const keyOf = (name: string): AtomValue => (LITERAL_ATOMS.has(name) ? LITERAL_ATOMS.get(name) : this.#atomOf(name))
     for (const name of Object.keys(entries)) map.set(keyOf(name), entries[name])
-    for (let i = 0; i < count; i++) {
-      const key = i === 0 && pendingKey !== undefined ? keyOf(pendingKey) : this.#term(depth - 1)
+    for (let i = read; i < arity; i++) {
+      const key = i === read && pendingKey !== undefined ? keyOf(pendingKey) : this.#term(depth - 1)
       map.set(key, this.#term(depth - 1))
     }
+    if (this.#isInFun && (map.size !== arity || !areDistinctKeys(map.keys()))) throw new Malformed('malformed')
     return map
   }
 
@@ -396,6 +413,8 @@ export class Decoder extends ByteReader {
   /** Reads what is in a fun too, since what is sent on unread could be a byte for which the next peer cuts us off. */
   #fun(depth: number): Fun {
     const from = this.at - 1
+    const isNested = this.#isInFun
+    this.#isInFun = true
     const end = this.at + this.uint32()
     const arity = this.byte()
     this.need(20)
@@ -409,6 +428,7 @@ export class Decoder extends ByteReader {
     this.need(free)
     for (let i = 0; i < free; i++) this.#term(depth - 1)
     if (this.at !== end) throw new Malformed('malformed')
+    this.#isInFun = isNested
     const encoded = Buffer.from(this.bytes.subarray(from, end))
     this.spend(BUFFER_HEAP + encoded.length)
     return new Fun(encoded, arity)

@@ -51,7 +51,7 @@ const identity = fc
   .record({ name: nodeName, creation: fc.constantFrom(7, 8, 0xffffffff) }, { noNullPrototype: true })
   .map((made) => (made.name === NODE.name && made.creation === NODE.creation ? NODE : made))
 
-export const atomNames = fc
+const atomNames = fc
   .oneof(
     { weight: 5, arbitrary: fc.string({ unit: 'grapheme', maxLength: 12 }) },
     { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 255 }) },
