@@ -60,6 +60,7 @@ export async function startController(runtime: Runtime, options: ControllerOptio
 
 /** Makes an application known, with its environment. Fails with `{ already_loaded }`. */
 export function load(caller: Caller, application: Application): Promise<ApplicationResult> {
+  if (typeof application?.name !== 'string') throw new BadArgError('an application has a name')
   return request(caller, 'load', application)
 }
 
@@ -107,7 +108,17 @@ export function stop(caller: Caller, name: string, timeoutMs: Timeout = 'infinit
 
 /** Stops all applications, the one started last first, each with a bound: for the end of the node. */
 export async function stopAll(caller: Caller, timeoutMs: Timeout = 'infinity'): Promise<void> {
+  if (runtimeOf(caller).whereis('application_controller') === undefined) return
   await request(caller, 'stop_all', timeoutMs)
+}
+
+/** Ends a node in order: stops all applications, each within `timeoutMs`, then the runtime [OTP init:stop/0]. */
+export async function stopRuntime(runtime: Runtime, timeoutMs: Timeout = 'infinity'): Promise<void> {
+  try {
+    await stopAll(runtime, timeoutMs)
+  } finally {
+    runtime.stop()
+  }
 }
 
 /** The running applications, the one started last first. */

@@ -5,7 +5,7 @@ import { type ExitReason, exitReasonOf, isOrderly } from './errors.ts'
 import type { Pid } from './pid.ts'
 import type { Process, ProcessContext } from './process.ts'
 import type { ExitMessage } from './signal.ts'
-import { type Steps, settled } from './steps.ts'
+import { type Steps, settled } from './supervisor/steps.ts'
 
 /** Names a handler: its name, or name and id. */
 export type HandlerRef = string | { readonly name: string; readonly id?: string | undefined }
@@ -141,7 +141,10 @@ export class EventHandlers {
     const entry = this.#entries.get(key)
     if (entry?.handler.handleCall === undefined) return { ok: false, reason: 'bad_module' }
     const { handleCall } = entry.handler
-    const result = yield* this.#attempt(() => handleCall(request, entry.state, this.#self))
+    const answered = yield* this.#attempt(() => handleCall(request, entry.state, this.#self))
+    const isAnswer = answered.ok && typeof answered.value === 'object' && answered.value !== null
+    const result: typeof answered =
+      answered.ok && !isAnswer ? { ok: false, reason: { bad_return_value: answered.value } } : answered
     if (!result.ok) {
       yield* this.#failed(entry, result.reason, request)
       return result

@@ -10,23 +10,16 @@
  */
 
 import type { ExitReason } from './errors.ts'
-import {
-  type AnyHandler,
-  type EventHandler,
-  EventHandlers,
-  type HandlerRef,
-  type HandlerResult,
-  type TerminateArg,
-} from './event-handlers.ts'
+import { type AnyHandler, type EventHandler, EventHandlers, type HandlerRef } from './event-handlers.ts'
 import { type Caller, call, callerProcess, cast, type ServerRef, type Timeout } from './gen.ts'
 import { type GenServer, genServer, noreply, ok, reply } from './gen-server.ts'
 import type { Pid } from './pid.ts'
 import type { Process } from './process.ts'
 import { isExitMessage } from './signal.ts'
-import { runSteps, type Steps } from './steps.ts'
+import { runSteps, type Steps } from './supervisor/steps.ts'
 
 export { keepHandler, removeHandler, swapHandler } from './event-handlers.ts'
-export type { EventHandler, HandlerRef, HandlerResult, TerminateArg }
+export type { EventHandler, HandlerRef }
 
 /** What the process of `addSupHandler` receives when its handler is gone: `normal`, `shutdown`, `{ swapped }` or why it failed. */
 export interface GenEventExit {

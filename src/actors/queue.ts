@@ -76,6 +76,18 @@ export class Queue<T> {
     return true
   }
 
+  /** Takes the newest entry when `match` holds for it; undefined otherwise. */
+  takeNewestIf(match: (entry: T) => boolean): T | undefined {
+    const slots = this.#slots
+    if (slots === undefined || this.length === 0) return undefined
+    const at = (this.#head + this.length - 1) & (slots.length - 1)
+    const entry = slots[at] as T
+    if (!match(entry)) return undefined
+    slots[at] = undefined
+    if (--this.length === 0 && slots.length > this.#keptSlots) this.clear()
+    return entry
+  }
+
   #grow(slots: (T | undefined)[]): (T | undefined)[] {
     const grown: (T | undefined)[] = new Array(slots.length * 2).fill(undefined)
     for (let i = 0; i < this.length; i++) grown[i] = slots[(this.#head + i) & (slots.length - 1)]

@@ -12,7 +12,7 @@ import { type InitAnswer, reportCrash, type StartableBehaviour } from './proc-li
 import type { Process, ProcessContext } from './process.ts'
 import type { ExitMessage } from './signal.ts'
 import type { Action, AnyEvent, StatemInit, StatemResult, TimerName } from './statem-results.ts'
-import { isPromiseLike, runSteps, type Steps, settled } from './steps.ts'
+import { isPromiseLike, runSteps, type Steps, settled } from './supervisor/steps.ts'
 import { isSystemCall, type SystemCallbacks, SystemState } from './sys.ts'
 
 type Callback = (...args: unknown[]) => unknown
@@ -161,6 +161,7 @@ export class StatemBehaviour implements StartableBehaviour, SystemCallbacks {
   *#transition(event: AnyEvent, result: Result | undefined): Steps<boolean> {
     if (!this.#self.alive) return false
     if (result === undefined) return true
+    if (!isResult(result)) throw new StatemError('bad_return_from_state_function', result)
     if (result.tag === 'stop' || result.tag === 'stop_and_reply') {
       yield* settled(this.#stop(result))
       return false
@@ -191,6 +192,7 @@ export class StatemBehaviour implements StartableBehaviour, SystemCallbacks {
       const result = yield* this.#invoke({ type: 'enter', oldState } as AnyEvent)
       if (!this.#self.alive) return false
       if (result === undefined) return true
+      if (!isResult(result)) throw new StatemError('bad_state_enter_return_from_state_function', result)
       if (result.tag === 'stop' || result.tag === 'stop_and_reply') {
         yield* settled(this.#stop(result))
         return false
@@ -352,6 +354,13 @@ function reasonOf(thrown: unknown): ExitReason {
 function timeoutEvent(name: TimerName, content: unknown): AnyEvent {
   if (name === 'timeout' || name === 'state_timeout') return { type: name, content }
   return { type: 'generic_timeout', name: name.slice('generic:'.length), content } as AnyEvent
+}
+
+/** False for what only code that the compiler did not see returns. */
+function isResult(result: unknown): boolean {
+  if (typeof result !== 'object' || result === null) return false
+  const { tag, actions } = result as { tag?: unknown; actions?: unknown }
+  return tag === 'stop' || tag === 'stop_and_reply' || Array.isArray(actions)
 }
 
 /** States are compared by value, as Erlang's `=:=` does. */

@@ -219,7 +219,8 @@ export class Decoder {
     this.#frames ??= new FrameReader()
     const read = this.#frames.read(bytes.subarray(start, end), version)
     if (read instanceof Error) return this.#fail({ reasonCode: RC.malformed_packet, reason: read.message })
-    return read as Packet
+    // Plain data, not mqtt-packet's class: some packets go on to a session, which may be on another node.
+    return { ...read } as Packet
   }
 
   #fail(fault: Fault | undefined): undefined {
@@ -312,6 +313,9 @@ function encodeWhole(packet: Packet, version: ProtocolVersion): Buffer {
       break
     case 'pingresp':
       return PINGRESP
+    case 'connack':
+      if (version !== MQTT5) return Buffer.from([0x20, 2, packet.sessionPresent ? 1 : 0, packet.returnCode ?? 0])
+      break
   }
   const bytes = mqttPacket.generate(withoutEmpty(packet) as RarePacket, { protocolVersion: version })
   // Some of what it cannot write it leaves out without a word, and a frame with it.

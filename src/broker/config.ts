@@ -326,7 +326,7 @@ export const BROKER_SETTINGS = {
       min: 1,
       max: 65_535,
       word: OFF,
-      doc: 'Decisions kept per connection.',
+      doc: 'Decisions kept per connection, for publishes and for subscriptions each.',
     }),
     acl_cache_ttl: duration({
       field: 'aclCacheTtlMs',

@@ -8,7 +8,7 @@
  */
 
 /** The time of silence after which a client is cut off, in ms; Infinity for a keep alive of 0 seconds, which means none. */
-export function keepAliveLimitMs(keepAliveSec: number): number {
+function keepAliveLimitMs(keepAliveSec: number): number {
   return keepAliveSec === 0 ? Number.POSITIVE_INFINITY : keepAliveSec * 1500
 }
 

@@ -26,7 +26,7 @@ import type {
   UserProperties,
 } from './packet.ts'
 import type { ClientInfo, OutPacket, SessionPacket, ToConnection, Will } from './process-messages.ts'
-import { connackReturnCode, RC } from './reason-codes.ts'
+import { connackReturnCode, disconnectCode, RC } from './reason-codes.ts'
 import type { TopicLimits } from './topic.ts'
 import type { InboundAliases } from './topic-alias.ts'
 
@@ -352,7 +352,7 @@ export function disconnect(
     const properties: NonNullable<DisconnectPacket['properties']> = { reasonString: ending.reason }
     if (serverReference !== undefined) properties.serverReference = serverReference
     passToSession(state, effects, 0)
-    effects.push({ tag: 'send', packet: { cmd: 'disconnect', reasonCode, properties } })
+    effects.push({ tag: 'send', packet: { cmd: 'disconnect', reasonCode: disconnectCode(reasonCode), properties } })
   }
   finish(state, effects, ending)
 }

@@ -104,3 +104,20 @@ export function connackReturnCode(code: number): number | undefined {
 export function subackCode(code: number, version: 3 | 4 | 5): number {
   return version === 5 || code < FIRST_FAILURE ? code : FIRST_FAILURE
 }
+
+/** Codes that only other packets may have, with what comes nearest in DISCONNECT. */
+const DISCONNECT_CODES: ReadonlyMap<number, number> = new Map<number, number>([
+  [RC.unsupported_protocol_version, RC.protocol_error],
+  [RC.client_identifier_not_valid, RC.not_authorized],
+  [RC.bad_username_or_password, RC.not_authorized],
+  [RC.server_unavailable, RC.server_busy],
+  [RC.banned, RC.not_authorized],
+  [RC.bad_authentication_method, RC.not_authorized],
+  [RC.packet_identifier_in_use, RC.protocol_error],
+  [RC.packet_identifier_not_found, RC.protocol_error],
+])
+
+/** Returns a reason code as DISCONNECT can say it: clients take a code that is not one of its own for an error [MQTT5-3.14.2-1]. */
+export function disconnectCode(code: number): number {
+  return DISCONNECT_CODES.get(code) ?? code
+}

@@ -24,6 +24,7 @@ import { Stats } from './stats.ts'
 import { alarmPublisher, publishPresence, type SysPublish } from './sys-events.ts'
 import type { VmProbe } from './sysmon.ts'
 import type { Tables } from './tables.ts'
+import { travellingDelivery } from './travel.ts'
 
 export interface Services extends SessionEnvironment {
   readonly runtime: Runtime
@@ -49,7 +50,7 @@ export interface Services extends SessionEnvironment {
 }
 
 /** An access rules file that has mistakes; nothing was started. */
-export class AclFileError extends Error {
+class AclFileError extends Error {
   override readonly name = 'AclFileError'
   readonly code = 'bad_acl_file'
 }
@@ -72,7 +73,7 @@ export async function createServices(
   const retainer = new Retainer(tables, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
   const pubsub = new PubSub({
     routing,
-    send: (to, message) => runtime.send(to, message),
+    send: (to, message) => runtime.send(to, runtime.isForeign(to) ? travellingDelivery(message) : message),
     random: () => runtime.random(),
     sharedStrategy: config.broker.sharedStrategy,
     retain: (message) => retain(retainer, metrics, message),

@@ -3,12 +3,14 @@
  * [OTP erlang:system_monitor/2, emqttd_sysmon].
  *
  * A server named `sysmon`, started by the broker's supervisor. Each report is logged and published to
- * $SYS/brokers/NODE/sysmon/KIND, the same kind at most once a second. A turn is long when a timer of this server comes
+ * $SYS/brokers/NODE/sysmon/KIND, the same kind at most once a second; what lasts, a large heap and long mailboxes, is an
+ * alarm until it is over. A turn is long when a timer of this server comes
  * late by that much. Mailboxes are looked at in slices, so that a node with a hundred thousand processes is not held up
  * by its own monitor. What only the JavaScript engine can tell is asked of `vm`, which a simulation leaves out.
  */
 import { genServer, ok } from '../actors/gen-server.ts'
 import type { Process, ProcessContext } from '../actors/process.ts'
+import type { Alarms } from './alarm.ts'
 import type { BrokerConfig } from './config.ts'
 import type { SysPublish } from './sys-events.ts'
 
@@ -26,6 +28,7 @@ export interface VmProbe {
 export interface SysmonOptions {
   readonly config: BrokerConfig['sysmon']
   readonly publish: SysPublish
+  readonly alarms: Pick<Alarms, 'alert' | 'clear'>
   readonly vm: VmProbe | undefined
 }
 
@@ -38,6 +41,8 @@ interface State {
   readonly reported: Set<SysmonKind>
   ticks: number
   processes: Iterator<Process>
+  /** A long mailbox was seen since the iteration began. */
+  isSomeLong: boolean
 }
 
 const TICK_MS = 100
@@ -64,6 +69,7 @@ export const sysmon = genServer<State, Record<never, never>, Record<never, never
       reported: new Set<SysmonKind>(),
       ticks: 0,
       processes: runtime.processes[Symbol.iterator](),
+      isSomeLong: false,
     })
   },
   info: ({ state, self }, message) => {
@@ -80,7 +86,8 @@ function tick(state: State, self: ProcessContext): void {
   if (state.ticks++ % TICKS_PER_SECOND === 0) {
     state.reported.clear()
     const heapBytes = largeHeapBytes > 0 ? (state.options.vm?.heapUsedBytes() ?? 0) : 0
-    if (heapBytes > largeHeapBytes) report(state, self, 'large_heap', `the heap has ${heapBytes} bytes`)
+    if (heapBytes <= largeHeapBytes) state.options.alarms.clear('large_heap')
+    else lasting(state, self, 'large_heap', `the heap has ${heapBytes} bytes`)
   }
   if (longScheduleMs > 0 && lateMs >= longScheduleMs) {
     report(state, self, 'long_schedule', `a turn of the event loop took ${ms(lateMs)} too long`)
@@ -96,15 +103,25 @@ function lookAtMailboxes(state: State, self: ProcessContext): void {
   for (let i = 0; i < PROCESSES_PER_TICK; i++) {
     const next = state.processes.next()
     if (next.done) {
+      if (!state.isSomeLong) state.options.alarms.clear('long_mailbox')
+      state.isSomeLong = false
       state.processes = self.runtime.processes[Symbol.iterator]()
       return
     }
     const { mailbox, pid, name, label } = next.value
     if (mailbox.length > longMailbox) {
       const who = name ?? label ?? 'a process'
-      report(state, self, 'long_mailbox', `${mailbox.length} messages wait for ${who} ${pid}`)
+      state.isSomeLong = true
+      lasting(state, self, 'long_mailbox', `${mailbox.length} messages wait for ${who} ${pid}`)
     }
   }
+}
+
+const TITLES = { large_heap: 'Large heap', long_mailbox: 'Long mailbox' } as const
+
+function lasting(state: State, self: ProcessContext, kind: keyof typeof TITLES, what: string): void {
+  report(state, self, kind, what)
+  state.options.alarms.alert({ id: kind, severity: 'warning', title: TITLES[kind], summary: what })
 }
 
 function report(state: State, self: ProcessContext, kind: SysmonKind, what: string): void {

@@ -201,6 +201,20 @@ describe('application stop', () => {
   })
 })
 
+describe('the end of a node', () => {
+  test('stops all applications in reverse order, then the runtime', async () => {
+    await world.run(application.ensureAllStarted(world.runtime, app('b', [app('a')])))
+    await world.run(application.stopRuntime(world.runtime, 1000))
+    expect(calls.filter((call) => call.startsWith('stop'))).toEqual(['stop b', 'stop a'])
+    expect(world.runtime.stopped).toBe(true)
+  })
+
+  test('is there at once when no application was ever started', async () => {
+    await world.run(application.stopRuntime(world.runtime))
+    expect(world.runtime.stopped).toBe(true)
+  })
+})
+
 describe('an application that ends by itself', () => {
   test('and is temporary is reported, and nothing else happens', async () => {
     const terminations = await control()

@@ -1,9 +1,17 @@
 /** Supervisors of random children against a model: who is restarted, in which order, and when the supervisor gives up. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Restart, Strategy } from '../../src/actors/child-spec.ts'
-import { RestartIntensity } from '../../src/actors/restart-intensity.ts'
-import { deleteChild, restartChild, supervisor, terminateChild, whichChildren } from '../../src/actors/supervisor.ts'
+import type { Restart, Strategy } from '../../src/actors/supervisor/child-spec.ts'
+import { RestartIntensity } from '../../src/actors/supervisor/restart-intensity.ts'
+import {
+  childTemplate,
+  countChildren,
+  deleteChild,
+  restartChild,
+  supervisor,
+  terminateChild,
+  whichChildren,
+} from '../../src/actors/supervisor.ts'
 import { Workers } from './supervisor-support.ts'
 import { World } from './world.ts'
 
@@ -216,6 +224,101 @@ describe('a supervisor', () => {
         if (!model.alive) expect(runtime.processes.count).toBe(1)
       }),
       { numRuns: 300 },
+    )
+  })
+})
+
+type DynamicStep =
+  | { do: 'start'; id: number; failures: number }
+  | { do: 'end'; id: number; reason: string; failures: number }
+  | { do: 'terminate'; id: number }
+  | { do: 'advance'; ms: number }
+
+const dynamicStep: fc.Arbitrary<DynamicStep> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('start' as const), id: fc.nat(5), failures: fc.constantFrom(0, 0, 1) }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('end' as const),
+      id: fc.nat(5),
+      reason: fc.constantFrom('normal', 'shutdown', 'boom'),
+      failures: fc.constantFrom(0, 0, 1, 3),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('terminate' as const), id: fc.nat(5) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.nat(3000) }) },
+)
+
+describe('a simple_one_for_one supervisor', () => {
+  test('has the children that the model says, restarts them with their arguments, and gives up when it does', async () => {
+    const scenario = fc.record({
+      restart: fc.constantFrom<Restart>('permanent', 'transient', 'temporary'),
+      intensity: fc.nat(4),
+      slow: fc.array(fc.nat(5), { maxLength: 2 }),
+      steps: fc.array(dynamicStep, { maxLength: 20 }),
+    })
+    await fc.assert(
+      fc.asyncProperty(scenario, async ({ restart, intensity, slow, steps }) => {
+        const world = new World()
+        const { runtime } = world
+        const workers = new Workers()
+        for (const i of slow) workers.slow.add(`c${i}`)
+        const top = supervisor({
+          strategy: 'simple_one_for_one',
+          intensity,
+          periodSec: 5,
+          children: () => [childTemplate('w', workers.server, { restart })],
+        })
+        const pid = await world.run(top.startLink(runtime, undefined))
+        const running = new Set<string>()
+        let restarts: number[] = []
+        let alive = true
+        for (const step of steps) {
+          if (step.do === 'advance') {
+            await world.advance(step.ms)
+            continue
+          }
+          const id = `c${step.id}`
+          if ('failures' in step) workers.failures.set(id, step.failures)
+          if (step.do === 'start') {
+            const wasThere = running.has(id)
+            const { ok } = await world.run(top.startChild(runtime, pid, id, { name: id }))
+            expect(ok).toBe(!wasThere && step.failures === 0)
+            if (ok) running.add(id)
+          } else if (!running.has(id)) {
+            continue
+          } else if (step.do === 'terminate') {
+            expect(await world.run(terminateChild(runtime, pid, runtime.whereis(id)!))).toEqual({ ok: true })
+            running.delete(id)
+          } else {
+            workers.server.cast(runtime, id, 'end', step.reason)
+            await world.settle()
+            if (restart === 'temporary' || (restart === 'transient' && step.reason !== 'boom')) {
+              running.delete(id)
+            } else {
+              for (let attempt = 0; attempt <= step.failures && alive; attempt++) {
+                restarts = [...restarts.filter((at) => at >= world.nowMs - 5000), world.nowMs]
+                alive = restarts.length <= intensity
+              }
+            }
+          }
+          expect(runtime.isAlive(pid)).toBe(alive)
+          if (!alive) break
+          for (let i = 0; i <= 5; i++) expect(runtime.whereis(`c${i}`) !== undefined).toBe(running.has(`c${i}`))
+          expect(await world.run(countChildren(runtime, pid))).toMatchObject({
+            specs: 1,
+            active: running.size,
+            workers: running.size,
+          })
+        }
+        runtime.exit(pid, 'shutdown')
+        await world.settle()
+        expect(runtime.processes.count).toBe(1)
+      }),
+      { numRuns: 200 },
     )
   })
 })

@@ -11,7 +11,7 @@ import type {
   ProtocolState,
 } from '../../src/broker/protocol-state.ts'
 
-export const node = { name: 'n1@127.0.0.1', creation: 1 }
+const node = { name: 'n1@127.0.0.1', creation: 1 }
 export const session = new Pid(node, 7, 0)
 export const otherSession = new Pid(node, 8, 0)
 

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { Runtime } from '../../src/actors/runtime.ts'
+import { Alarms } from '../../src/broker/alarm.ts'
 import { type BrokerOverrides, configOf } from '../../src/broker/config.ts'
 import { sysmon, type VmProbe } from '../../src/broker/sysmon.ts'
 import { type Simulation, simulate } from '../../src/testing/simulation.ts'
@@ -7,6 +8,7 @@ import { type Simulation, simulate } from '../../src/testing/simulation.ts'
 let sim: Simulation
 let runtime: Runtime
 let published: string[]
+let alarms: Alarms
 let heapBytes: number
 let gc: ((pauseMs: number) => void) | undefined
 const vm: VmProbe = {
@@ -24,6 +26,7 @@ beforeEach(() => {
   onTestFinished(() => sim.stop())
   runtime = sim.node('a')
   published = []
+  alarms = new Alarms(() => 0)
   heapBytes = 0
 })
 
@@ -31,6 +34,7 @@ async function start(config: BrokerOverrides['sysmon'] = {}): Promise<void> {
   const started = sysmon.start(runtime, {
     config: configOf({ sysmon: config }).sysmon,
     publish: (topic, payload) => void published.push(`${topic}: ${payload}`),
+    alarms,
     vm,
   })
   await sim.run()
@@ -80,6 +84,27 @@ describe('the monitor of a node', () => {
     heapBytes = 1001
     await sim.advance('3s')
     expect(take()).toHaveLength(3)
+  })
+
+  it('raises an alarm for as long as the heap is large', async () => {
+    await start({ largeHeapBytes: 1000 })
+    heapBytes = 2000
+    await sim.advance('3s')
+    expect(alarms.list()).toMatchObject([{ id: 'large_heap', severity: 'warning', summary: 'the heap has 2000 bytes' }])
+    heapBytes = 900
+    await sim.advance('1s')
+    expect(alarms.list()).toEqual([])
+  })
+
+  it('raises an alarm for as long as a mailbox is long', async () => {
+    await start({ longMailbox: 5 })
+    const stuck = runtime.spawn({ receive: () => new Promise(() => {}) }, { name: 'stuck' })
+    for (let i = 0; i < 7; i++) runtime.send(stuck, i)
+    await sim.advance('1s')
+    expect(alarms.list()).toMatchObject([{ id: 'long_mailbox' }])
+    runtime.exit(stuck, 'kill')
+    await sim.advance('1s')
+    expect(alarms.list()).toEqual([])
   })
 
   it('reports a process with a long mailbox, among many', async () => {

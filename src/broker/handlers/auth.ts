@@ -19,8 +19,9 @@ export function handleAuth(state: ProtocolState, effects: ProtocolEffect[], pack
     return
   }
   if (method !== state.authMethod) {
-    // [MQTT5-4.12.0-5] [MQTT5-4.12.1-1]
-    protocolError(state, effects, 'authentication method differs from that of CONNECT', RC.bad_authentication_method)
+    // [MQTT5-4.12.0-5] [MQTT5-4.12.1-1]; 0x8C is a code of CONNACK but not of DISCONNECT [MQTT5-3.14.2-1].
+    const code = state.phase === 'connected' ? RC.protocol_error : RC.bad_authentication_method
+    protocolError(state, effects, 'authentication method differs from that of CONNECT', code)
     return
   }
   const data = packet.properties?.authenticationData

@@ -8,8 +8,9 @@
 export class RestartIntensity {
   readonly #intensity: number
   readonly #periodMs: number
-  /** Times of the restarts within the period, oldest first; at most `intensity` + 1. */
+  /** Times of the restarts, oldest first; those before `#recent` are out of the period. */
   #restarts: number[] = []
+  #recent = 0
 
   constructor(intensity: number, periodSec: number) {
     this.#intensity = intensity
@@ -19,9 +20,14 @@ export class RestartIntensity {
   /** Notes a restart at `nowMs` (monotonic); returns false when there have now been too many. */
   add(nowMs: number): boolean {
     const threshold = nowMs - this.#periodMs
-    const recent = this.#restarts.findIndex((at) => at >= threshold)
-    this.#restarts = recent < 0 ? [] : this.#restarts.slice(recent)
-    this.#restarts.push(nowMs)
-    return this.#restarts.length <= this.#intensity
+    const restarts = this.#restarts
+    while (this.#recent < restarts.length && restarts[this.#recent]! < threshold) this.#recent++
+    // Most of the list is old: dropping it now costs each restart a constant share.
+    if (this.#recent > restarts.length / 2) {
+      restarts.splice(0, this.#recent)
+      this.#recent = 0
+    }
+    restarts.push(nowMs)
+    return restarts.length - this.#recent <= this.#intensity
   }
 }
