@@ -5,6 +5,7 @@ import { Pid } from '../../src/actors/pid.ts'
 import { Ref } from '../../src/actors/ref.ts'
 import type { AtomQuota } from '../../src/dist/atom-table.ts'
 import { type DecodeReason, Decoder } from '../../src/dist/etf-decode.ts'
+import { encode } from '../../src/dist/etf-encode.ts'
 import type { DecodeLimits } from '../../src/dist/etf-limits.ts'
 import { Atom, atom, BitBinary, Export, ImproperList, Port, Tuple } from '../../src/dist/term.ts'
 
@@ -132,6 +133,21 @@ export const terms: fc.Arbitrary<unknown> = fc.letrec<{ term: unknown; leaf: unk
       .map(([elements, tail]) => new ImproperList(elements, tail)),
   ),
 })).term
+
+const change = fc.tuple(fc.constantFrom('set', 'cut', 'put'), fc.nat(), fc.oneof(fc.nat(255), fc.constantFrom(0, 255)))
+
+/** The bytes of terms with some changed, cut out or put in. */
+export const mutatedTerms: fc.Arbitrary<Buffer> = fc
+  .tuple(terms, fc.array(change, { minLength: 1, maxLength: 4 }))
+  .map(([term, changes]) => {
+    const bytes = [...encode(term)]
+    for (const [kind, where, value] of changes) {
+      const at = 1 + (where % bytes.length)
+      if (kind === 'set') bytes[at] = value
+      else bytes.splice(at, kind === 'cut' ? 1 : 0, ...(kind === 'put' ? [value] : []))
+    }
+    return Buffer.from(bytes.map((byte) => byte ?? 0))
+  })
 
 /** What becomes of a term on its way through Erlang: text comes back as a binary. */
 export function throughErlang(term: unknown): unknown {
