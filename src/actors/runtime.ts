@@ -290,12 +290,12 @@ export class Runtime {
   // Timers
 
   sendAfter(ms: number, to: Destination, message: unknown): Ref {
-    return this.#messageTimers.start(ms, to, () => message)
+    return this.#messageTimers.start(ms, to, message, false)
   }
 
   /** As `sendAfter`, delivering `{ tag: 'timeout', ref, message }`. */
   startTimer(ms: number, to: Destination, message: unknown): Ref {
-    return this.#messageTimers.start(ms, to, (ref) => ({ tag: 'timeout', ref, message }))
+    return this.#messageTimers.start(ms, to, message, true)
   }
 
   /** Returns the milliseconds that were left, or false when the timer has fired or never was. */

@@ -219,7 +219,8 @@ export class Decoder {
     this.#frames ??= new FrameReader()
     const read = this.#frames.read(bytes.subarray(start, end), version)
     if (read instanceof Error) return this.#fail({ reasonCode: RC.malformed_packet, reason: read.message })
-    return read as Packet
+    // Plain data, not mqtt-packet's class: some packets go on to a session, which may be on another node.
+    return { ...read } as Packet
   }
 
   #fail(fault: Fault | undefined): undefined {

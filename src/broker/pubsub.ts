@@ -60,6 +60,7 @@ interface Destinations extends Weighed {
 const DEFAULT_CACHE: MatchCacheLimits = { maxTopics: 20_000, maxWeight: 1_000_000 }
 /** Of a topic without destinations, apart from the bytes of its name. */
 const LEAST_WEIGHT = 24
+const NONE: readonly never[] = []
 
 export class PubSub {
   readonly #routing: Routing
@@ -302,7 +303,15 @@ export class PubSub {
       if (plain.length > before) audiences = audiencesOf(plain)
     }
     const weight = LEAST_WEIGHT + (topic.length >> 3) + plain.length
-    return { weight, wildcardChanges: this.#wildcardChanges, audiences, audiencesFromAfar, nodes, shares }
+    return {
+      weight,
+      wildcardChanges: this.#wildcardChanges,
+      audiences,
+      audiencesFromAfar,
+      // Many topics that are published have no destination at all.
+      nodes: nodes.length === 0 ? NONE : nodes,
+      shares: shares.length === 0 ? NONE : shares,
+    }
   }
 }
 
@@ -313,8 +322,9 @@ function append(found: Subscription[], held: ReturnType<Routing['subscribers']['
 }
 
 /** Folds the subscriptions of each session and puts sessions with equal results together. */
-function audiencesOf(subscriptions: readonly Subscription[]): Audience[] {
-  if (subscriptions.length <= 1) {
+function audiencesOf(subscriptions: readonly Subscription[]): readonly Audience[] {
+  if (subscriptions.length === 0) return NONE
+  if (subscriptions.length === 1) {
     return subscriptions.map(({ subscriber, matched }) => ({ matched, subscribers: [subscriber] }))
   }
   const sessions: Subscriber[] = []

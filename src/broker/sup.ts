@@ -14,7 +14,7 @@
  * (services.ts), so each is restarted by itself. Differs from emqttd, whose tree is one_for_all: there a fault of the
  * retainer cuts every client.
  */
-import type { ChildSpec } from '../actors/child-spec.ts'
+import type { ChildSpec } from '../actors/supervisor/child-spec.ts'
 import { child, supervisor } from '../actors/supervisor.ts'
 import { connectionEnvironment } from './connection-services.ts'
 import { tcpListener } from './listener-tcp.ts'

@@ -119,7 +119,7 @@ export class Network {
       for (const pid of [...(process.links ?? [])]) {
         if (pid.node === peer) runtime.incoming.exitLinked(pid, process.pid, 'noconnection')
       }
-      for (const monitor of [...(process.monitors?.values() ?? [])]) {
+      for (const monitor of [...(process.monitors ?? [])]) {
         if (monitor.object.node === peer) runtime.incoming.down(process.pid, monitor.ref, 'noconnection')
       }
       for (const monitor of [...(process.monitoredBy ?? [])]) {

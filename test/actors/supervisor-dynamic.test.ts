@@ -1,9 +1,9 @@
 /** Statements of the reference manual of `supervisor` about `simple_one_for_one`. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { ChildSpec, SupervisorFlags } from '../../src/actors/child-spec.ts'
 import { Exit } from '../../src/actors/errors.ts'
 import { genServer, ok } from '../../src/actors/gen-server.ts'
 import type { Pid } from '../../src/actors/pid.ts'
+import type { ChildSpec, SupervisorFlags } from '../../src/actors/supervisor/child-spec.ts'
 import {
   childTemplate,
   countChildren,

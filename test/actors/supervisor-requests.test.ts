@@ -1,8 +1,8 @@
 /** Statements of the reference manual of `supervisor` about its functions: start_child, terminate_child, which_children …. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { ChildSpec, SupervisorFlags } from '../../src/actors/child-spec.ts'
 import { Exit } from '../../src/actors/errors.ts'
 import type { Pid } from '../../src/actors/pid.ts'
+import type { ChildSpec, SupervisorFlags } from '../../src/actors/supervisor/child-spec.ts'
 import {
   child,
   countChildren,

@@ -1,8 +1,8 @@
 /** Statements of the reference manual of `supervisor` and of the chapter "Supervisor Behaviour" of OTP's design principles. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import type { ChildSpec, SupervisorFlags } from '../../src/actors/child-spec.ts'
 import { Exit } from '../../src/actors/errors.ts'
 import type { Pid } from '../../src/actors/pid.ts'
+import type { ChildSpec, SupervisorFlags } from '../../src/actors/supervisor/child-spec.ts'
 import { child, getChildSpec, supervisor, terminateChild, whichChildren } from '../../src/actors/supervisor.ts'
 import * as sys from '../../src/actors/sys.ts'
 import { endChild, pidOf, reports, Workers } from './supervisor-support.ts'

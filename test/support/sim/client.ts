@@ -6,52 +6,23 @@
  * delays. Packets are written and read by mqtt-packet alone, so the broker's own codec is checked by another.
  */
 import mqttPacket from 'mqtt-packet'
-import type { ConnectPacket, Packet, ProtocolVersion, PublishPacket, QoS } from '../../../src/broker/packet.ts'
-import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
+import type { ConnectPacket, Packet, PublishPacket, QoS } from '../../../src/broker/packet.ts'
+import type { WireOptions } from '../../../src/testing/wire.ts'
+import {
+  type ClientOptions,
+  connectPacket,
+  Link,
+  propertiesFault,
+  publishProperties,
+  SUBSCRIPTION_ID,
+} from './client-packets.ts'
 import type { Published, Receipts } from './ledger.ts'
 import type { World } from './world.ts'
-
-export interface ClientOptions {
-  readonly id: string
-  readonly version: ProtocolVersion
-  /** The session outlives the connection. */
-  readonly isPersistent: boolean
-  /** 5.0: seconds; 3.1.1 sessions have the configured one. @default 120 */
-  readonly expirySec?: number
-  readonly subscriptions?: readonly { readonly filter: string; readonly qos: QoS }[]
-  /** 5.0. @default none */
-  readonly receiveMaximum?: number
-  readonly keepAliveSec?: number
-  /** Random milliseconds before an acknowledgement. @default 20 */
-  readonly ackDelayMs?: number
-  /** Random milliseconds before it connects again; Infinity: it does not. @default 300 */
-  readonly reconnectMs?: number
-  /** QoS 1 and 2 messages that it has under way. @default 4 */
-  readonly window?: number
-}
 
 /** A message of the client that is not acknowledged to its end. */
 interface Outgoing {
   readonly message: Published
   phase: 'publish' | 'pubrel'
-}
-
-/** One connection of a client. */
-class Link {
-  readonly wire: Wire
-  /** CONNACK has come. */
-  isUp = false
-  isOver = false
-  /** When the last acknowledgement leaves. */
-  ackAtMs = 0
-  /** Messages received on this connection and not acknowledged to the end, by packet identifier. */
-  readonly unacknowledged = new Set<number>()
-  /** Packet identifiers sent on this connection, in order, whose PUBACK or PUBREC is due. */
-  readonly expected: { id: number; cmd: 'puback' | 'pubrec' }[] = []
-
-  constructor(wire: Wire) {
-    this.wire = wire
-  }
 }
 
 export class SimClient {
@@ -81,6 +52,7 @@ export class SimClient {
   /** CONNECTs sent. */
   #dialled = 0
   #subscribeId = 0
+  #unsubscribeId = 0
   #subscribedAtMs = Number.POSITIVE_INFINITY
 
   constructor(world: World, options: ClientOptions) {
@@ -129,7 +101,7 @@ export class SimClient {
       },
       onClose: () => this.#ended(link),
     })
-    this.#send(link, this.#connectPacket())
+    this.#send(link, connectPacket(this.options, this.will))
   }
 
   /** Publishes when it can; returns the record of the message. */
@@ -163,6 +135,17 @@ export class SimClient {
     this.#ended(this.link)
   }
 
+  /** Takes back all subscriptions and makes them anew. */
+  resubscribe(): void {
+    const { link } = this
+    if (link === undefined || !this.isSubscribed || this.granted.length === 0) return
+    this.#endInterests(this.#world.nowMs)
+    this.#unsubscribeId = this.#nextId()
+    const unsubscriptions = this.granted.map(({ filter }) => filter)
+    this.granted = []
+    this.#send(link, { cmd: 'unsubscribe', messageId: this.#unsubscribeId, unsubscriptions })
+  }
+
   /** Stops reading, and goes on. */
   stall(isOn: boolean): void {
     const end = this.link?.wire.far
@@ -192,25 +175,6 @@ export class SimClient {
     if (link === undefined) return
     this.#ended(link)
     link.wire.far.destroy()
-  }
-
-  #connectPacket(): ConnectPacket {
-    const { version, isPersistent, expirySec = 120, receiveMaximum, keepAliveSec = 0 } = this.options
-    const { will } = this
-    const packet: ConnectPacket = {
-      cmd: 'connect',
-      protocolId: version === 3 ? 'MQIsdp' : 'MQTT',
-      protocolVersion: version,
-      clientId: this.id,
-      clean: !isPersistent,
-      keepalive: keepAliveSec,
-    }
-    if (will !== undefined) packet.will = will
-    if (version === 5) {
-      packet.properties = { sessionExpiryInterval: isPersistent ? expirySec : 0 }
-      if (receiveMaximum !== undefined) packet.properties.receiveMaximum = receiveMaximum
-    }
-    return packet
   }
 
   #take(link: Link, packet: Packet): void {
@@ -246,6 +210,10 @@ export class SimClient {
       }
       case 'suback':
         this.#subscribed(packet.messageId, packet.granted)
+        break
+      case 'unsuback':
+        if (packet.messageId !== this.#unsubscribeId) this.#violation('UNSUBACK for no UNSUBSCRIBE')
+        this.#subscribe(link)
         break
       case 'disconnect':
         this.lastCode = packet.reasonCode ?? 0
@@ -288,14 +256,18 @@ export class SimClient {
 
   /** The broker knows nothing of a former session, so nor may the client [MQTT311-3.2.2-3]. */
   #newSession(): void {
-    for (const interest of this.#world.ledger.interests) {
-      if (interest.clientId === this.id) interest.untilMs = Math.min(interest.untilMs, this.#disconnectedAtMs)
-    }
+    this.#endInterests(this.#disconnectedAtMs)
     this.granted = []
     this.#subscribedAtMs = Number.POSITIVE_INFINITY
     this.#outgoing.clear()
     this.#unreleased.clear()
     this.receipts.push({ clientId: this.id, counts: new Map(), firstAtMs: new Map(), greatest: new Map() })
+  }
+
+  #endInterests(atMs: number): void {
+    for (const interest of this.#world.ledger.interests) {
+      if (interest.clientId === this.id) interest.untilMs = Math.min(interest.untilMs, atMs)
+    }
   }
 
   #subscribe(link: Link): void {
@@ -306,6 +278,9 @@ export class SimClient {
       cmd: 'subscribe',
       messageId: this.#subscribeId,
       subscriptions: subscriptions.map(({ filter, qos }) => ({ topic: filter, qos })),
+      ...(this.options.version === 5 && {
+        properties: { subscriptionIdentifier: SUBSCRIPTION_ID, userProperties: { a: 'b' } },
+      }),
     })
   }
 
@@ -339,12 +314,16 @@ export class SimClient {
       const limit = Math.min(this.options.receiveMaximum ?? 65_535, this.#world.config.session.maxInflight)
       if (link.unacknowledged.size > limit) this.#violation(`${link.unacknowledged.size} messages in flight`)
     }
+    const fault = this.options.version === 5 ? propertiesFault(packet, key) : undefined
+    if (fault !== undefined) this.#violation(`${key} ${fault}`)
     const isRepeated = qos === 2 && this.#unreleased.has(messageId)
     if (isRepeated) {
       if (!dup) this.#violation(`${key} again without DUP`)
     } else {
       const granted = this.#grantedFor(topic)
-      this.#world.ledger.received(this.receipts.at(-1)!, { key, topic, qos, dup }, granted, this.#subscribedAtMs)
+      const isShared = this.options.subscriptions?.some(({ filter }) => filter.startsWith('$share/')) === true
+      const received = { key, topic, qos, dup }
+      this.#world.ledger.received(this.receipts.at(-1)!, received, granted, this.#subscribedAtMs, isShared)
     }
     if (qos === 1) {
       this.#later(link, () => {
@@ -361,7 +340,10 @@ export class SimClient {
   #grantedFor(topic: string): QoS {
     const list = this.granted.length > 0 ? this.granted : (this.options.subscriptions ?? [])
     const { matches } = this.#world
-    return Math.max(0, ...list.filter(({ filter }) => matches(filter, topic)).map(({ qos }) => qos)) as QoS
+    return Math.max(
+      0,
+      ...list.filter(({ filter }) => matches(filter.replace(/^\$share\/[^/]+\//, ''), topic)).map(({ qos }) => qos),
+    ) as QoS
   }
 
   #acknowledged(link: Link, cmd: 'puback' | 'pubrec', messageId: number, code: number): void {
@@ -405,6 +387,7 @@ export class SimClient {
     if (message.attempts === 0) message.firstSentAtMs = this.#world.nowMs
     message.attempts += 1
     const packet: PublishPacket = { cmd: 'publish', topic, payload: Buffer.from(key), qos, retain: false, dup }
+    if (this.options.version === 5 && message.seq % 2 === 0) packet.properties = publishProperties(key)
     if (qos > 0) {
       packet.messageId = messageId
       link.expected.push({ id: messageId, cmd: qos === 1 ? 'puback' : 'pubrec' })

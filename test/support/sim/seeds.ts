@@ -1,7 +1,16 @@
-/** Runs a scenario under many seeds; one that fails is named, and `SEED=n` runs it alone. */
+import { vi } from 'vitest'
+
+// Many seeds in one test, perhaps on a busy machine: a bound for a scenario that hangs.
+vi.setConfig({ testTimeout: 300_000 })
+
+/**
+ * Runs a scenario under many seeds; one that fails is named. In the environment, `SEED=n` runs one seed alone, `SEEDS=n` another
+ * number of them, and `FAILURES=n` goes on until so many have failed.
+ */
 export async function underSeeds(count: number, scenario: (seed: number) => Promise<void>): Promise<void> {
   const only = process.env.SEED
-  const seeds = only === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [Number(only)]
+  const seeds =
+    only === undefined ? Array.from({ length: Number(process.env.SEEDS ?? count) }, (_, i) => i + 1) : [Number(only)]
   const failures: unknown[] = []
   for (const seed of seeds) {
     try {

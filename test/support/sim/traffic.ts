@@ -63,7 +63,7 @@ export async function startTraffic(
 function disturb(world: World, client: SimClient, isOn: boolean): void {
   if (!isOn) return
   const { sim } = world
-  switch (sim.random.below(6)) {
+  switch (sim.random.below(7)) {
     case 0:
     case 1:
       client.lose()
@@ -80,6 +80,9 @@ function disturb(world: World, client: SimClient, isOn: boolean): void {
       client.connect()
       break
     case 5:
+      client.resubscribe()
+      break
+    case 6:
       client.link?.wire.silence()
       break
   }
