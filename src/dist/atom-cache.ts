@@ -6,9 +6,9 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { type Atom, type AtomQuota, atomFromPeer, isAtomName } from './atom-table.ts'
+import { hashOf } from './text-cache.ts'
 
 const SLOTS = 4096
-const MIX = 0x01000193
 
 /** The value of an atom: a JavaScript value for `true`, `false`, `undefined` and `null`. */
 export type AtomValue = Atom | boolean | undefined | null
@@ -53,9 +53,7 @@ export class AtomCache {
 
   /** The atom whose name is `source[from, to)` in UTF-8; undefined when that is no atom's name. */
   utf8(source: Buffer, from: number, to: number): CachedAtom | undefined {
-    let hash = to - from
-    for (let i = from; i < to; i++) hash = Math.imul(hash ^ source[i]!, MIX)
-    const slot = (hash ^ (hash >>> 15)) & (SLOTS - 1)
+    const slot = from === to ? 0 : hashOf(source, from, to) & (SLOTS - 1)
     const known = this.#slots[slot]
     if (known !== undefined && isSame(known.bytes, source, from, to)) return known
     const bytes = source.subarray(from, to)

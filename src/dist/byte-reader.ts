@@ -5,6 +5,7 @@
 import { isUtf8 } from 'node:buffer'
 import { readInteger } from './etf-integers.ts'
 import type { DecodeLimits } from './etf-limits.ts'
+import { MAX_CACHED_TEXT_BYTES, TextCache } from './text-cache.ts'
 
 /** What is wrong with the bytes of a peer. */
 export type DecodeReason =
@@ -42,8 +43,6 @@ export class Malformed {
 const NUMBER_HEAP = 16
 const STRING_HEAP = 24
 export const BUFFER_HEAP = 112
-// Below this length a loop measured faster than a call into the engine.
-const SHORT_TEXT = 12
 const NO_BYTES = Buffer.alloc(0)
 
 export class ByteReader {
@@ -52,6 +51,7 @@ export class ByteReader {
   protected at = 0
   protected end = 0
   #heapLeft = 0
+  readonly #texts = new TextCache()
 
   constructor(limits: DecodeLimits) {
     this.limits = limits
@@ -124,14 +124,18 @@ export class ByteReader {
     return value
   }
 
+  /** Text of at least one byte. */
   protected text(length: number): string | Buffer {
     this.need(length)
     this.spend(STRING_HEAP + length)
     const from = this.at
     const to = from + length
-    if (length <= SHORT_TEXT) {
-      const short = this.#shortText(from, to)
-      if (short !== undefined) return short
+    if (length <= MAX_CACHED_TEXT_BYTES) {
+      const short = this.#texts.ascii(this.bytes, from, to)
+      if (short !== undefined) {
+        this.at = to
+        return short
+      }
     }
     const characters = this.bytes.toString('utf8', from, to)
     this.at = to
@@ -140,18 +144,6 @@ export class ByteReader {
       const bytes = this.bytes.subarray(from, to)
       if (!isUtf8(bytes)) return bytes
     }
-    return characters
-  }
-
-  #shortText(from: number, to: number): string | undefined {
-    const bytes = this.bytes
-    let characters = ''
-    for (let at = from; at < to; at++) {
-      const code = bytes[at]!
-      if (code > 127) return undefined
-      characters += String.fromCharCode(code)
-    }
-    this.at = to
     return characters
   }
 

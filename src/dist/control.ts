@@ -69,50 +69,50 @@ const SPAWN_MONITORED = 2
 /** Stands where a cookie stood once. */
 const UNUSED = atom('')
 
-/** A control message on its way: the control tuple, and the term that follows it in the frame when there is one. */
+/** A control message on its way: the control tuple, and the term that follows it in the frame when `hasPayload`. */
 export interface ControlTerms {
   readonly control: Tuple
-  /** Absent when no term follows. */
-  readonly payload?: unknown
+  readonly hasPayload: boolean
+  readonly payload: unknown
 }
 
 /** The terms of a control message. Reasons, messages and arguments are terms already. */
 export function controlToTerms(message: ControlMessage): ControlTerms {
   switch (message.op) {
     case 'send':
-      return { control: tuple(2, UNUSED, message.to), payload: message.message }
+      return carrying(tuple(2, UNUSED, message.to), message.message)
     case 'send_name':
-      return { control: tuple(6, message.from, UNUSED, atom(message.to)), payload: message.message }
+      return carrying(tuple(6, message.from, UNUSED, atom(message.to)), message.message)
     case 'send_alias':
-      return { control: tuple(33, message.from, message.to), payload: message.message }
+      return carrying(tuple(33, message.from, message.to), message.message)
     case 'link':
-      return { control: tuple(1, message.from, message.to) }
+      return alone(tuple(1, message.from, message.to))
     case 'unlink':
-      return { control: tuple(4, message.from, message.to) }
+      return alone(tuple(4, message.from, message.to))
     case 'unlink_id':
-      return { control: tuple(35, message.id, message.from, message.to) }
+      return alone(tuple(35, message.id, message.from, message.to))
     case 'unlink_id_ack':
-      return { control: tuple(36, message.id, message.from, message.to) }
+      return alone(tuple(36, message.id, message.from, message.to))
     case 'exit_linked':
-      return { control: tuple(3, message.from, message.to, message.reason) }
+      return alone(tuple(3, message.from, message.to, message.reason))
     case 'exit':
-      return { control: tuple(8, message.from, message.to, message.reason) }
+      return alone(tuple(8, message.from, message.to, message.reason))
     case 'monitor':
-      return { control: tuple(19, message.from, nameToTerm(message.to), message.ref) }
+      return alone(tuple(19, message.from, nameToTerm(message.to), message.ref))
     case 'demonitor':
-      return { control: tuple(20, message.from, nameToTerm(message.to), message.ref) }
+      return alone(tuple(20, message.from, nameToTerm(message.to), message.ref))
     case 'down':
-      return { control: tuple(21, nameToTerm(message.from), message.to, message.ref, message.reason) }
+      return alone(tuple(21, nameToTerm(message.from), message.to, message.ref, message.reason))
     case 'group_leader':
-      return { control: tuple(7, message.from, message.to) }
+      return alone(tuple(7, message.from, message.to))
     case 'spawn_request':
       return spawnRequestToTerms(message)
     case 'spawn_reply': {
       const flags = (message.linked ? SPAWN_LINKED : 0) | (message.monitored ? SPAWN_MONITORED : 0)
-      return { control: tuple(31, message.ref, message.to, flags, nameToTerm(message.result)) }
+      return alone(tuple(31, message.ref, message.to, flags, nameToTerm(message.result)))
     }
     case 'none':
-      return { control: tuple(5) }
+      return alone(tuple(5))
   }
 }
 
@@ -120,13 +120,20 @@ function spawnRequestToTerms(request: SpawnRequest): ControlTerms {
   const { ref, from, groupLeader, module, args } = request
   const options = [...(request.link ? [atom('link')] : []), ...(request.monitor ? [atom('monitor')] : [])]
   const mfa = tuple(atom(module), atom(request.function), args.length)
-  return { control: tuple(29, ref, from, groupLeader, mfa, options), payload: args }
+  return carrying(tuple(29, ref, from, groupLeader, mfa, options), args)
+}
+
+function carrying(control: Tuple, payload: unknown): ControlTerms {
+  return { control, hasPayload: true, payload }
+}
+
+function alone(control: Tuple): ControlTerms {
+  return { control, hasPayload: false, payload: undefined }
 }
 
 function nameToTerm(object: Pid | string): unknown {
   return typeof object === 'string' ? atom(object) : object
 }
-
 
 /**
  * The control message of a frame: `control` is its first term; `hasPayload` says whether `payload`, its second, is there. Undefined
@@ -203,7 +210,11 @@ export function controlFromTerms(control: unknown, hasPayload: boolean, payload:
 
 type Fields = readonly unknown[]
 
-function betweenPids(op: 'link' | 'unlink' | 'group_leader', fields: Fields, arity: number): ControlMessage | undefined {
+function betweenPids(
+  op: 'link' | 'unlink' | 'group_leader',
+  fields: Fields,
+  arity: number,
+): ControlMessage | undefined {
   const [, from, to] = fields
   return fields.length === arity && from instanceof Pid && to instanceof Pid ? { op, from, to } : undefined
 }
@@ -240,7 +251,9 @@ function unlinkId(op: 'unlink_id' | 'unlink_id_ack', fields: Fields): ControlMes
 }
 
 function isUnlinkId(id: unknown): id is UnlinkId {
-  return (typeof id === 'number' && Number.isInteger(id) && id > 0) || (typeof id === 'bigint' && id > 0n && id < 1n << 64n)
+  return (
+    (typeof id === 'number' && Number.isInteger(id) && id > 0) || (typeof id === 'bigint' && id > 0n && id < 1n << 64n)
+  )
 }
 
 function monitoring(op: 'monitor' | 'demonitor', fields: Fields): ControlMessage | undefined {

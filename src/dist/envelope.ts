@@ -19,7 +19,13 @@ import { Pid } from '../actors/pid.ts'
 import { Ref } from '../actors/ref.ts'
 import type { DownMessage, ExitMessage, RemoteName } from '../actors/signal.ts'
 import { reasonFromTerm, reasonToTerm } from './exit-reason.ts'
-import { type ReplyShape, replyToTerm, shapeOfSystemRequest, systemRequestFromTerm, systemRequestToTerm } from './otp-shapes.ts'
+import {
+  type ReplyShape,
+  replyToTerm,
+  shapeOfSystemRequest,
+  systemRequestFromTerm,
+  systemRequestToTerm,
+} from './otp-shapes.ts'
 import { Atom, atom, atomName, ImproperList, Tuple, tuple } from './term.ts'
 
 const GEN_CALL = atom('$gen_call')

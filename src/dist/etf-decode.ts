@@ -19,6 +19,8 @@ import * as tag from './etf-tags.ts'
 import { identityTable } from './identity-table.ts'
 import { BitBinary, Export, Fun, ImproperList, Port, Tuple } from './term.ts'
 
+export type { DecodeError, DecodeReason } from './byte-reader.ts'
+
 /** `end` is the offset behind the term: what follows is the caller's to judge. */
 export type Decoded =
   | { readonly ok: true; readonly value: unknown; readonly end: number }
@@ -103,10 +105,11 @@ export class Decoder extends ByteReader {
       case tag.NEW_FLOAT_EXT:
         return this.double()
       case tag.SMALL_ATOM_UTF8_EXT:
+        return this.#smallAtom().value(this.#quota, tooManyAtoms)
       case tag.ATOM_UTF8_EXT:
       case tag.ATOM_EXT:
       case tag.SMALL_ATOM_EXT:
-        return this.#cached(kind).value(this.#quota, tooManyAtoms)
+        return this.#otherAtom(kind).value(this.#quota, tooManyAtoms)
       case tag.SMALL_TUPLE_EXT:
         return this.#tuple(this.byte(), depth)
       case tag.LARGE_TUPLE_EXT:
@@ -163,14 +166,25 @@ export class Decoder extends ByteReader {
     }
   }
 
-  #cached(kind: number): CachedAtom {
-    const isSmall = kind === tag.SMALL_ATOM_UTF8_EXT || kind === tag.SMALL_ATOM_EXT
-    const length = isSmall ? this.byte() : this.uint16()
+  /** The atom behind the most frequent of the tags. */
+  #smallAtom(): CachedAtom {
+    const length = this.byte()
     this.need(length)
     const from = this.at
     const to = from + length
-    const isUtf8Name = kind === tag.SMALL_ATOM_UTF8_EXT || kind === tag.ATOM_UTF8_EXT
-    const found = isUtf8Name ? this.#atoms.utf8(this.bytes, from, to) : this.#atoms.latin1(this.bytes, from, to)
+    const found = this.#atoms.utf8(this.bytes, from, to)
+    if (found === undefined) throw new Malformed('malformed')
+    this.at = to
+    return found
+  }
+
+  #otherAtom(kind: number): CachedAtom {
+    const length = kind === tag.SMALL_ATOM_EXT ? this.byte() : this.uint16()
+    this.need(length)
+    const from = this.at
+    const to = from + length
+    const found =
+      kind === tag.ATOM_UTF8_EXT ? this.#atoms.utf8(this.bytes, from, to) : this.#atoms.latin1(this.bytes, from, to)
     if (found === undefined) throw new Malformed('malformed')
     this.at = to
     return found
@@ -185,7 +199,8 @@ export class Decoder extends ByteReader {
   /** The name of an atom that has to be next. It becomes no atom: node names and map keys are only text. */
   #name(): string {
     const kind = this.byte()
-    if (isAtomTag(kind)) return this.#cached(kind).name
+    if (kind === tag.SMALL_ATOM_UTF8_EXT) return this.#smallAtom().name
+    if (isAtomTag(kind)) return this.#otherAtom(kind).name
     const found = kind === tag.ATOM_CACHE_REF ? this.#cachedAtom?.(this.byte()) : undefined
     if (found === undefined) throw new Malformed('malformed')
     return found.name

@@ -22,6 +22,7 @@ import * as tag from './etf-tags.ts'
 import { Refused, unsendable } from './etf-unsendable.ts'
 import { Atom, BitBinary, Encoded, Export, Float, Fun, ImproperList, Port, Tuple } from './term.ts'
 
+const TWO_32 = 2 ** 32
 // Ids of ports had 28 bits before OTP 24.
 const TWO_28 = 2 ** 28
 // Below these lengths a loop over the characters measured faster than a call into the engine.
@@ -187,16 +188,22 @@ export class Encoder extends ByteWriter {
     }
   }
 
+  /** Of at least 32 bits. */
   #safeInteger(value: number): void {
     const magnitude = Math.abs(value)
     this.reserve(10)
     const bytes = this.bytes
     const from = this.at
     let at = from + 3
-    for (let rest = magnitude; rest > 0; rest = Math.floor(rest / 256)) bytes[at++] = rest % 256
     bytes[from] = tag.SMALL_BIG_EXT
-    bytes[from + 1] = at - from - 3
     bytes[from + 2] = value < 0 ? 1 : 0
+    let low = magnitude | 0
+    for (let i = 0; i < 4; i++) {
+      bytes[at++] = low
+      low >>>= 8
+    }
+    for (let high = Math.floor(magnitude / TWO_32); high > 0; high >>>= 8) bytes[at++] = high
+    bytes[from + 1] = at - from - 3
     this.at = at
   }
 
