@@ -106,14 +106,11 @@ export type ExportedFunction = (context: CallContext, ...args: unknown[]) => unk
 export type ExportedModule = Readonly<Record<string, ExportedFunction>>
 
 export class Exports {
-  readonly network: Network
+  /** Of a node without distribution until the distribution has started. */
+  network: Network = NO_NETWORK
   readonly #modules = new Map<string, Map<string, ExportedFunction>>()
   readonly #sockets: (() => Iterable<SocketInfo>)[] = []
   readonly #tables: (() => Iterable<TableInfo>)[] = []
-
-  constructor(network: Network = NO_NETWORK) {
-    this.network = network
-  }
 
   /**
    * Allows other nodes to call functions of a module. Throws BadArgError when a name is no `name/arity` or is taken already.

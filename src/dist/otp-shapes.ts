@@ -5,9 +5,10 @@
  * answers are objects; this file makes OTP's terms of them for a caller elsewhere, and objects of the terms that our
  * callers get, so that between our own nodes they arrive as they were given [OTP sys, supervisor].
  */
-import type { ChildInfo } from '../actors/supervisor/children.ts'
+
 import type { Request } from '../actors/gen.ts'
 import { Pid } from '../actors/pid.ts'
+import type { ChildInfo } from '../actors/supervisor/children.ts'
 import type { Statistics, Status } from '../actors/sys.ts'
 import { reasonFromTerm, reasonToTerm } from './exit-reason.ts'
 import { Atom, atom, atomName, charlist, Tuple, text, tuple } from './term.ts'

@@ -1,5 +1,5 @@
 /** All functions of OTP that a node exports by itself. */
-import { Exports, type Network } from '../exports.ts'
+import { Exports } from '../exports.ts'
 import { erlangExports } from './erlang.ts'
 import { observerBackendExports } from './observer-backend.ts'
 import {
@@ -13,8 +13,8 @@ import {
 } from './otp.ts'
 
 /** The allow-list of a new node. */
-export function otpExports(network?: Network): Exports {
-  const exports = new Exports(network)
+export function otpExports(): Exports {
+  const exports = new Exports()
   exports.register('erlang', erlangExports())
   exports.register('timer', timerExports)
   exports.register('application', applicationExports)
