@@ -199,7 +199,7 @@ describe.skipIf(!hasErlang)('rpc from Erlang', () => {
   it('etop shows our processes as text', async () => {
     const { erl, runtime, epmdPort } = await pair()
     await tree.startLink(runtime, undefined, { name: 'top' })
-    const eval_ = `etop:start([{node, '${OURS}'}, {output, text}, {interval, 1}])`
+    const eval_ = `etop:start([{node, '${OURS}'}, {output, text}, {tracing, off}, {interval, 1}])`
     const child = execFile(
       'erl',
       ['-name', 'etop@127.0.0.1', '-setcookie', 'secret', '-hidden', '-noshell', '-eval', eval_],
