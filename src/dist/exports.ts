@@ -188,9 +188,13 @@ export function erlangErrorOf(thrown: unknown): ErlangError {
   return new ErlangError('error', term instanceof Tuple && thrown instanceof Error ? term.elements[0] : term)
 }
 
+/** Errors of a call itself, in whose stack trace Erlang has the arguments instead of their number. */
+const ABOUT_ARGUMENTS: ReadonlySet<unknown> = new Set([atom('undef'), atom('badarg'), atom('function_clause')])
+
 /** The stack trace that goes with an error: only what was called, as erpc trims it too. */
-export function stackOf(module: unknown, name: unknown, args: unknown): readonly Tuple[] {
-  return atomName(module) === undefined || atomName(name) === undefined || !Array.isArray(args)
-    ? [tuple(atom('erlang'), atom('apply'), [module, name, args], [])]
-    : [tuple(module, name, args, [])]
+export function stackOf(module: unknown, name: unknown, args: unknown, reason: unknown): readonly Tuple[] {
+  if (atomName(module) === undefined || atomName(name) === undefined || !Array.isArray(args)) {
+    return [tuple(atom('erlang'), atom('apply'), [module, name, args], [])]
+  }
+  return [tuple(module, name, ABOUT_ARGUMENTS.has(reason) ? args : args.length, [])]
 }

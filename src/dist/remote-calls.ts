@@ -60,7 +60,8 @@ export class RemoteCalls {
       try {
         await this.#exports.apply(self, atom(module), atom(name), args)
       } catch (thrown) {
-        self.stop(exitTerm(erlangErrorOf(thrown), stackOf(atom(module), atom(name), args)))
+        const error = erlangErrorOf(thrown)
+        self.stop(exitTerm(error, stackOf(atom(module), atom(name), args, error.reason)))
       }
     })
   }
@@ -72,7 +73,8 @@ export class RemoteCalls {
       try {
         outcome = { ok: true, value: await this.#exports.apply(self, module, name, args) }
       } catch (thrown) {
-        outcome = { ok: false, error: erlangErrorOf(thrown), stack: stackOf(module, name, args) }
+        const error = erlangErrorOf(thrown)
+        outcome = { ok: false, error, stack: stackOf(module, name, args, error.reason) }
       }
     })
     process.onExit((reason) => tell(outcome ?? { ok: false, signal: reason }))
@@ -90,7 +92,7 @@ export class RemoteCalls {
         const { class: exceptionClass, reason } = erlangErrorOf(thrown)
         result =
           exceptionClass === 'error'
-            ? tuple(res, atom('error'), reason, stackOf(module, name, args))
+            ? tuple(res, atom('error'), reason, stackOf(module, name, args, reason))
             : tuple(res, atom(exceptionClass), reason)
       }
       self.stop(result)
@@ -106,7 +108,7 @@ export class RemoteCalls {
         await this.#exports.apply(self, module, name, args)
       } catch (thrown) {
         const { class: exceptionClass, reason } = erlangErrorOf(thrown)
-        const stack = stackOf(module, name, args)
+        const stack = stackOf(module, name, args, reason)
         self.stop(
           exceptionClass === 'error'
             ? tuple(tuple(atom('exception'), tuple(reason, stack)), [tuple(ERPC, atom('execute_cast'), 3, [])])

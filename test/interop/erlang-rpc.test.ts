@@ -92,7 +92,7 @@ describe.skipIf(!hasErlang)('rpc from Erlang', () => {
       '{error,{exception,badarg,[{erlang,whereis,["x"],[]}]}}',
     )
     expect(await caught(`erpc:call('${OURS}', ours, crash, [])`)).toBe(
-      `{error,{exception,{'TypeError',<<"a fault">>},[{ours,crash,[],[]}]}}`,
+      `{error,{exception,{'TypeError',<<"a fault">>},[{ours,crash,0,[]}]}}`,
     )
     expect(await erl.eval(`rpc:call('${OURS}', ours, throw, [ball])`)).toBe('ball')
     expect(await erl.eval(`rpc:call('${OURS}', ours, exit, [bye])`)).toBe(`{badrpc,{'EXIT',bye}}`)

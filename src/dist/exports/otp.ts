@@ -42,9 +42,9 @@ export const supervisorExports: ExportedModule = {
 
 export const sysExports: ExportedModule = {
   'get_state/1': async ({ self }, ref) =>
-    presentable(await asking(sysCall('get_state', ref), () => sys.getState(self, serverRef(ref)))),
+    presentable(await asking(ref, sysCall('get_state', ref), () => sys.getState(self, serverRef(ref)))),
   'get_status/1': async ({ self }, ref) => {
-    const status = await asking(sysCall('get_status', ref), () => sys.getStatus(self, serverRef(ref)))
+    const status = await asking(ref, sysCall('get_status', ref), () => sys.getStatus(self, serverRef(ref)))
     return isStatus(status) ? replyToTerm('status', { ...status, state: presentable(status.state) }) : status
   },
 }
@@ -87,7 +87,7 @@ async function askSupervisor(
   request: 'which_children' | 'count_children',
 ): Promise<unknown> {
   const what = tuple(atom('gen_server'), atom('call'), [ref, atom(request), atom('infinity')])
-  const answer = await asking(what, () => call(self, serverRef(ref), [request], CALL_TIMEOUT_MS))
+  const answer = await asking(ref, what, () => call(self, serverRef(ref), [request], CALL_TIMEOUT_MS))
   const isOfSupervisor = request === 'which_children' ? Array.isArray(answer) : isCounts(answer)
   // What answers in another way is no supervisor; OTP's own servers crash of the question.
   if (!isOfSupervisor) throw badarg()
@@ -103,12 +103,14 @@ function isStatus(status: sys.Status | { readonly error?: unknown }): status is 
 }
 
 /** Calls; when that fails, exits with `{Reason, What}`, as `gen_server:call` does. */
-async function asking<T>(what: Tuple, ask: () => Promise<T>): Promise<T> {
+async function asking<T>(ref: unknown, what: Tuple, ask: () => Promise<T>): Promise<T> {
   try {
     return await ask()
   } catch (thrown) {
     if (!(thrown instanceof Exit)) throw thrown
-    throw new ErlangError('exit', tuple(reasonToTerm(thrown.reason), what))
+    const isAway = thrown.reason === 'nodedown' && isTuple(ref, 2)
+    const reason = isAway ? tuple(atom('nodedown'), ref.elements[1]) : reasonToTerm(thrown.reason)
+    throw new ErlangError('exit', tuple(reason, what))
   }
 }
 
