@@ -134,7 +134,7 @@ function flush(state: SessionState, effects: Effect[]): void {
       if (effects.length === 0) effects.push({ tag: 'out', from: state.self, packets: pending.acks })
       else for (const ack of pending.acks) out(state, effects, ack)
     }
-    if (pending.sync) effects.push({ tag: 'synced', from: state.self })
+    for (; pending.syncs > 0; pending.syncs -= 1) effects.push({ tag: 'synced', from: state.self })
   }
 }
 
@@ -160,7 +160,7 @@ function acknowledge(state: SessionState, intake: Intake, ack: AckPacket, index:
   if (pending === undefined) {
     const ticket = state.nextTicket
     state.nextTicket += 1
-    pending = { ticket, attachment: state.attachment, acks: [], indexes: [], pubacks: 0, accepted: false, sync: false }
+    pending = { ticket, attachment: state.attachment, acks: [], indexes: [], pubacks: 0, accepted: false, syncs: 0 }
     intake.pending = pending
     state.pendingAcks.push(pending)
   }

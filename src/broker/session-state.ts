@@ -15,7 +15,7 @@ import type { Message } from './message.ts'
 import type { MessageQueue, QueueLimits } from './mqueue.ts'
 import type { AckPacket, ProtocolVersion, QoS } from './packet.ts'
 import { PacketIdSet } from './packet-ids.ts'
-import type { ClientInfo, OutPacket, OutPublish, ToSession, Will } from './process-messages.ts'
+import type { ClientInfo, OutPacket, OutPublish, SessionPacket, ToSession, Will } from './process-messages.ts'
 import type { ParsedFilter } from './topic.ts'
 
 /** Seconds: a session with this expiry never expires [MQTT5-3.1.2.11.2]. */
@@ -143,8 +143,8 @@ export interface PendingAcks {
   /** How many of them are PUBACKs; they count against the receive maximum until they are sent. */
   pubacks: number
   accepted: boolean
-  /** Send `synced` after these. */
-  sync: boolean
+  /** How many `synced` to send after these. */
+  syncs: number
 }
 
 export interface PendingSubscribe {
@@ -206,6 +206,8 @@ export interface SessionState {
   sharedCount: number
   nextTicket: number
   pendingSubscribes: Map<number, PendingSubscribe | PendingUnsubscribe> | undefined
+  /** How many of them are of this connection: what it publishes meanwhile waits, to meet the subscriptions as it sees them. */
+  asking: number
   retainedReads: RetainedRead[]
 
   // To the client
@@ -220,6 +222,8 @@ export interface SessionState {
   draining: boolean
 
   // From the client
+  /** What came behind a SUBSCRIBE or UNSUBSCRIBE and waits for the answer of the router; `sync` bounds it. */
+  held: SessionPacket[] | undefined
   readonly awaitingRel: PacketIdSet
   readonly pendingAcks: PendingAcks[]
   /** PUBACKs that this connection waits for. */
@@ -280,12 +284,14 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     sharedCount: 0,
     nextTicket: 1,
     pendingSubscribes: undefined,
+    asking: 0,
     retainedReads: [],
     inflight: new Inflight(),
     window: 0,
     queue: undefined,
     resend: [],
     draining: false,
+    held: undefined,
     awaitingRel: new PacketIdSet(),
     pendingAcks: [],
     awaitingAccept: 0,
