@@ -109,6 +109,14 @@ export function accepted(
   flush(state, effects)
 }
 
+/** Confirms to the connection what it gave, although not all of it is accepted. */
+export function deferred(state: SessionState, effects: Effect[]): void {
+  for (const pending of state.pendingAcks) {
+    if (pending.attachment !== state.attachment || state.connection === undefined) continue
+    for (; pending.syncs > 0; pending.syncs -= 1) effects.push({ tag: 'synced', from: state.self })
+  }
+}
+
 /** Sets the code of an acknowledgement. A failure ends the QoS 2 exchange in 5.0 only: 3.1.1 knows no failure here. */
 function setCode(state: SessionState, ack: AckPacket, code: number): void {
   if (state.version !== 5) return

@@ -61,6 +61,8 @@ export type SessionEvent =
   | { readonly tag: 'discard'; readonly reasonCode: number; readonly reason: string }
   /** The connection is to be closed by an administrator; the session lives on as its expiry says. */
   | { readonly tag: 'kick'; readonly reasonCode: number; readonly reason: string }
+  /** Publishes wait, and there is room for more: the connection may read on although they are not accepted. */
+  | { readonly tag: 'deferred' }
   /** The messages of a `publish` effect are taken over by all who get them; `codes[i]` is the reason code of message i. */
   | { readonly tag: 'accepted'; readonly ticket: number; readonly codes: readonly number[] | undefined }
   /** The routes of a `subscribe` effect stand (0) or were refused (≥ 0x80); undefined: all stand. */
@@ -214,6 +216,8 @@ export interface SessionState {
   readonly inflight: Inflight
   /** QoS 1 and 2 messages that may be in flight on this connection: the smaller of both sides' limits. */
   window: number
+  /** Grows with each acknowledgement of the client that ends or advances a delivery. */
+  progress: number
   /** Created with the first message that must wait. */
   queue: MessageQueue | undefined
   /** What a resumed connection still has to get again, the next one last. */
@@ -288,6 +292,7 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     retainedReads: [],
     inflight: new Inflight(),
     window: 0,
+    progress: 0,
     queue: undefined,
     resend: [],
     draining: false,

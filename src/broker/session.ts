@@ -20,10 +20,13 @@ import type { Pid } from '../actors/pid.ts'
 import type { ProcessContext } from '../actors/process.ts'
 import type { Ref } from '../actors/ref.ts'
 import type { DownMessage, RemoteName } from '../actors/signal.ts'
+import { RELIEVED } from './back-pressure.ts'
 import type { Delivery } from './delivery.ts'
-import type { Message } from './message.ts'
+import { Batch, type Message } from './message.ts'
 import type { ClientInfo, OpenedSession, ToConnection, ToSession, Will } from './process-messages.ts'
 import { publishAll, type SessionEnvironment } from './publish.ts'
+import { type GATE_TIMEOUT, type GateOwner, PublishGate } from './publish-gate.ts'
+import { isWeighed } from './pubsub.ts'
 import { RC } from './reason-codes.ts'
 import type { RetainedCursor } from './retained-cursor.ts'
 import type { FromRouter } from './router.ts'
@@ -38,6 +41,7 @@ import {
   type SessionState,
   type SessionTimer,
 } from './session-state.ts'
+import type { Subscriber } from './subscribers.ts'
 import { travellingPackets } from './travel.ts'
 
 /** The message with which a connection learns what became of its wish for a session. */
@@ -77,14 +81,15 @@ type Own =
   | { readonly tag: 'timer'; readonly timer: SessionTimer; readonly attachment: number }
   | { readonly tag: 'drain' }
   | typeof ASK_ROUTER_AGAIN
+  | typeof GATE_TIMEOUT
 
-type Incoming = ToSession | FromManager | FromRouter | Own | DownMessage
+type Incoming = ToSession | FromManager | FromRouter | typeof RELIEVED | Own | DownMessage
 
 /** Ticket of the request that takes a session's shared subscriptions away before it ends; the machine's begin with 1. */
 const FAREWELL = 0
 
 /** The session of one client as a process. */
-class SessionProcess {
+class SessionProcess implements GateOwner {
   readonly state: SessionState
   readonly #self: ProcessContext
   readonly #environment: SessionEnvironment
@@ -97,6 +102,12 @@ class SessionProcess {
   #willTimer: Ref | undefined
   /** Retained messages that are being read, by ticket. */
   #cursors: Map<number, RetainedCursor> | undefined
+  /** Publishes of the client that wait for subscribers of theirs. */
+  #gate: PublishGate | undefined
+  /** What the publish path knows of this session, once it has subscribed, and what of its backlog is the queue. */
+  #subscriber: Subscriber | undefined
+  #queued = 0
+  #queuedBytes = 0
   /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
   #nowMs = 0
   /** Counters of the state that the metrics have already. */
@@ -122,6 +133,7 @@ class SessionProcess {
     this.#nowMs = this.#self.runtime.clock.now()
     switch (message.tag) {
       case 'deliver':
+        this.#takeOff(message)
         if (this.state.ended) this.#passOn(message)
         else this.#handle(message)
         break
@@ -152,6 +164,12 @@ class SessionProcess {
         // The will is settled; the manager must not publish it again.
         if (message.timer === 'will') this.#tellDetached()
         break
+      case 'relieved':
+        this.#gate?.relieved()
+        break
+      case 'gate_timeout':
+        this.#gate?.timeout()
+        break
       case 'ask_router_again':
         this.#router.askAgain()
         break
@@ -159,6 +177,8 @@ class SessionProcess {
         this.#down(message)
         break
     }
+    if (this.#gate !== undefined) this.#settleGate(this.#gate)
+    if (this.#subscriber !== undefined) this.#settle(this.#subscriber)
     return this.#isOver
   }
 
@@ -202,11 +222,9 @@ class SessionProcess {
           reason: effect.reason,
         })
         break
-      case 'publish': {
-        const codes = publishAll(this.#environment, effect.messages)
-        if (effect.ticket !== 0) this.#handle({ tag: 'accepted', ticket: effect.ticket, codes })
+      case 'publish':
+        this.#publish(effect)
         break
-      }
       case 'subscribe':
         this.#router.subscribe(effect.ticket, state.clientId, state.expirySec > 0, effect.subscriptions)
         break
@@ -305,6 +323,7 @@ class SessionProcess {
     }
     metrics['session/terminated'] += 1
     hooks.notify('session.terminated', state.clientId, reason)
+    this.#gate?.flush()
     const shared = [...state.subscriptions.values()]
       .map(({ filter }) => filter)
       .filter(({ group }) => group !== undefined)
@@ -349,6 +368,7 @@ class SessionProcess {
       return
     }
     this.#tellAvailability()
+    this.#subscriber ??= this.#environment.pubsub.subscriber(this.#self.pid)
     this.#handle(answer)
     reportAnswered(this.#environment, this.state.clientId, request)
   }
@@ -358,6 +378,69 @@ class SessionProcess {
     // Only the groups of shared subscriptions choose by it.
     if (sharedCount === 0 || ended) return
     this.#router.tellAvailability(connection === undefined ? 'offline' : congested ? 'congested' : 'online')
+  }
+
+  // Messages from the client
+
+  #publish(effect: Extract<Effect, { tag: 'publish' }>): void {
+    const { messages, ticket } = effect
+    const { pubsub } = this.#environment
+    // Without a ticket all is QoS 0, or a will, which waits for nobody but what is before it.
+    if (this.#gate === undefined && (ticket === 0 || !pubsub.pressure.mustLook(messages.length))) {
+      const codes = this.publish(messages)
+      if (ticket !== 0) this.accept(ticket, codes)
+    } else {
+      this.#gate ??= new PublishGate(this.#self, pubsub, this)
+      this.#gate.add(effect)
+    }
+  }
+
+  // GateOwner
+
+  publish(messages: readonly Message[]): readonly number[] | undefined {
+    return publishAll(this.#environment, messages)
+  }
+
+  accept(ticket: number, codes: readonly number[] | undefined): void {
+    this.#handle({ tag: 'accepted', ticket, codes })
+  }
+
+  #settleGate(gate: PublishGate): void {
+    if (gate.isEmpty) this.#gate = undefined
+    else if (!gate.isFull) this.#handle({ tag: 'deferred' })
+  }
+
+  // Back-pressure of this session on those who publish to it
+
+  /** What comes is no longer on its way; `settle` counts what of it is queued. */
+  #takeOff({ runs }: Extract<ToSession, { tag: 'deliver' }>): void {
+    this.#subscriber ??= this.#environment.pubsub.subscriber(this.#self.pid)
+    const subscriber = this.#subscriber
+    if (subscriber === undefined) return
+    for (const { batch, matched } of runs) {
+      // Plain ones were sent by another node, which has no record of this session.
+      if (!(batch instanceof Batch) || !isWeighed(batch, matched)) continue
+      subscriber.backlog -= batch.messages.length
+      subscriber.backlogBytes -= batch.bytes
+    }
+  }
+
+  #settle(subscriber: Subscriber): void {
+    const { queue, connection, congested, closing, ended, progress } = this.state
+    const queued = queue === undefined ? 0 : queue.ackedLength
+    const queuedBytes = queue === undefined ? 0 : queue.bytes
+    subscriber.backlog += queued - this.#queued
+    subscriber.backlogBytes += queuedBytes - this.#queuedBytes
+    this.#queued = queued
+    this.#queuedBytes = queuedBytes
+    subscriber.progress = progress
+    subscriber.isTaking =
+      connection !== undefined && !congested && !closing && !ended && (this.#gate === undefined || !this.#gate.isFull)
+    const { pressure } = this.#environment.pubsub
+    pressure.settle(subscriber)
+    if (subscriber.waiters === undefined) return
+    const publisher = pressure.next(subscriber)
+    if (publisher !== undefined) this.#self.send(publisher, RELIEVED)
   }
 
   // Messages
