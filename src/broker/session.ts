@@ -5,6 +5,7 @@
  *     sm ─ open ─▶ session          `opened` to the connection and to sm; or it ends, and sm starts another
  *     connection ─ packets, congested, detach ─▶ session ─ out, synced, close ─▶ connection       (process-messages.ts)
  *     publishers ─ deliver ─▶ session ─ publish ─▶ other sessions, directly from the routing tables (pubsub.ts)
+ *     session ─ relieved ─▶ publishers that wait until it is less behind                              (back-pressure.ts)
  *     session ─ subscribe, unsubscribe, availability, durable ─▶ router ─ subscribed, unsubscribed ─▶ session
  *     session ─ detached ─▶ sm      so that a will that waits is known if this process should crash
  *
@@ -20,16 +21,16 @@ import type { Pid } from '../actors/pid.ts'
 import type { ProcessContext } from '../actors/process.ts'
 import type { Ref } from '../actors/ref.ts'
 import type { DownMessage, RemoteName } from '../actors/signal.ts'
-import { RELIEVED } from './back-pressure.ts'
+import type { RELIEVED } from './back-pressure.ts'
 import type { Delivery } from './delivery.ts'
-import { Batch, type Message } from './message.ts'
+import type { Message } from './message.ts'
 import type { ClientInfo, OpenedSession, ToConnection, ToSession, Will } from './process-messages.ts'
 import { publishAll, type SessionEnvironment } from './publish.ts'
 import { type GATE_TIMEOUT, type GateOwner, PublishGate } from './publish-gate.ts'
-import { isWeighed } from './pubsub.ts'
 import { RC } from './reason-codes.ts'
 import type { RetainedCursor } from './retained-cursor.ts'
 import type { FromRouter } from './router.ts'
+import { SessionBacklog } from './session-backlog.ts'
 import { handle } from './session-machine.ts'
 import { reportAnswered, reportDelivered, reportDropped } from './session-reports.ts'
 import { type ASK_ROUTER_AGAIN, RouterLink } from './session-router.ts'
@@ -41,7 +42,6 @@ import {
   type SessionState,
   type SessionTimer,
 } from './session-state.ts'
-import type { Subscriber } from './subscribers.ts'
 import { travellingPackets } from './travel.ts'
 
 /** The message with which a connection learns what became of its wish for a session. */
@@ -104,10 +104,7 @@ class SessionProcess implements GateOwner {
   #cursors: Map<number, RetainedCursor> | undefined
   /** Publishes of the client that wait for subscribers of theirs. */
   #gate: PublishGate | undefined
-  /** What the publish path knows of this session, once it has subscribed, and what of its backlog is the queue. */
-  #subscriber: Subscriber | undefined
-  #queued = 0
-  #queuedBytes = 0
+  readonly #backlog: SessionBacklog
   /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
   #nowMs = 0
   /** Counters of the state that the metrics have already. */
@@ -119,6 +116,7 @@ class SessionProcess implements GateOwner {
     this.#self = self
     this.#environment = environment
     this.#router = new RouterLink(self, environment.routers)
+    this.#backlog = new SessionBacklog(self, environment.pubsub)
     this.state = newSessionState({
       self: self.pid,
       limits: environment.limits,
@@ -133,7 +131,7 @@ class SessionProcess implements GateOwner {
     this.#nowMs = this.#self.runtime.clock.now()
     switch (message.tag) {
       case 'deliver':
-        this.#takeOff(message)
+        this.#backlog.takeOff(message.runs)
         if (this.state.ended) this.#passOn(message)
         else this.#handle(message)
         break
@@ -178,7 +176,7 @@ class SessionProcess implements GateOwner {
         break
     }
     if (this.#gate !== undefined) this.#settleGate(this.#gate)
-    if (this.#subscriber !== undefined) this.#settle(this.#subscriber)
+    this.#backlog.settle(this.state, this.#gate === undefined || !this.#gate.isFull)
     return this.#isOver
   }
 
@@ -368,7 +366,7 @@ class SessionProcess implements GateOwner {
       return
     }
     this.#tellAvailability()
-    this.#subscriber ??= this.#environment.pubsub.subscriber(this.#self.pid)
+    this.#backlog.find()
     this.#handle(answer)
     reportAnswered(this.#environment, this.state.clientId, request)
   }
@@ -408,39 +406,6 @@ class SessionProcess implements GateOwner {
   #settleGate(gate: PublishGate): void {
     if (gate.isEmpty) this.#gate = undefined
     else if (!gate.isFull) this.#handle({ tag: 'deferred' })
-  }
-
-  // Back-pressure of this session on those who publish to it
-
-  /** What comes is no longer on its way; `settle` counts what of it is queued. */
-  #takeOff({ runs }: Extract<ToSession, { tag: 'deliver' }>): void {
-    this.#subscriber ??= this.#environment.pubsub.subscriber(this.#self.pid)
-    const subscriber = this.#subscriber
-    if (subscriber === undefined) return
-    for (const { batch, matched } of runs) {
-      // Plain ones were sent by another node, which has no record of this session.
-      if (!(batch instanceof Batch) || !isWeighed(batch, matched)) continue
-      subscriber.backlog -= batch.messages.length
-      subscriber.backlogBytes -= batch.bytes
-    }
-  }
-
-  #settle(subscriber: Subscriber): void {
-    const { queue, connection, congested, closing, ended, progress } = this.state
-    const queued = queue === undefined ? 0 : queue.ackedLength
-    const queuedBytes = queue === undefined ? 0 : queue.bytes
-    subscriber.backlog += queued - this.#queued
-    subscriber.backlogBytes += queuedBytes - this.#queuedBytes
-    this.#queued = queued
-    this.#queuedBytes = queuedBytes
-    subscriber.progress = progress
-    subscriber.isTaking =
-      connection !== undefined && !congested && !closing && !ended && (this.#gate === undefined || !this.#gate.isFull)
-    const { pressure } = this.#environment.pubsub
-    pressure.settle(subscriber)
-    if (subscriber.waiters === undefined) return
-    const publisher = pressure.next(subscriber)
-    if (publisher !== undefined) this.#self.send(publisher, RELIEVED)
   }
 
   // Messages
