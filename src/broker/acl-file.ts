@@ -9,7 +9,7 @@
  * Levels of a filter that are `%c` or `$c` stand for the client's id, `%u` or `$u` for its user name.
  * Only the terms that rules are made of are read; every mistake is reported with its line.
  */
-import { type Cidr, parseCidr } from './ip.ts'
+import { type Cidr, parseCidr } from '../dist/ip.ts'
 
 /** Whom a rule is about. */
 export type Who =

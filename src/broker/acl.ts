@@ -10,8 +10,8 @@
  * gains nothing.
  */
 import { readFile } from 'node:fs/promises'
+import { isInCidr, parseAddress } from '../dist/ip.ts'
 import { type AclParse, type AclRule, parseAcl, type RuleFilter, type Who } from './acl-file.ts'
-import { isInCidr, parseAddress } from './ip.ts'
 
 /** A client, as rules see it. */
 export interface AclClient {

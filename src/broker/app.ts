@@ -4,7 +4,7 @@ import type { Services } from './services.ts'
 import { brokerSup } from './sup.ts'
 
 /** Name of the application. */
-export const BROKER = 'agner'
+const BROKER = 'agner'
 
 /** Registered name of its top supervisor. */
 const BROKER_SUP = 'broker_sup'

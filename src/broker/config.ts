@@ -5,7 +5,7 @@
  *
  * The rule for defaults: a node that nobody has configured must survive hostile clients, so every limit is finite.
  */
-import { type Cidr, parseCidr } from './ip.ts'
+import { type Cidr, parseCidr } from '../dist/ip.ts'
 import {
   bytes,
   check,

@@ -14,12 +14,12 @@ import { genServer, initStop, noreply, ok, reply } from '../actors/gen-server.ts
 import type { Pid } from '../actors/pid.ts'
 import type { ProcessContext } from '../actors/process.ts'
 import { type ExitMessage, isExitMessage } from '../actors/signal.ts'
+import { isInCidr, parseAddress, plainAddress } from '../dist/ip.ts'
 import type { AccessRule } from './config.ts'
 import { connection } from './connection.ts'
 import type { ConnectionEnvironment } from './connection-environment.ts'
-import { isInCidr, parseAddress } from './ip.ts'
 import { RateLimit } from './rate-limit.ts'
-import { plainAddress, SocketTransport } from './transport-socket.ts'
+import { SocketTransport } from './transport-socket.ts'
 
 /** Settings of one listener; the names are those of the `[listeners.tcp]` table. */
 export interface TcpListenerOptions {

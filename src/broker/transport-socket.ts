@@ -5,6 +5,7 @@
  * system call. Larger ones go out as a vector, without a copy.
  */
 import type { Socket } from 'node:net'
+import { plainAddress } from '../dist/ip.ts'
 import type { Peer, Transport, TransportEvents } from './transport.ts'
 
 /** Up to this total a copy is cheaper than a vector. */
@@ -129,9 +130,4 @@ function onError(this: Socket, error: NodeJS.ErrnoException): void {
 
 function onClose(this: Socket): void {
   ;(this as OwnedSocket)[TRANSPORT].closed()
-}
-
-/** An IPv4 address that a dual-stack socket shows as `::ffff:a.b.c.d` in its own form. */
-export function plainAddress(address: string): string {
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
 }

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { parseArgs } from '../../src/boot/args.ts'
-import { checkNodeName } from '../../src/boot/node-name.ts'
 
 const parse = (...argv: string[]) => parseArgs(argv, '1.2.3')
 const started = (...argv: string[]) => {
@@ -64,42 +63,4 @@ describe('the command line', () => {
       expect(help.kind === 'print' && help.text).toContain(option)
     }
   })
-})
-
-describe('a node name', () => {
-  const local = async () => ['127.0.0.1']
-  const unknown = async () => {
-    throw new Error('ENOTFOUND')
-  }
-
-  it.each(['n1@127.0.0.1', 'a-b_C9@::1', 'n1@host.example.org'])('may be %s', async (name) => {
-    expect(await checkNodeName(name, local)).toEqual({ ok: true, warning: undefined })
-  })
-
-  it('needs a host', async () => {
-    expect(await checkNodeName('n1', local)).toMatchObject({
-      ok: false,
-      problem: expect.stringContaining('n1@127.0.0.1'),
-    })
-  })
-
-  it('with a host without a dot is taken with a warning when the host resolves', async () => {
-    const check = await checkNodeName('n1@host1', local)
-    expect(check).toMatchObject({ ok: true, warning: expect.stringContaining('have a dot') })
-  })
-
-  it('is refused when its host does not resolve', async () => {
-    expect(await checkNodeName('n1@host1', unknown)).toMatchObject({
-      ok: false,
-      problem: expect.stringContaining('resolve'),
-    })
-    expect((await checkNodeName('n1@a.example', unknown)).ok).toBe(false)
-  })
-
-  it.each(['@127.0.0.1', 'n 1@127.0.0.1', 'n1@', 'n1@a b', 'n1@n2@127.0.0.1', 'n.1@127.0.0.1'])(
-    'may not be %s',
-    async (name) => {
-      expect((await checkNodeName(name, local)).ok).toBe(false)
-    },
-  )
 })

@@ -3,7 +3,7 @@ import { underSeeds } from '../support/sim/seeds.ts'
 import { catchUp, leave, startTraffic } from '../support/sim/traffic.ts'
 
 test('what was acknowledged reaches every persistent session, in order, on one node', async () => {
-  await underSeeds(200, async (seed) => {
+  await underSeeds(150, async (seed) => {
     const traffic = await startTraffic({ seed }, 8)
     await catchUp(traffic)
     traffic.world.sim.stop()
@@ -11,7 +11,7 @@ test('what was acknowledged reaches every persistent session, in order, on one n
 })
 
 test('what was acknowledged reaches every persistent session, in order, when connections and sessions are on different nodes', async () => {
-  await underSeeds(200, async (seed) => {
+  await underSeeds(150, async (seed) => {
     const traffic = await startTraffic({ seed, fronts: ['a', 'c'] }, 8)
     await catchUp(traffic)
     traffic.world.sim.stop()

@@ -6,7 +6,7 @@ import { CONFIG, catchUp, leave, startTraffic } from '../support/sim/traffic.ts'
 import { startWorld, type World } from '../support/sim/world.ts'
 
 const FRONTS = ['a', 'c']
-const SEEDS = 100
+const SEEDS = 60
 
 /** A subscriber that is connected over `a` and does not come back by itself, and a publisher connected over `c`. */
 async function pair(world: World): Promise<{ subscriber: SimClient; publisher: SimClient }> {

@@ -106,7 +106,7 @@ class WillClient {
 }
 
 test('a will is published when it is due, once, and not when it is not', async () => {
-  await underSeeds(200, async (seed) => {
+  await underSeeds(100, async (seed) => {
     const world = await startWorld({ seed, fronts: seed % 2 === 0 ? [] : ['a', 'c'] })
     const watcher = new SimClient(world, {
       id: 'watcher',

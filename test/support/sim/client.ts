@@ -6,54 +6,23 @@
  * delays. Packets are written and read by mqtt-packet alone, so the broker's own codec is checked by another.
  */
 import mqttPacket from 'mqtt-packet'
-import type { ConnectPacket, Packet, ProtocolVersion, PublishPacket, QoS } from '../../../src/broker/packet.ts'
-import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
+import type { ConnectPacket, Packet, PublishPacket, QoS } from '../../../src/broker/packet.ts'
+import type { WireOptions } from '../../../src/testing/wire.ts'
+import {
+  type ClientOptions,
+  connectPacket,
+  Link,
+  propertiesFault,
+  publishProperties,
+  SUBSCRIPTION_ID,
+} from './client-packets.ts'
 import type { Published, Receipts } from './ledger.ts'
 import type { World } from './world.ts'
-
-const SUBSCRIPTION_ID = 7
-
-export interface ClientOptions {
-  readonly id: string
-  readonly version: ProtocolVersion
-  /** The session outlives the connection. */
-  readonly isPersistent: boolean
-  /** 5.0: seconds; 3.1.1 sessions have the configured one. @default 120 */
-  readonly expirySec?: number
-  readonly subscriptions?: readonly { readonly filter: string; readonly qos: QoS }[]
-  /** 5.0. @default none */
-  readonly receiveMaximum?: number
-  readonly keepAliveSec?: number
-  /** Random milliseconds before an acknowledgement. @default 20 */
-  readonly ackDelayMs?: number
-  /** Random milliseconds before it connects again; Infinity: it does not. @default 300 */
-  readonly reconnectMs?: number
-  /** QoS 1 and 2 messages that it has under way. @default 4 */
-  readonly window?: number
-}
 
 /** A message of the client that is not acknowledged to its end. */
 interface Outgoing {
   readonly message: Published
   phase: 'publish' | 'pubrel'
-}
-
-/** One connection of a client. */
-class Link {
-  readonly wire: Wire
-  /** CONNACK has come. */
-  isUp = false
-  isOver = false
-  /** When the last acknowledgement leaves. */
-  ackAtMs = 0
-  /** Messages received on this connection and not acknowledged to the end, by packet identifier. */
-  readonly unacknowledged = new Set<number>()
-  /** Packet identifiers sent on this connection, in order, whose PUBACK or PUBREC is due. */
-  readonly expected: { id: number; cmd: 'puback' | 'pubrec' }[] = []
-
-  constructor(wire: Wire) {
-    this.wire = wire
-  }
 }
 
 export class SimClient {
@@ -132,7 +101,7 @@ export class SimClient {
       },
       onClose: () => this.#ended(link),
     })
-    this.#send(link, this.#connectPacket())
+    this.#send(link, connectPacket(this.options, this.will))
   }
 
   /** Publishes when it can; returns the record of the message. */
@@ -206,25 +175,6 @@ export class SimClient {
     if (link === undefined) return
     this.#ended(link)
     link.wire.far.destroy()
-  }
-
-  #connectPacket(): ConnectPacket {
-    const { version, isPersistent, expirySec = 120, receiveMaximum, keepAliveSec = 0 } = this.options
-    const { will } = this
-    const packet: ConnectPacket = {
-      cmd: 'connect',
-      protocolId: version === 3 ? 'MQIsdp' : 'MQTT',
-      protocolVersion: version,
-      clientId: this.id,
-      clean: !isPersistent,
-      keepalive: keepAliveSec,
-    }
-    if (will !== undefined) packet.will = will
-    if (version === 5) {
-      packet.properties = { sessionExpiryInterval: isPersistent ? expirySec : 0 }
-      if (receiveMaximum !== undefined) packet.properties.receiveMaximum = receiveMaximum
-    }
-    return packet
   }
 
   #take(link: Link, packet: Packet): void {
@@ -364,7 +314,8 @@ export class SimClient {
       const limit = Math.min(this.options.receiveMaximum ?? 65_535, this.#world.config.session.maxInflight)
       if (link.unacknowledged.size > limit) this.#violation(`${link.unacknowledged.size} messages in flight`)
     }
-    if (this.options.version === 5) this.#checkProperties(packet, key)
+    const fault = this.options.version === 5 ? propertiesFault(packet, key) : undefined
+    if (fault !== undefined) this.#violation(`${key} ${fault}`)
     const isRepeated = qos === 2 && this.#unreleased.has(messageId)
     if (isRepeated) {
       if (!dup) this.#violation(`${key} again without DUP`)
@@ -383,19 +334,6 @@ export class SimClient {
       this.#unreleased.set(messageId, key)
       this.#later(link, () => this.#send(link, { cmd: 'pubrec', messageId }))
     }
-  }
-
-  /** What the publisher said goes on to subscribers as it is [MQTT5-3.3.2-20]. */
-  #checkProperties({ properties }: PublishPacket, key: string): void {
-    if (properties?.subscriptionIdentifier === undefined) this.#violation(`${key} without subscription identifier`)
-    const { correlationData } = properties ?? {}
-    if (correlationData !== undefined && correlationData.toString() !== key) {
-      this.#violation(`${key} with the correlation data ${correlationData}`)
-    }
-    const { userProperties, contentType } = properties ?? {}
-    if ((correlationData === undefined) !== (userProperties?.key === undefined))
-      this.#violation(`${key} lost properties`)
-    if (contentType !== undefined && contentType !== 'text/plain') this.#violation(`${key} of type ${contentType}`)
   }
 
   /** Messages may come before SUBACK [MQTT5-3.8.4-3]. */
@@ -449,14 +387,7 @@ export class SimClient {
     if (message.attempts === 0) message.firstSentAtMs = this.#world.nowMs
     message.attempts += 1
     const packet: PublishPacket = { cmd: 'publish', topic, payload: Buffer.from(key), qos, retain: false, dup }
-    if (this.options.version === 5 && message.seq % 2 === 0) {
-      packet.properties = {
-        contentType: 'text/plain',
-        correlationData: Buffer.from(key),
-        userProperties: { key, many: ['1', '2'] },
-        messageExpiryInterval: 3600,
-      }
-    }
+    if (this.options.version === 5 && message.seq % 2 === 0) packet.properties = publishProperties(key)
     if (qos > 0) {
       packet.messageId = messageId
       link.expected.push({ id: messageId, cmd: qos === 1 ? 'puback' : 'pubrec' })

@@ -1,3 +1,8 @@
+import { vi } from 'vitest'
+
+// Many seeds in one test, perhaps on a busy machine: a bound for a scenario that hangs.
+vi.setConfig({ testTimeout: 300_000 })
+
 /**
  * Runs a scenario under many seeds; one that fails is named. In the environment, `SEED=n` runs one seed alone, `SEEDS=n` another
  * number of them, and `FAILURES=n` goes on until so many have failed.

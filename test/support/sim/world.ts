@@ -15,7 +15,7 @@ import type { SessionSnapshot } from '../../../src/broker/session-snapshot.ts'
 import { serviceChildren } from '../../../src/broker/sup.ts'
 import { matches } from '../../../src/broker/topic.ts'
 import { type Duration, type Simulation, simulate } from '../../../src/testing/simulation.ts'
-import type { Wire, WireEnd, WireOptions } from '../../../src/testing/wire.ts'
+import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
 import { Ledger } from './ledger.ts'
 import { type Accepted, LISTENER_SIM, simListener } from './listener.ts'
 
@@ -226,6 +226,3 @@ function footprintOf(services: Services): Footprint {
     ...rows,
   }
 }
-
-/** A client's end of a wire. */
-export type { WireEnd }

@@ -2,7 +2,7 @@ import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { COOKIE_FILE, readCookie } from '../../src/boot/cookie.ts'
+import { COOKIE_FILE, readCookie } from '../../src/dist/cookie.ts'
 
 let home: string
 beforeEach(async () => {

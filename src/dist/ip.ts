@@ -1,5 +1,5 @@
 /**
- * IP addresses and CIDR ranges, for the access rules of listeners and for `{ipaddr, …}` in acl.conf.
+ * IP addresses and CIDR ranges: hosts of node names, access rules of listeners, `{ipaddr, …}` in acl.conf.
  *
  * Addresses become 16 bytes each, IPv4 in its IPv6-mapped form (::ffff:a.b.c.d), so that a rule for 127.0.0.1 also
  * matches a client that a dual-stack socket reports as ::ffff:127.0.0.1.
@@ -30,6 +30,19 @@ export function parseAddress(text: string): Uint8Array | undefined {
   bytes.set(head, 0)
   bytes.set(tail, 16 - tail.length)
   return bytes
+}
+
+/** Whether a text is an address that only this machine can reach: 127.0.0.0/8, also as a dual-stack socket shows it, and ::1. */
+export function isLoopback(text: string): boolean {
+  const address = parseAddress(text)
+  if (address === undefined) return false
+  const isMapped = address[10] === 255 && address[11] === 255 && address.subarray(0, 10).every((byte) => byte === 0)
+  return isMapped ? address[12] === 127 : address[15] === 1 && address.subarray(0, 15).every((byte) => byte === 0)
+}
+
+/** An IPv4 address that a dual-stack socket shows as `::ffff:a.b.c.d` in its own form. */
+export function plainAddress(address: string): string {
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
 }
 
 /** A range from `a.b.c.d`, `a.b.c.d/n`, an IPv6 address or `address/n`; undefined when it is none of them. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isInCidr, parseAddress, parseCidr } from '../../src/broker/ip.ts'
+import { isInCidr, parseAddress, parseCidr } from '../../src/dist/ip.ts'
 
 const within = (address: string, range: string) => isInCidr(parseAddress(address)!, parseCidr(range)!)
 
