@@ -93,6 +93,8 @@ export const terms: fc.Arbitrary<unknown> = fc.letrec<{ term: unknown; leaf: unk
   scalar: fc.oneof(
     numbers,
     fc.string({ unit: 'grapheme' }),
+    fc.string({ unit: 'grapheme-ascii', maxLength: 50 }),
+    fc.constantFrom('', 'normal', 'noproc', 'sensors/1/temperature'),
     fc.string({ unit: 'binary', maxLength: 60 }),
     atoms,
     bigint,
