@@ -4,8 +4,8 @@
  * Each figure is the median (and the 99th percentile) of rounds that decode or encode a chunk of 50 packets.
  */
 import mqttPacket, { type Packet as RarePacket } from 'mqtt-packet'
+import { encodeAck, encodeBatch, encodePublish } from '../src/broker/codec/encode.ts'
 import { Decoder, FrameReader } from '../src/broker/codec.ts'
-import { encodeAck, encodeBatch, encodePublish } from '../src/broker/encode.ts'
 import { Batch, type Message } from '../src/broker/message.ts'
 import type { ProtocolVersion } from '../src/broker/packet.ts'
 

@@ -8,11 +8,11 @@ import pino from 'pino'
 import { Pid } from '../src/actors/pid.ts'
 import { Runtime } from '../src/actors/runtime.ts'
 import { guidGenerator } from '../src/broker/guid.ts'
-import { LocalTables } from '../src/broker/local-table.ts'
 import type { Message } from '../src/broker/message.ts'
-import { PubSub } from '../src/broker/pubsub.ts'
-import { Routing } from '../src/broker/routing.ts'
-import { parseFilter } from '../src/broker/topic.ts'
+import { PubSub } from '../src/broker/routing/pubsub.ts'
+import { Routing } from '../src/broker/routing/routing.ts'
+import { parseFilter } from '../src/broker/routing/topic.ts'
+import { LocalTables } from '../src/broker/tables/local-table.ts'
 
 const runtime = new Runtime({ logger: pino({ level: 'silent' }) })
 const nextId = guidGenerator(runtime)

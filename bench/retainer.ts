@@ -4,9 +4,10 @@
  *
  *     node --expose-gc --import tsx bench/retainer.ts [messages]
  */
-import { LocalTables } from '../src/broker/local-table.ts'
+
 import type { Message } from '../src/broker/message.ts'
-import { Retainer } from '../src/broker/retainer.ts'
+import { Retainer } from '../src/broker/retained/retainer.ts'
+import { LocalTables } from '../src/broker/tables/local-table.ts'
 
 const COUNT = Number(process.argv[2] ?? 100_000)
 const SITES = 100

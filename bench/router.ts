@@ -6,10 +6,10 @@
  */
 import pino from 'pino'
 import { Runtime } from '../src/actors/runtime.ts'
-import { LocalTables } from '../src/broker/local-table.ts'
-import { type FromRouter, RouterPool, router, type ToRouter } from '../src/broker/router.ts'
-import { Routing } from '../src/broker/routing.ts'
-import { type ParsedFilter, parseFilter } from '../src/broker/topic.ts'
+import { type FromRouter, RouterPool, router, type ToRouter } from '../src/broker/routing/router.ts'
+import { Routing } from '../src/broker/routing/routing.ts'
+import { type ParsedFilter, parseFilter } from '../src/broker/routing/topic.ts'
+import { LocalTables } from '../src/broker/tables/local-table.ts'
 
 const FILTERS = Number(process.argv[2] ?? 100_000)
 const CLIENTS = Number(process.argv[3] ?? 4)

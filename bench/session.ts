@@ -8,8 +8,8 @@ import { Pid } from '../src/actors/pid.ts'
 import { Batch, type Matched, type Message } from '../src/broker/message.ts'
 import type { AckPacket, QoS } from '../src/broker/packet.ts'
 import type { AuthorizedPublish, ClientInfo, SessionPacket } from '../src/broker/process-messages.ts'
-import { handle } from '../src/broker/session-machine.ts'
-import { newSessionState, type SessionState } from '../src/broker/session-state.ts'
+import { handle } from '../src/broker/session/session-machine.ts'
+import { newSessionState, type SessionState } from '../src/broker/session/session-state.ts'
 
 const QUICK = process.argv.includes('--quick')
 const ROUNDS = QUICK ? 3 : 7

@@ -11,6 +11,11 @@ const MERGE_BELOW = MAX_BLOCK / 4
 /** Negative when `a` comes before `b`, 0 when they are the same key. */
 export type Compare<K> = (a: K, b: K) => number
 
+/** Order of strings by UTF-16 code units, that of `<`. */
+export function byCodeUnits(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
 export class SortedKeys<K> {
   /** Never an empty block; every key of a block is smaller than those of the next. */
   readonly #blocks: K[][] = []

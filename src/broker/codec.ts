@@ -8,14 +8,14 @@
  * that imports that package.
  */
 import mqttPacket, { type Parser, type Packet as RarePacket } from 'mqtt-packet'
-import { Cursor, type Fault } from './cursor.ts'
-import { encodeAck, encodePublishPacket, PINGRESP } from './encode.ts'
-import { decodePublish, decodeShort, RecentTopics } from './fast-path.ts'
-import { FrameSplitter } from './frame.ts'
+import { Cursor, type Fault } from './codec/cursor.ts'
+import { encodeAck, encodePublishPacket, PINGRESP } from './codec/encode.ts'
+import { decodePublish, decodeShort, RecentTopics } from './codec/fast-path.ts'
+import { FrameSplitter } from './codec/frame.ts'
+import { isShared } from './codec/topic-syntax.ts'
+import { type ConnectFacts, checkConnect, checkFrame, MQTT5, PACKET_TYPE, readPublish } from './codec/validate.ts'
 import type { ConnectPacket, Packet, ProtocolVersion, SubscribePacket } from './packet.ts'
 import { RC, reasonText } from './reason-codes.ts'
-import { isShared } from './topic-syntax.ts'
-import { type ConnectFacts, checkConnect, checkFrame, MQTT5, PACKET_TYPE, readPublish } from './validate.ts'
 
 // The cache holds a Buffer for each of the 65 536 packet ids: megabytes, for packets that are rare here.
 mqttPacket.writeToStream.cacheNumbers = false

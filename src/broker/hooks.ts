@@ -16,14 +16,14 @@
  * comparison: `hooks.chains['message.publish'].length`.
  */
 import type { Logger } from 'pino'
-import type { AuthOutcome, Credentials } from './access-control.ts'
-import type { AclClient } from './acl.ts'
-import type { AuthStep } from './connection-environment.ts'
+import type { AuthOutcome, Credentials } from './access/access-control.ts'
+import type { AclClient } from './access/acl.ts'
+import type { AuthStep } from './connection/connection-environment.ts'
+import type { AuthResult } from './connection/protocol-state.ts'
 import type { Message } from './message.ts'
-import type { Metrics } from './metrics.ts'
+import type { Metrics } from './monitor/metrics.ts'
 import type { SubscribeEntry } from './packet.ts'
 import type { ClientInfo } from './process-messages.ts'
-import type { AuthResult } from './protocol-state.ts'
 import { RC } from './reason-codes.ts'
 
 /** A client of a session, as far as hooks see it. */

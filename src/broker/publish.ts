@@ -4,12 +4,12 @@
  */
 import type { Hooks } from './hooks.ts'
 import type { Message } from './message.ts'
-import type { Metrics } from './metrics.ts'
-import type { PubSub } from './pubsub.ts'
+import type { Metrics } from './monitor/metrics.ts'
 import { RC } from './reason-codes.ts'
-import type { Retainer } from './retainer.ts'
-import type { RouterPool } from './router.ts'
-import type { SessionLimits } from './session-state.ts'
+import type { Retainer } from './retained/retainer.ts'
+import type { PubSub } from './routing/pubsub.ts'
+import type { RouterPool } from './routing/router.ts'
+import type { SessionLimits } from './session/session-state.ts'
 
 /** What publishing needs. */
 export interface PublishEnvironment {

@@ -16,15 +16,15 @@
  */
 import type { ChildSpec } from '../actors/supervisor/child-spec.ts'
 import { child, supervisor } from '../actors/supervisor.ts'
-import { connectionEnvironment } from './connection-services.ts'
-import { tcpListener } from './listener-tcp.ts'
-import { retainer } from './retainer.ts'
-import { router } from './router.ts'
+import { connectionEnvironment } from './connection/connection-services.ts'
+import { tcpListener } from './connection/listener-tcp.ts'
+import { sysTopics } from './monitor/sys-topics.ts'
+import { sysmon } from './monitor/sysmon.ts'
+import { retainer } from './retained/retainer.ts'
+import { router } from './routing/router.ts'
 import type { Services } from './services.ts'
-import { SESSION_SUP, sessionSup } from './session-sup.ts'
-import { sm } from './sm.ts'
-import { sysTopics } from './sys-topics.ts'
-import { sysmon } from './sysmon.ts'
+import { SESSION_SUP, sessionSup } from './session/session-sup.ts'
+import { sm } from './session/sm.ts'
 
 /** Registered name of the TCP listener. */
 export const LISTENER_TCP = 'listener_tcp'

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type BrokerHandle, type BrokerStart, boot, type World } from '../../src/boot/boot.ts'
-import { verifyPassword } from '../../src/broker/auth-password.ts'
+import { verifyPassword } from '../../src/broker/access/auth-password.ts'
 import { deferred } from '../support/deferred.ts'
 
 let folder: string

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { AccessControl, type Credentials } from '../../src/broker/access-control.ts'
-import { type AclRule, parseAcl } from '../../src/broker/acl-file.ts'
-import { hashPassword, verifyPassword } from '../../src/broker/auth-password.ts'
+import { AccessControl, type Credentials } from '../../src/broker/access/access-control.ts'
+import { type AclRule, parseAcl } from '../../src/broker/access/acl-file.ts'
+import { hashPassword, verifyPassword } from '../../src/broker/access/auth-password.ts'
 import { type BrokerOverrides, configOf } from '../../src/broker/config.ts'
 import { Hooks, stop } from '../../src/broker/hooks.ts'
-import { LocalTables } from '../../src/broker/local-table.ts'
-import { createMetrics, type Metrics } from '../../src/broker/metrics.ts'
+import { createMetrics, type Metrics } from '../../src/broker/monitor/metrics.ts'
+import { LocalTables } from '../../src/broker/tables/local-table.ts'
 
 const secret = await hashPassword(Buffer.from('secret'), Buffer.alloc(16, 1))
 const other = await hashPassword(Buffer.from('other'), Buffer.alloc(16, 2))

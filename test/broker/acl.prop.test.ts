@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { aclClient, checkAcl } from '../../src/broker/acl.ts'
-import { parseAcl } from '../../src/broker/acl-file.ts'
-import { matches } from '../../src/broker/topic.ts'
+import { aclClient, checkAcl } from '../../src/broker/access/acl.ts'
+import { parseAcl } from '../../src/broker/access/acl-file.ts'
+import { matches } from '../../src/broker/routing/topic.ts'
 
 const client = aclClient('c', 'u', '10.0.0.1')
 const word = fc.constantFrom('a', 'b', '$s')

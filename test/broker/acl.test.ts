@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { aclClient, checkAcl, DEFAULT_ACL, defaultRules } from '../../src/broker/acl.ts'
-import { type AclRule, parseAcl } from '../../src/broker/acl-file.ts'
+import { aclClient, checkAcl, DEFAULT_ACL, defaultRules } from '../../src/broker/access/acl.ts'
+import { type AclRule, parseAcl } from '../../src/broker/access/acl-file.ts'
 
 function rules(text: string): readonly AclRule[] {
   const parsed = parseAcl(text, 'acl.conf')

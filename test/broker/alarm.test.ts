@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { Alarms } from '../../src/broker/alarm.ts'
-import { alarmPublisher, type SysPublish } from '../../src/broker/sys-events.ts'
+import { Alarms } from '../../src/broker/monitor/alarm.ts'
+import { alarmPublisher, type SysPublish } from '../../src/broker/monitor/sys-events.ts'
 
 let nowMs: number
 let alarms: Alarms

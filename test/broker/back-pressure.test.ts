@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { AckPacket, QoS } from '../../src/broker/packet.ts'
 import type { ClientInfo, SessionPacket, ToSession } from '../../src/broker/process-messages.ts'
-import type { SessionLimits } from '../../src/broker/session-state.ts'
+import type { SessionLimits } from '../../src/broker/session/session-state.ts'
 import { type Connection, SessionNode } from './session-node.ts'
 import { limits, publish } from './session-support.ts'
 

@@ -1,7 +1,13 @@
 import mqttPacket, { type Packet as RarePacket } from 'mqtt-packet'
 import { describe, expect, it } from 'vitest'
+import {
+  encodeAck,
+  encodeBatch,
+  encodeBatchWithin,
+  encodePublish,
+  publishBytes,
+} from '../../src/broker/codec/encode.ts'
 import { encode } from '../../src/broker/codec.ts'
-import { encodeAck, encodeBatch, encodeBatchWithin, encodePublish, publishBytes } from '../../src/broker/encode.ts'
 import { Batch, type Message } from '../../src/broker/message.ts'
 import type { ConnackPacket, Packet, ProtocolVersion, SubackPacket } from '../../src/broker/packet.ts'
 import type { OutPublish } from '../../src/broker/process-messages.ts'

@@ -1,6 +1,7 @@
 /** Frames written byte by byte, for tests of the codec: what no well-behaved encoder would write. */
+
+import { writeVarInt } from '../../src/broker/codec/frame.ts'
 import { type Decoded, type DecodeError, Decoder } from '../../src/broker/codec.ts'
-import { writeVarInt } from '../../src/broker/frame.ts'
 import type { Packet, ProtocolVersion } from '../../src/broker/packet.ts'
 
 export type Part = number | string | Buffer

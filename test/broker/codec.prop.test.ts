@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { encodeBatch, encodePublish, publishBytes } from '../../src/broker/codec/encode.ts'
 import { type Decoded, Decoder, FrameReader } from '../../src/broker/codec.ts'
-import { encodeBatch, encodePublish, publishBytes } from '../../src/broker/encode.ts'
 import { Batch, type Message } from '../../src/broker/message.ts'
 import type { ForwardedProperties, Packet, ProtocolVersion, QoS } from '../../src/broker/packet.ts'
 import { binary, canonical, conversation, forwarded, messageId, reference, topicName } from './codec-arbitraries.ts'

@@ -2,18 +2,18 @@
 import mqttPacket from 'mqtt-packet'
 import type { Pid } from '../../src/actors/pid.ts'
 import type { Runtime } from '../../src/actors/runtime.ts'
-import type { Credentials } from '../../src/broker/access-control.ts'
+import type { Credentials } from '../../src/broker/access/access-control.ts'
 import { encode, FrameReader } from '../../src/broker/codec.ts'
 import type {
   AuthStep,
   ConnectionEnvironment,
   ConnectionSettings,
   OpenAnswer,
-} from '../../src/broker/connection-environment.ts'
-import { createMetrics } from '../../src/broker/metrics.ts'
+} from '../../src/broker/connection/connection-environment.ts'
+import type { AuthResult, ProtocolLimits } from '../../src/broker/connection/protocol-state.ts'
+import { createMetrics } from '../../src/broker/monitor/metrics.ts'
 import type { Packet, ProtocolVersion } from '../../src/broker/packet.ts'
 import type { ClientInfo, OutPacket, ToSession } from '../../src/broker/process-messages.ts'
-import type { AuthResult, ProtocolLimits } from '../../src/broker/protocol-state.ts'
 import { defaultLimits } from './protocol-harness.ts'
 
 /** A session that keeps what it is told and says what the test says. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { connection } from '../../src/broker/connection.ts'
+import { connection } from '../../src/broker/connection/connection.ts'
 import type { ProtocolVersion } from '../../src/broker/packet.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { MemoryTransport } from '../support/memory-transport.ts'

@@ -1,9 +1,9 @@
 import { pino } from 'pino'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { aclClient } from '../../src/broker/acl.ts'
+import { aclClient } from '../../src/broker/access/acl.ts'
 import { Hooks, stop } from '../../src/broker/hooks.ts'
 import type { Message } from '../../src/broker/message.ts'
-import { createMetrics, type Metrics } from '../../src/broker/metrics.ts'
+import { createMetrics, type Metrics } from '../../src/broker/monitor/metrics.ts'
 import type { SubscribeEntry } from '../../src/broker/packet.ts'
 
 let logged: { hook?: string; err?: { message: string } }[]

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createMetrics, EMQTTD_METRICS, METRIC_NAMES } from '../../src/broker/metrics.ts'
+import { createMetrics, EMQTTD_METRICS, METRIC_NAMES } from '../../src/broker/monitor/metrics.ts'
 
 /** What `emqttd_ctl broker metrics` of emqttd 1.1.3 prints. */
 const PRINTED = `

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { Delivery } from '../../src/broker/delivery.ts'
-import { MessageQueue, type QueueLimits } from '../../src/broker/mqueue.ts'
 import type { QoS } from '../../src/broker/packet.ts'
+import type { Delivery } from '../../src/broker/session/delivery.ts'
+import { MessageQueue, type QueueLimits } from '../../src/broker/session/mqueue.ts'
 import { message } from './session-support.ts'
 
 /** The queue as one array in order of arrival; every rule is a scan. */

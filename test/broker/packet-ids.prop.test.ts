@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { nextPacketId, PacketIdSet } from '../../src/broker/packet-ids.ts'
+import { nextPacketId, PacketIdSet } from '../../src/broker/session/packet-ids.ts'
 
 // Few low bits, so that identifiers meet in the same cells.
 const id = fc.oneof(

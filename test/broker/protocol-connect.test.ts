@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import type { ProtocolLimits } from '../../src/broker/connection/protocol-state.ts'
 import type { ConnackPacket, ConnectPacket } from '../../src/broker/packet.ts'
-import type { ProtocolLimits } from '../../src/broker/protocol-state.ts'
 import { connectPacket, Machine, publishPacket, session, versions } from './protocol-harness.ts'
 
 const will = { topic: 'w', payload: Buffer.from('gone'), qos: 1 as const, retain: false }

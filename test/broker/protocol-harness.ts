@@ -1,7 +1,6 @@
 /** A protocol machine with surroundings that the tests of protocol.ts set, and short ways to make packets. */
 import { Pid } from '../../src/actors/pid.ts'
-import type { ConnackPacket, ConnectPacket, Packet, ProtocolVersion, PublishPacket } from '../../src/broker/packet.ts'
-import { createProtocol, handle } from '../../src/broker/protocol.ts'
+import { createProtocol, handle } from '../../src/broker/connection/protocol.ts'
 import type {
   AuthResult,
   ProtocolCounter,
@@ -9,7 +8,8 @@ import type {
   ProtocolEvent,
   ProtocolLimits,
   ProtocolState,
-} from '../../src/broker/protocol-state.ts'
+} from '../../src/broker/connection/protocol-state.ts'
+import type { ConnackPacket, ConnectPacket, Packet, ProtocolVersion, PublishPacket } from '../../src/broker/packet.ts'
 
 const node = { name: 'n1@127.0.0.1', creation: 1 }
 export const session = new Pid(node, 7, 0)

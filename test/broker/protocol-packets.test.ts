@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import type { ProtocolLimits } from '../../src/broker/connection/protocol-state.ts'
 import type { Packet, PublishPacket } from '../../src/broker/packet.ts'
-import type { ProtocolLimits } from '../../src/broker/protocol-state.ts'
 import { Machine, publishPacket, versions } from './protocol-harness.ts'
 
 const v5 = { protocolVersion: 5 } as const

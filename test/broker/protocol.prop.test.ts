@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { ProtocolEvent } from '../../src/broker/connection/protocol-state.ts'
 import type { Packet, ProtocolVersion } from '../../src/broker/packet.ts'
-import type { ProtocolEvent } from '../../src/broker/protocol-state.ts'
 import { connectPacket, Machine, otherSession, publishPacket, session } from './protocol-harness.ts'
 
 type Beginning = 'nothing' | 'opening' | 'connected'

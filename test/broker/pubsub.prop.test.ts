@@ -1,10 +1,10 @@
 /** Publishing against a list of subscriptions that is scanned with `matches`, over random changes and publishes. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { LocalTables } from '../../src/broker/local-table.ts'
-import { PubSub } from '../../src/broker/pubsub.ts'
-import { Routing, type SubscribeRequest } from '../../src/broker/routing.ts'
-import { matches } from '../../src/broker/topic.ts'
+import { PubSub } from '../../src/broker/routing/pubsub.ts'
+import { Routing, type SubscribeRequest } from '../../src/broker/routing/routing.ts'
+import { matches } from '../../src/broker/routing/topic.ts'
+import { LocalTables } from '../../src/broker/tables/local-table.ts'
 import { flush, Mailboxes, message, parsed, pidOf, request } from '../support/routing.ts'
 
 const SESSIONS = 4

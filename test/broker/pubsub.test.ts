@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { LocalTables } from '../../src/broker/local-table.ts'
 import { Batch, type Message } from '../../src/broker/message.ts'
-import { PubSub, type PubSubOptions } from '../../src/broker/pubsub.ts'
-import { Routing } from '../../src/broker/routing.ts'
+import { PubSub, type PubSubOptions } from '../../src/broker/routing/pubsub.ts'
+import { Routing } from '../../src/broker/routing/routing.ts'
+import { LocalTables } from '../../src/broker/tables/local-table.ts'
 import { ROUTE } from '../../src/broker/tables.ts'
 import { flush, Mailboxes, message, parsed, pidOf, request } from '../support/routing.ts'
 

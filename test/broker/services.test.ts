@@ -1,7 +1,7 @@
 /** Hooks, access control, counters and $SYS as a client of a whole broker meets them. */
 import pino from 'pino'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { hashPassword } from '../../src/broker/auth-password.ts'
+import { hashPassword } from '../../src/broker/access/auth-password.ts'
 import { type Broker, type StartBrokerOptions, startBroker } from '../../src/broker/broker.ts'
 import type { ConnectPacket, Packet, PublishPacket } from '../../src/broker/packet.ts'
 import { PlainClient } from './plain-client.ts'

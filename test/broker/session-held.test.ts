@@ -1,7 +1,7 @@
 /** A client that subscribes and publishes without waiting for SUBACK. */
 import { describe, expect, test } from 'vitest'
 import type { AuthorizedSubscribe } from '../../src/broker/process-messages.ts'
-import type { Effect } from '../../src/broker/session-state.ts'
+import type { Effect } from '../../src/broker/session/session-state.ts'
 import { useBroker } from '../support/broker.ts'
 import { SessionNode } from './session-node.ts'
 import { ack, Machine, matched, message, only, publish, run, sent } from './session-support.ts'

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { AckPacket, QoS } from '../../src/broker/packet.ts'
 import type { SessionPacket } from '../../src/broker/process-messages.ts'
-import { handle } from '../../src/broker/session-machine.ts'
-import { newSessionState, type SessionEvent, type SessionState } from '../../src/broker/session-state.ts'
+import { handle } from '../../src/broker/session/session-machine.ts'
+import { newSessionState, type SessionEvent, type SessionState } from '../../src/broker/session/session-state.ts'
 import { client, limits, pid, publish } from './session-support.ts'
 
 interface Flow {

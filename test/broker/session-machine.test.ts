@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { RC } from '../../src/broker/reason-codes.ts'
-import { snapshot } from '../../src/broker/session-snapshot.ts'
-import { NEVER_SEC } from '../../src/broker/session-state.ts'
+import { snapshot } from '../../src/broker/session/session-snapshot.ts'
+import { NEVER_SEC } from '../../src/broker/session/session-state.ts'
 import {
   ack,
   client,

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest'
 import type { Message } from '../../src/broker/message.ts'
 import type { AckPacket, QoS } from '../../src/broker/packet.ts'
 import type { OutPacket } from '../../src/broker/process-messages.ts'
-import { handle } from '../../src/broker/session-machine.ts'
-import { newSessionState, type SessionEvent, type SessionState } from '../../src/broker/session-state.ts'
+import { handle } from '../../src/broker/session/session-machine.ts'
+import { newSessionState, type SessionEvent, type SessionState } from '../../src/broker/session/session-state.ts'
 import { ack, client, limits, matched, message, pid, run } from './session-support.ts'
 
 /**

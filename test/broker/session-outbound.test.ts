@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { Inflight } from '../../src/broker/inflight.ts'
 import type { Batch } from '../../src/broker/message.ts'
 import { RC } from '../../src/broker/reason-codes.ts'
+import { Inflight } from '../../src/broker/session/inflight.ts'
 import { ack, client, limits, Machine, matched, message, only, pid, publishes, run, sent } from './session-support.ts'
 
 describe('QoS 0', () => {

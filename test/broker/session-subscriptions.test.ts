@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Message } from '../../src/broker/message.ts'
 import { RC } from '../../src/broker/reason-codes.ts'
-import type { Effect } from '../../src/broker/session-state.ts'
+import type { Effect } from '../../src/broker/session/session-state.ts'
 import { ack, client, limits, Machine, matched, message, only, pid, publishes, run, sent } from './session-support.ts'
 
 /** Answers every request for retained messages from a list. */

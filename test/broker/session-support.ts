@@ -10,14 +10,14 @@ import type {
   SessionPacket,
   Will,
 } from '../../src/broker/process-messages.ts'
-import { handle } from '../../src/broker/session-machine.ts'
+import { handle } from '../../src/broker/session/session-machine.ts'
 import {
   type Effect,
   newSessionState,
   type SessionEvent,
   type SessionLimits,
   type SessionState,
-} from '../../src/broker/session-state.ts'
+} from '../../src/broker/session/session-state.ts'
 
 const NODE = { name: 'n1@127.0.0.1', creation: 1 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { sys } from '../../src/actors/index.ts'
-import type { SessionSnapshot } from '../../src/broker/session-snapshot.ts'
+import type { SessionSnapshot } from '../../src/broker/session/session-snapshot.ts'
 import { SessionNode } from './session-node.ts'
 import { ack, limits, message, publish, will } from './session-support.ts'
 

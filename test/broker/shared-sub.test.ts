@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { LocalTables } from '../../src/broker/local-table.ts'
-import { PubSub } from '../../src/broker/pubsub.ts'
-import { Routing } from '../../src/broker/routing.ts'
-import type { SharedStrategy } from '../../src/broker/shared-sub.ts'
+import { PubSub } from '../../src/broker/routing/pubsub.ts'
+import { Routing } from '../../src/broker/routing/routing.ts'
+import type { SharedStrategy } from '../../src/broker/routing/shared-sub.ts'
+import { LocalTables } from '../../src/broker/tables/local-table.ts'
 import { ROUTE, SHARED_SUBSCRIPTION } from '../../src/broker/tables.ts'
 import { flush, Mailboxes, message, parsed, pidOf, request } from '../support/routing.ts'
 

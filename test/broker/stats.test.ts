@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { STAT_NAMES, Stats } from '../../src/broker/stats.ts'
+import { STAT_NAMES, Stats } from '../../src/broker/monitor/stats.ts'
 
 describe('statistics', () => {
   it('hold the last count and the greatest of any sample', () => {

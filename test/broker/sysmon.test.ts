@@ -1,8 +1,8 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { Runtime } from '../../src/actors/runtime.ts'
-import { Alarms } from '../../src/broker/alarm.ts'
 import { type BrokerOverrides, configOf } from '../../src/broker/config.ts'
-import { sysmon, type VmProbe } from '../../src/broker/sysmon.ts'
+import { Alarms } from '../../src/broker/monitor/alarm.ts'
+import { sysmon, type VmProbe } from '../../src/broker/monitor/sysmon.ts'
 import { type Simulation, simulate } from '../../src/testing/simulation.ts'
 
 let sim: Simulation

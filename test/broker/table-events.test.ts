@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { LocalTables } from '../../src/broker/local-table.ts'
-import { events, sendEvents, type TableEventMessage } from '../../src/broker/table-events.ts'
+import { LocalTables } from '../../src/broker/tables/local-table.ts'
+import { events, sendEvents, type TableEventMessage } from '../../src/broker/tables/table-events.ts'
 import { type TableEvent, table } from '../../src/broker/tables.ts'
 import { simulate } from '../../src/testing/index.ts'
 

@@ -1,7 +1,7 @@
 /** Tables of every kind against a map of lists, over random operations; and their events, replayed. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { LocalTables } from '../../src/broker/local-table.ts'
+import { LocalTables } from '../../src/broker/tables/local-table.ts'
 import { type TableDefinition, type TableEvent, type TableOperation, table } from '../../src/broker/tables.ts'
 
 interface Row {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { LocalTables } from '../../src/broker/local-table.ts'
-import { SortedKeys } from '../../src/broker/sorted-keys.ts'
+import { byCodeUnits, SortedKeys } from '../../src/actors/sorted-keys.ts'
+import { LocalTables } from '../../src/broker/tables/local-table.ts'
 import { LOCAL_ROUTE, ROUTE, type RouteRow, type TableEvent, table } from '../../src/broker/tables.ts'
 
 interface Row {
@@ -135,7 +135,7 @@ describe('tables', () => {
     const key = fc.string({ maxLength: 3, unit: fc.constantFrom('a', 'b', '/', '-', '0') })
     fc.assert(
       fc.property(fc.array(fc.record({ key, add: fc.boolean() }), { maxLength: 60 }), key, (steps, probe) => {
-        const sorted = new SortedKeys()
+        const sorted = new SortedKeys<string>(byCodeUnits)
         const model = new Set<string>()
         for (const step of steps) {
           if (step.add && !model.has(step.key)) sorted.insert(step.key)
@@ -153,7 +153,7 @@ describe('tables', () => {
   })
 
   test('sorted keys stay sorted through splits and merges of blocks', () => {
-    const sorted = new SortedKeys()
+    const sorted = new SortedKeys<string>(byCodeUnits)
     const keys = Array.from({ length: 5000 }, (_, i) => `k${(i * 7919) % 5000}`)
     for (const key of keys) sorted.insert(key)
     const walk = () => {

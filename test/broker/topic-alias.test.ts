@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { OutboundAliases } from '../../src/broker/topic-alias.ts'
+import { OutboundAliases } from '../../src/broker/connection/topic-alias.ts'
 
 describe('outbound topic aliases', () => {
   it('are set at the first use of a topic and stand for it afterwards', () => {

@@ -1,5 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { filterKey, isWildcard, matches, parseFilter, validateFilter, validateName } from '../../src/broker/topic.ts'
+import {
+  filterKey,
+  isWildcard,
+  matches,
+  parseFilter,
+  validateFilter,
+  validateName,
+} from '../../src/broker/routing/topic.ts'
 
 const LIMITS = { maxLevels: 4, maxBytes: 12 }
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Batch, batchOf } from '../../src/broker/message.ts'
 import type { OutPacket } from '../../src/broker/process-messages.ts'
-import { travellingDelivery, travellingPackets } from '../../src/broker/travel.ts'
+import { travellingDelivery, travellingPackets } from '../../src/broker/session/travel.ts'
 import { structuralCopy } from '../../src/testing/structural-copy.ts'
 import { message } from '../support/routing.ts'
 

@@ -1,8 +1,8 @@
 /** The trie against a list of filters that is scanned with `matches`, over random inserts, deletes and names. */
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { matches } from '../../src/broker/topic.ts'
-import { Trie } from '../../src/broker/trie.ts'
+import { matches } from '../../src/broker/routing/topic.ts'
+import { Trie } from '../../src/broker/routing/trie.ts'
 
 const word = fc.constantFrom('a', 'b', '', '$x', 'ab')
 const name = fc.array(word, { minLength: 1, maxLength: 4 }).map((list) => list.join('/') || 'a')

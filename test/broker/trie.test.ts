@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Trie } from '../../src/broker/trie.ts'
+import { Trie } from '../../src/broker/routing/trie.ts'
 
 const trieOf = (...filters: string[]) => {
   const trie = new Trie()

@@ -1,5 +1,5 @@
 /** A transport without a network: the test is the client. What is written waits until `take` when `isStalled`. */
-import type { Transport, TransportEvents } from '../../src/broker/transport.ts'
+import type { Transport, TransportEvents } from '../../src/broker/connection/transport.ts'
 
 export class MemoryTransport implements Transport {
   readonly peer = { host: '192.0.2.1', port: 4711 }

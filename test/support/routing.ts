@@ -2,8 +2,8 @@
 import { Pid } from '../../src/actors/pid.ts'
 import type { Message, Run } from '../../src/broker/message.ts'
 import type { QoS } from '../../src/broker/packet.ts'
-import type { Routing, SubscribeRequest } from '../../src/broker/routing.ts'
-import { type ParsedFilter, parseFilter } from '../../src/broker/topic.ts'
+import type { Routing, SubscribeRequest } from '../../src/broker/routing/routing.ts'
+import { type ParsedFilter, parseFilter } from '../../src/broker/routing/topic.ts'
 
 const NODE = { name: 'a@sim', creation: 1 }
 

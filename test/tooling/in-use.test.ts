@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { SETTINGS } from '../../src/boot/config-file.ts'
 import { HOOK_NAMES, type HookName } from '../../src/broker/hooks.ts'
-import { METRIC_NAMES } from '../../src/broker/metrics.ts'
+import { METRIC_NAMES } from '../../src/broker/monitor/metrics.ts'
 import { flatten } from '../../src/broker/settings.ts'
 
 const SRC = new URL('../../src', import.meta.url).pathname

@@ -2,9 +2,9 @@
 import { genServer, noreply, ok } from '../../../src/actors/gen-server.ts'
 import type { Pid } from '../../../src/actors/pid.ts'
 import { isExitMessage } from '../../../src/actors/signal.ts'
-import { connection } from '../../../src/broker/connection.ts'
-import type { ConnectionEnvironment } from '../../../src/broker/connection-environment.ts'
-import type { Transport } from '../../../src/broker/transport.ts'
+import { connection } from '../../../src/broker/connection/connection.ts'
+import type { ConnectionEnvironment } from '../../../src/broker/connection/connection-environment.ts'
+import type { Transport } from '../../../src/broker/connection/transport.ts'
 
 /** Registered name. */
 export const LISTENER_SIM = 'listener_sim'

@@ -1,0 +1,419 @@
+/**
+ * Publishing: from messages to the processes that get them, in the process that publishes.
+ *
+ *     publish(messages) ─ runs of one topic ─▶ destinations (cached) ─▶ { tag: 'deliver', runs } to each session
+ *                                                                  └─▶ forward(node, batches) to each node
+ *
+ * No process stands between publisher and subscriber: the publisher reads the routing state itself. What it finds for a
+ * topic is kept until a subscription that concerns the topic changes: for an exact filter that entry goes, for a
+ * wildcard all entries are looked up anew. Sessions that subscribe alike form one group and get the very same message
+ * object, so a batch to a thousand of them costs a thousand sends and nothing else. Nobody may change what is sent.
+ *
+ * Each destination gets one message per call, with its runs in the publisher's order; of its matching subscriptions to a
+ * topic all are folded into one (`Matched`). Members of shared subscriptions are chosen per message.
+ */
+import type { Pid } from '../../actors/pid.ts'
+import { Batch, type Matched, type Message, type Run } from '../message.ts'
+import type { ToSession } from '../process-messages.ts'
+import type { BackPressure } from '../session/back-pressure.ts'
+import { MatchCache, type MatchCacheLimits, type Weighed } from './match-cache.ts'
+import { fold, Interning } from './matched.ts'
+import type { Routing } from './routing.ts'
+import type { Member, SharedStrategy, ShareGroup } from './shared-sub.ts'
+import { type Subscriber, Subscription } from './subscribers.ts'
+import { isWildcard } from './topic.ts'
+
+/** What a session gets. */
+export type Deliver = Extract<ToSession, { tag: 'deliver' }>
+
+export interface PubSubOptions {
+  readonly routing: Routing
+  /** Sends to a process: the runtime's `send`. */
+  readonly send: (to: Pid, message: Deliver) => void
+  /** In [0, 1). */
+  readonly random: () => number
+  readonly sharedStrategy?: SharedStrategy
+  /** Keeps or removes the retained message of a message that was published with RETAIN. */
+  readonly retain?: (message: Message) => void
+  /** Hands batches to another node, one call per node and publish. */
+  readonly forward?: (node: string, batches: readonly Batch[]) => void
+  readonly cache?: MatchCacheLimits
+}
+
+/** Sessions that get a topic's messages in the same way. */
+interface Audience {
+  readonly matched: Matched
+  readonly subscribers: readonly Subscriber[]
+}
+
+/** Where a topic's messages go. */
+interface Destinations extends Weighed {
+  /** Count of wildcard changes when it was made; it is good as long as there are no others. */
+  readonly wildcardChanges: number
+  readonly audiences: readonly Audience[]
+  /** Without `$local/` subscriptions: what a message from another node reaches. */
+  readonly audiencesFromAfar: readonly Audience[]
+  readonly nodes: readonly string[]
+  readonly shares: readonly ShareGroup[]
+}
+
+/** A weight of 1 is about a pointer, so each generation takes 8 MB at most, whatever topics publishers think of. */
+const DEFAULT_CACHE: MatchCacheLimits = { maxTopics: 20_000, maxWeight: 1_000_000 }
+/** Of a topic without destinations, apart from the bytes of its name. */
+const LEAST_WEIGHT = 24
+const NONE: readonly never[] = []
+
+export class PubSub {
+  /** Which subscribers hold up who publishes to them. */
+  readonly pressure: BackPressure
+  readonly #routing: Routing
+  readonly #send: (to: Pid, message: Deliver) => void
+  readonly #random: () => number
+  readonly #strategy: SharedStrategy
+  readonly #retain: ((message: Message) => void) | undefined
+  readonly #forward: ((node: string, batches: readonly Batch[]) => void) | undefined
+  readonly #cache: MatchCache<Destinations>
+  #wildcardChanges = 0
+  /** Sessions with `pending` runs, within one call. */
+  readonly #touched: Subscriber[] = []
+
+  constructor(options: PubSubOptions) {
+    this.#routing = options.routing
+    this.pressure = options.routing.pressure
+    this.#send = options.send
+    this.#random = options.random
+    this.#strategy = options.sharedStrategy ?? 'round_robin'
+    this.#retain = options.retain
+    this.#forward = options.forward
+    this.#cache = new MatchCache(options.cache ?? DEFAULT_CACHE)
+    options.routing.onChange((filter) => {
+      if (isWildcard(filter)) this.#wildcardChanges++
+      else this.#cache.delete(filter)
+    })
+  }
+
+  /**
+   * Publishes messages in order, all of one publisher. The list must not be changed afterwards. When `counts` is given,
+   * `counts[i]` becomes the number of sessions, groups and nodes that message i went to: 0 is MQTT's "no matching
+   * subscribers" (0x10). Returns the sum.
+   */
+  publish(messages: readonly Message[], counts?: number[]): number {
+    const length = messages.length
+    if (length === 0) return 0
+    const topic = messages[0]!.topic
+    let isSingle = true
+    for (let i = 0; i < length; i++) {
+      const message = messages[i]!
+      if (message.topic !== topic) isSingle = false
+      if (message.retain) this.#retain?.(message)
+    }
+    if (!isSingle) return this.#publishRuns(messages, counts)
+    const batch = new Batch(messages)
+    const found = this.#destinations(topic)
+    // Gathered rather than sent at once only where a session might otherwise get two messages.
+    if (found.shares.length > 0) return this.#publishRuns(messages, counts)
+    const count = this.#sendAll(batch, found.audiences) + this.#forwardAll(found.nodes, batch)
+    if (counts !== undefined) for (let i = 0; i < length; i++) counts[i] = count
+    return count * length
+  }
+
+  /** Whether a message of this topic would go anywhere. Unlike `publish` it leaves nothing in the cache. */
+  reaches(topic: string): boolean {
+    const cached = this.#cache.get(topic)
+    const isFresh = cached?.wildcardChanges === this.#wildcardChanges
+    const { audiences, nodes, shares } = isFresh ? cached : this.#find(topic)
+    return audiences.length > 0 || nodes.length > 0 || shares.length > 0
+  }
+
+  /** Delivers batches that another node has forwarded, in order, to the sessions of this node. Returns how many took one. */
+  dispatch(batches: readonly Batch[]): number {
+    if (batches.length === 1) return this.#sendAll(batches[0]!, this.#destinations(batches[0]!.topic).audiencesFromAfar)
+    let count = 0
+    for (const batch of batches) count += this.#gatherAll(batch, this.#destinations(batch.topic).audiencesFromAfar)
+    this.#sendGathered()
+    return count
+  }
+
+  /**
+   * Gives messages that a member has not acknowledged to other members of its group, in order. With `keeps`, the member
+   * itself lives on and can keep them, so they go to members that are online only.
+   * Returns those that no other member is there for; they are lost unless the caller keeps them.
+   */
+  redispatch(messages: readonly Message[], group: string, filter: string, exclude: Pid, keeps = false): Message[] {
+    const { global, local } = this.#routing
+    const share = global.groups.of(filter).get(group) ?? local.groups.of(filter).get(group)
+    if (share === undefined) return [...messages]
+    const lost: Message[] = []
+    const runs = new Map<Member, Run[]>()
+    for (const message of messages) {
+      const member = share.pick(this.#strategy, message, this.#random, exclude, keeps)
+      if (member === undefined) lost.push(message)
+      else {
+        const batch = new Batch([message])
+        const run: Run = { batch, matched: member.matched }
+        if (member.subscriber !== undefined && isWeighed(batch, member.matched)) {
+          this.pressure.add(member.subscriber, 1, batch.bytes)
+        }
+        const held = runs.get(member)
+        if (held === undefined) runs.set(member, [run])
+        else held.push(run)
+      }
+    }
+    for (const [member, list] of runs) this.#send(member.pid, { tag: 'deliver', runs: list })
+    return lost
+  }
+
+  /** The record of a session of this node that has subscribed. */
+  subscriber(pid: Pid): Subscriber | undefined {
+    return this.#routing.subscribers.subscriber(pid)
+  }
+
+  /**
+   * Subscribers, other than the publisher itself, one of which must be better before the QoS 1 and 2 messages among those from
+   * `begin` up to `end` should be published; none when nobody is in the way. Subscribers on other nodes are not asked.
+   */
+  blockers(messages: readonly Message[], begin: number, end: number): readonly Subscriber[] {
+    if (!this.pressure.isAny) return NONE
+    let topic: string | undefined
+    for (let i = begin; i < end; i++) {
+      const message = messages[i]!
+      if (message.qos === 0 || message.topic === topic) continue
+      topic = message.topic
+      const { audiences, shares } = this.#destinations(topic)
+      for (const { matched, subscribers } of audiences) {
+        if (matched.qos === 0) continue
+        for (const subscriber of subscribers) {
+          if (subscriber.isPressing && subscriber.clientId !== message.from) return [subscriber]
+        }
+      }
+      for (const share of shares) {
+        const members = share.blockers(message.from)
+        if (members.length > 0) return members
+      }
+    }
+    return NONE
+  }
+
+  /** Number of topics whose destinations are cached. */
+  get cachedTopics(): number {
+    return this.#cache.size
+  }
+
+  #publishRuns(messages: readonly Message[], counts: number[] | undefined): number {
+    const { length } = messages
+    let total = 0
+    let forwards: Map<string, Batch[]> | undefined
+    for (let begin = 0; begin < length; ) {
+      const topic = messages[begin]!.topic
+      let end = begin + 1
+      while (end < length && messages[end]!.topic === topic) end++
+      const batch = new Batch(begin === 0 && end === length ? messages : messages.slice(begin, end))
+      const found = this.#destinations(topic)
+      let count = this.#gatherAll(batch, found.audiences)
+      if (this.#forward !== undefined) {
+        for (const node of found.nodes) {
+          forwards ??= new Map()
+          const held = forwards.get(node)
+          if (held === undefined) forwards.set(node, [batch])
+          else held.push(batch)
+          count++
+        }
+      }
+      total += count * (end - begin)
+      if (counts !== undefined) for (let i = begin; i < end; i++) counts[i] = count
+      for (const share of found.shares) total += this.#share(batch, share, counts, begin)
+      begin = end
+    }
+    this.#sendGathered()
+    if (forwards !== undefined) for (const [node, batches] of forwards) this.#forward!(node, batches)
+    return total
+  }
+
+  /** Sends a batch to all, at once. */
+  #sendAll(batch: Batch, audiences: readonly Audience[]): number {
+    const send = this.#send
+    let count = 0
+    for (const { matched, subscribers } of audiences) {
+      const message: Deliver = { tag: 'deliver', runs: [{ batch, matched }] }
+      if (isWeighed(batch, matched)) this.#weighAll(subscribers, batch, matched)
+      if (matched.noLocal) count += this.#sendOthers(message, subscribers, batch)
+      else {
+        for (let i = 0; i < subscribers.length; i++) send(subscribers[i]!.pid, message)
+        count += subscribers.length
+      }
+    }
+    return count
+  }
+
+  #weighAll(subscribers: readonly Subscriber[], { messages, bytes, from }: Batch, { noLocal }: Matched): void {
+    const { pressure } = this
+    const { length } = messages
+    for (let i = 0; i < subscribers.length; i++) {
+      const subscriber = subscribers[i]!
+      if (!noLocal || subscriber.clientId !== from) pressure.add(subscriber, length, bytes)
+    }
+  }
+
+  /** To those who do not want their own messages [MQTT5-3.8.3-3]. */
+  #sendOthers(message: Deliver, subscribers: readonly Subscriber[], batch: Batch): number {
+    const { from } = batch.messages[0]!
+    let count = 0
+    for (const subscriber of subscribers) {
+      if (subscriber.clientId === from) continue
+      this.#send(subscriber.pid, message)
+      count++
+    }
+    return count
+  }
+
+  #forwardAll(nodes: readonly string[], batch: Batch): number {
+    if (this.#forward === undefined || nodes.length === 0) return 0
+    const batches = [batch]
+    for (const node of nodes) this.#forward(node, batches)
+    return nodes.length
+  }
+
+  /** Adds a batch to what each session gets when `sendGathered` is called. */
+  #gatherAll(batch: Batch, audiences: readonly Audience[]): number {
+    const { from } = batch.messages[0]!
+    let count = 0
+    for (const { matched, subscribers } of audiences) {
+      const run: Run = { batch, matched }
+      for (const subscriber of subscribers) {
+        if (matched.noLocal && subscriber.clientId === from) continue
+        this.#gather(subscriber, batch, run)
+        count++
+      }
+    }
+    return count
+  }
+
+  #gather(subscriber: Subscriber, batch: Batch, run: Run): void {
+    if (isWeighed(batch, run.matched)) this.pressure.add(subscriber, batch.messages.length, batch.bytes)
+    if (subscriber.pending === undefined) {
+      subscriber.pending = [run]
+      this.#touched.push(subscriber)
+    } else subscriber.pending.push(run)
+  }
+
+  #sendGathered(): void {
+    const touched = this.#touched
+    for (const subscriber of touched) {
+      const runs = subscriber.pending!
+      subscriber.pending = undefined
+      this.#send(subscriber.pid, { tag: 'deliver', runs })
+    }
+    touched.length = 0
+  }
+
+  /** Gives each message of a batch to one member of a group. Returns how many found one, and adds them to `counts`. */
+  #share(batch: Batch, share: ShareGroup, counts: number[] | undefined, begin: number): number {
+    const { messages } = batch
+    const chosen = new Map<Member, Message[]>()
+    let count = 0
+    for (let i = 0; i < messages.length; i++) {
+      const message = messages[i]!
+      const member = share.pick(this.#strategy, message, this.#random)
+      if (member === undefined) continue
+      const held = chosen.get(member)
+      if (held === undefined) chosen.set(member, [message])
+      else held.push(message)
+      if (counts !== undefined) counts[begin + i] = counts[begin + i]! + 1
+      count++
+    }
+    for (const [member, list] of chosen) {
+      const part = list.length === messages.length ? batch : new Batch(list)
+      const run: Run = { batch: part, matched: member.matched }
+      if (member.subscriber !== undefined) this.#gather(member.subscriber, part, run)
+      else this.#send(member.pid, { tag: 'deliver', runs: [run] })
+    }
+    return count
+  }
+
+  #destinations(topic: string): Destinations {
+    const cached = this.#cache.get(topic)
+    if (cached !== undefined && cached.wildcardChanges === this.#wildcardChanges) return cached
+    const found = this.#find(topic)
+    this.#cache.set(topic, found)
+    return found
+  }
+
+  #find(topic: string): Destinations {
+    const { global, local, node, subscribers } = this.#routing
+    const nodes: string[] = []
+    const shares: ShareGroup[] = []
+    const plain: Subscription[] = []
+    for (const filter of global.match(topic)) {
+      for (const row of global.routes.read(filter)) {
+        if (row.node !== node && !row.group && !nodes.includes(row.node)) nodes.push(row.node)
+      }
+      for (const share of global.groups.of(filter).values()) shares.push(share)
+      append(plain, subscribers.get(filter))
+    }
+    const audiencesFromAfar = audiencesOf(plain)
+    let audiences = audiencesFromAfar
+    if (local.routes.size > 0) {
+      const before = plain.length
+      for (const filter of local.match(topic)) {
+        for (const share of local.groups.of(filter).values()) shares.push(share)
+        append(plain, subscribers.get(`$local/${filter}`))
+      }
+      if (plain.length > before) audiences = audiencesOf(plain)
+    }
+    const weight = LEAST_WEIGHT + (topic.length >> 3) + plain.length
+    return {
+      weight,
+      wildcardChanges: this.#wildcardChanges,
+      audiences,
+      audiencesFromAfar,
+      // Many topics that are published have no destination at all.
+      nodes: nodes.length === 0 ? NONE : nodes,
+      shares: shares.length === 0 ? NONE : shares,
+    }
+  }
+}
+
+/** Whether a run counts in the backlog of a session. The session, which takes it off again, asks the same. */
+export function isWeighed(batch: Batch, matched: Matched): boolean {
+  return batch.maxQoS > 0 && matched.qos > 0
+}
+
+function append(found: Subscription[], held: ReturnType<Routing['subscribers']['get']>): void {
+  if (held === undefined) return
+  if (held instanceof Subscription) found.push(held)
+  else for (const item of held.items) found.push(item)
+}
+
+/** Folds the subscriptions of each session and puts sessions with equal results together. */
+function audiencesOf(subscriptions: readonly Subscription[]): readonly Audience[] {
+  if (subscriptions.length === 0) return NONE
+  if (subscriptions.length === 1) {
+    return subscriptions.map(({ subscriber, matched }) => ({ matched, subscribers: [subscriber] }))
+  }
+  const sessions: Subscriber[] = []
+  for (const { subscriber, matched } of subscriptions) {
+    if (subscriber.folded === undefined) {
+      subscriber.folded = matched
+      sessions.push(subscriber)
+    } else subscriber.folded = fold(subscriber.folded, matched)
+  }
+  const interning = new Interning()
+  const audiences = new Map<Matched, Subscriber[]>()
+  /** The audience of the session before: most often the next one's too. */
+  let matched: Matched | undefined
+  let audience: Subscriber[] | undefined
+  for (const subscriber of sessions) {
+    const folded = interning.intern(subscriber.folded!)
+    subscriber.folded = undefined
+    if (folded !== matched) {
+      matched = folded
+      audience = audiences.get(folded)
+      if (audience === undefined) {
+        audience = []
+        audiences.set(folded, audience)
+      }
+    }
+    audience!.push(subscriber)
+  }
+  return [...audiences].map(([each, subscribers]) => ({ matched: each, subscribers }))
+}

@@ -1,0 +1,54 @@
+/**
+ * What a route table says about a topic: its filters, its remote nodes, its groups.
+ *
+ * Exact filters are looked up in the table itself; wildcards in a trie that the events of the table keep up to date, so a
+ * row that another node wrote is matched like one of ours. A node has two of these: one for the routes that all nodes
+ * share, one for `$local/…` subscriptions.
+ */
+
+import type { RouteRow, SharedMemberRow, Table } from '../tables.ts'
+import { SharedGroups } from './shared-sub.ts'
+import type { Subscribers } from './subscribers.ts'
+import { isWildcard } from './topic.ts'
+import { Trie } from './trie.ts'
+
+export class RouteIndex {
+  readonly routes: Table<RouteRow>
+  readonly members: Table<SharedMemberRow>
+  readonly trie = new Trie()
+  readonly groups: SharedGroups
+  readonly #unsubscribe: () => void
+
+  /** `onChange` is called with a filter whenever what is known of it has changed. */
+  constructor(
+    routes: Table<RouteRow>,
+    members: Table<SharedMemberRow>,
+    subscribers: Subscribers,
+    onChange: (filter: string) => void,
+  ) {
+    this.routes = routes
+    this.members = members
+    this.groups = new SharedGroups(members, subscribers, onChange)
+    for (const filter of routes.keys()) if (isWildcard(filter)) this.trie.insert(filter)
+    this.#unsubscribe = routes.subscribe(({ row: { filter } }) => {
+      if (isWildcard(filter)) {
+        if (routes.has(filter)) this.trie.insert(filter)
+        else this.trie.delete(filter)
+      }
+      onChange(filter)
+    })
+  }
+
+  /** The filters with a route that match a topic. */
+  match(topic: string): string[] {
+    const found = this.trie.match(topic)
+    if (this.routes.has(topic)) found.push(topic)
+    return found
+  }
+
+  /** Stops following the tables. */
+  close(): void {
+    this.#unsubscribe()
+    this.groups.close()
+  }
+}

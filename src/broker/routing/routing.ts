@@ -1,0 +1,340 @@
+/**
+ * The routing state of a node: its route tables with their indexes, and the local subscribers behind them.
+ *
+ * The router processes are its only writers (`subscribe`, `unsubscribe`, `drop`, `flush`), the publish path and the
+ * lookups its readers. A change of a subscriber acts at once; what it means for the route tables is noted and written by
+ * `flush` as one list, so a filter that comes and goes between two flushes costs other nodes nothing. Only the first
+ * and the last subscriber of a filter on this node make a difference there, and whether any of them is durable.
+ */
+import type { Pid } from '../../actors/pid.ts'
+import type { QoS } from '../packet.ts'
+import { BackPressure, type BackPressureLimits, NO_BACK_PRESSURE } from '../session/back-pressure.ts'
+import {
+  LOCAL_ROUTE,
+  LOCAL_SHARED_SUBSCRIPTION,
+  ROUTE,
+  type RouteRow,
+  SHARED_SUBSCRIPTION,
+  type SharedMemberRow,
+  type TableOperation,
+  type Tables,
+  type WriteOptions,
+  type WriteOutcome,
+} from '../tables.ts'
+import { matchedOf } from './matched.ts'
+import { RouteIndex } from './route-index.ts'
+import { type Presence, type Subscriber, Subscribers, type Subscription } from './subscribers.ts'
+import { SubscriptionTable } from './subscription-table.ts'
+import { filterKey, type ParsedFilter, parseFilter } from './topic.ts'
+
+/** One subscription that a session asks for. */
+export interface SubscribeRequest {
+  readonly filter: ParsedFilter
+  readonly qos: QoS
+  readonly noLocal: boolean
+  /** Retain as published. */
+  readonly rap: boolean
+  /** Subscription identifier. */
+  readonly id: number | undefined
+}
+
+/** A number and the greatest that it has been. */
+export interface Gauge {
+  readonly count: number
+  readonly max: number
+}
+
+/** What features.md calls stats, as far as routing knows them. */
+export interface RoutingStats {
+  /** Distinct filters that are routed, of all nodes. */
+  readonly topics: Gauge
+  /** Routes: pairs of filter and node. */
+  readonly routes: Gauge
+  /** Sessions of this node that have a subscription. */
+  readonly subscribers: Gauge
+  /** Subscriptions of this node. */
+  readonly subscriptions: Gauge
+}
+
+/** A filter and the nodes that subscribe it. */
+export interface RouteListing {
+  readonly filter: string
+  /** Sorted, each once. */
+  readonly nodes: readonly string[]
+}
+
+/** What must be written of an index: plain routes and routes of groups, by filter, and member rows in order. */
+class Unwritten {
+  readonly plain = new Set<string>()
+  readonly group = new Set<string>()
+  members: TableOperation<SharedMemberRow>[] = []
+}
+
+const STAT_NAMES = ['topics', 'routes', 'subscribers', 'subscriptions'] as const
+
+export class Routing {
+  /** Name of this node, as it stands in route rows. */
+  readonly node: string
+  readonly subscribers = new Subscribers()
+  /** Which subscribers hold up who publishes to them. */
+  readonly pressure: BackPressure
+  /** Client id → subscriptions on this node: `subscriptions list` and `show` of ctl. */
+  readonly subscriptions = new SubscriptionTable(this.subscribers)
+  /** Routes of all nodes. */
+  readonly global: RouteIndex
+  /** Routes of `$local/…` subscriptions. */
+  readonly local: RouteIndex
+  readonly #unwritten = { global: new Unwritten(), local: new Unwritten() }
+  readonly #listeners: ((filter: string) => void)[] = []
+  readonly #max = { topics: 0, routes: 0, subscribers: 0, subscriptions: 0 }
+
+  constructor(node: string, tables: Tables, pressure: BackPressureLimits = NO_BACK_PRESSURE) {
+    this.node = node
+    this.pressure = new BackPressure(pressure)
+    const changed = (filter: string) => this.#changed(filter)
+    this.global = new RouteIndex(tables.open(ROUTE), tables.open(SHARED_SUBSCRIPTION), this.subscribers, changed)
+    this.local = new RouteIndex(
+      tables.open(LOCAL_ROUTE),
+      tables.open(LOCAL_SHARED_SUBSCRIPTION),
+      this.subscribers,
+      changed,
+    )
+  }
+
+  /** Calls `listener` with each filter (without prefixes) whose destinations have changed. */
+  onChange(listener: (filter: string) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Has everything looked up anew: for when rows have appeared or vanished without an event, as those of a node do at once. */
+  allChanged(): void {
+    this.#changed('#')
+  }
+
+  /** True when `flush` has something to write. */
+  get isDirty(): boolean {
+    return isDirty(this.#unwritten.global) || isDirty(this.#unwritten.local)
+  }
+
+  /** The record of a session, made when it is not known yet; tells through `isNew` whether it was. */
+  admit(pid: Pid, clientId: string, durable: boolean): { subscriber: Subscriber; isNew: boolean } {
+    const known = this.subscribers.subscriber(pid)
+    if (known === undefined) return { subscriber: this.subscribers.admit(pid, clientId, durable), isNew: true }
+    this.setDurable(known, durable)
+    return { subscriber: known, isNew: false }
+  }
+
+  /** Adds a subscription, or gives an existing one new options. */
+  subscribe(subscriber: Subscriber, request: SubscribeRequest): void {
+    const { key, filter, group, local } = request.filter
+    const before = this.subscribers.presence(key)
+    this.subscribers.add(subscriber, key, matchedOf(request.qos, request.noLocal, request.rap, request.id))
+    const unwritten = local ? this.#unwritten.local : this.#unwritten.global
+    if (group !== undefined) {
+      const { pid, clientId, durable } = subscriber
+      const { qos, rap, id } = request
+      unwritten.members.push({ op: 'write', row: { filter, group, pid, clientId, qos, rap, id, durable } })
+    }
+    this.#note(request.filter, before)
+  }
+
+  /** Removes a subscription. Returns false when there was none. */
+  unsubscribe(subscriber: Subscriber, filter: ParsedFilter): boolean {
+    const subscription = this.subscribers.find(subscriber, filter.key)
+    if (subscription === undefined) return false
+    this.#remove(subscription, filter)
+    return true
+  }
+
+  /**
+   * Removes up to `max` subscriptions of a session that has died, and its record with the last of them.
+   * Returns true when that is done.
+   */
+  drop(subscriber: Subscriber, max: number): boolean {
+    subscriber.availability = 'down'
+    this.pressure.forget(subscriber)
+    for (let i = 0; i < max && subscriber.first !== undefined; i++) {
+      this.#remove(subscriber.first, reparse(subscriber.first.key))
+    }
+    if (subscriber.first !== undefined) return false
+    this.subscribers.dismiss(subscriber)
+    return true
+  }
+
+  /** Notes that a session does or does not outlive its connection any more. Takes time in the number of its subscriptions. */
+  setDurable(subscriber: Subscriber, durable: boolean): void {
+    if (subscriber.durable === durable) return
+    const before = new Map<Subscription, Presence>()
+    for (let each = subscriber.first; each !== undefined; each = each.next) {
+      before.set(each, this.subscribers.presence(each.key))
+    }
+    this.subscribers.setDurable(subscriber, durable)
+    for (const [{ key, matched }, presence] of before) {
+      const parsed = reparse(key)
+      if (parsed.group !== undefined) {
+        const { filter, group } = parsed
+        const { pid, clientId } = subscriber
+        const { qos, rap, ids } = matched
+        const row = { filter, group, pid, clientId, qos, rap, id: ids?.[0], durable }
+        this.#unwrittenOf(parsed).members.push({ op: 'write', row })
+      }
+      this.#note(parsed, presence)
+    }
+  }
+
+  /** Writes to the tables what has changed. Returns undefined when that is complete, else what to wait for. */
+  flush(options: WriteOptions): Promise<readonly WriteOutcome[]> | undefined {
+    const waits: Promise<WriteOutcome>[] = []
+    this.#flushIndex(this.#unwritten.global, this.global, false, options, waits)
+    this.#flushIndex(this.#unwritten.local, this.local, true, options, waits)
+    this.#updateMax()
+    return waits.length === 0 ? undefined : Promise.all(waits)
+  }
+
+  /** The routes by filter, in no order: `routes list` of ctl. */
+  *routes(): IterableIterator<RouteListing> {
+    for (const filter of this.global.routes.keys()) yield this.#listing(filter)
+  }
+
+  /** The route of one filter, exactly as it is written; undefined when nobody subscribes it: `routes show` of ctl. */
+  route(filter: string): RouteListing | undefined {
+    return this.global.routes.has(filter) ? this.#listing(filter) : undefined
+  }
+
+  stats(): RoutingStats {
+    const counts = this.#updateMax()
+    const gauge = (name: (typeof STAT_NAMES)[number]): Gauge => ({ count: counts[name], max: this.#max[name] })
+    return {
+      topics: gauge('topics'),
+      routes: gauge('routes'),
+      subscribers: gauge('subscribers'),
+      subscriptions: gauge('subscriptions'),
+    }
+  }
+
+  /** Stops following the tables. */
+  close(): void {
+    this.global.close()
+    this.local.close()
+  }
+
+  #changed(filter: string): void {
+    for (const listener of this.#listeners) listener(filter)
+  }
+
+  #unwrittenOf({ local }: ParsedFilter): Unwritten {
+    return local ? this.#unwritten.local : this.#unwritten.global
+  }
+
+  #remove(subscription: Subscription, filter: ParsedFilter): void {
+    const before = this.subscribers.presence(filter.key)
+    this.subscribers.remove(subscription)
+    if (filter.group !== undefined) {
+      const { pid, clientId, durable } = subscription.subscriber
+      const { qos, rap, ids } = subscription.matched
+      const row = { filter: filter.filter, group: filter.group, pid, clientId, qos, rap, id: ids?.[0], durable }
+      this.#unwrittenOf(filter).members.push({ op: 'delete_object', row })
+    }
+    this.#note(filter, before)
+  }
+
+  /** After a change of a filter's subscribers: the publish path must look again, and maybe the route must be written. */
+  #note(filter: ParsedFilter, before: Presence): void {
+    if (filter.group === undefined) this.#changed(filter.filter)
+    if (this.subscribers.presence(filter.key) === before) return
+    const unwritten = this.#unwrittenOf(filter)
+    if (filter.group === undefined) unwritten.plain.add(filter.filter)
+    else unwritten.group.add(filter.filter)
+  }
+
+  #flushIndex(
+    unwritten: Unwritten,
+    index: RouteIndex,
+    local: boolean,
+    options: WriteOptions,
+    waits: Promise<WriteOutcome>[],
+  ): void {
+    if (unwritten.members.length > 0) {
+      const wait = index.members.batch(unwritten.members, options)
+      if (wait !== undefined) waits.push(wait)
+      unwritten.members = []
+    }
+    if (unwritten.plain.size + unwritten.group.size === 0) return
+    const operations: TableOperation<RouteRow>[] = []
+    for (const filter of unwritten.plain) {
+      this.#align(index, filter, false, this.subscribers.presence(filterKey(filter, undefined, local)), operations)
+    }
+    for (const filter of unwritten.group) {
+      this.#align(index, filter, true, this.#groupPresence(index, filter, local), operations)
+    }
+    unwritten.plain.clear()
+    unwritten.group.clear()
+    if (operations.length === 0) return
+    const wait = index.routes.batch(operations, options)
+    if (wait !== undefined) waits.push(wait)
+  }
+
+  #groupPresence(index: RouteIndex, filter: string, local: boolean): Presence {
+    let presence: Presence = 'none'
+    for (const group of index.groups.of(filter).keys()) {
+      const own = this.subscribers.presence(filterKey(filter, group, local))
+      if (own === 'durable') return own
+      if (own === 'present') presence = own
+    }
+    return presence
+  }
+
+  /** Adds the operations that make this node's route of a filter what it should be. */
+  #align(
+    index: RouteIndex,
+    filter: string,
+    group: boolean,
+    presence: Presence,
+    operations: TableOperation<RouteRow>[],
+  ): void {
+    const durable = presence === 'durable'
+    let present = false
+    for (const row of index.routes.read(filter)) {
+      if (row.node !== this.node || row.group !== group) continue
+      if (presence !== 'none' && row.durable === durable) present = true
+      else operations.push({ op: 'delete_object', row })
+    }
+    if (presence === 'none' || present) return
+    // Before the row that it replaces goes, so that no reader finds the filter without a route.
+    const row: RouteRow = { filter, node: this.node, durable, group }
+    const replaced = operations[operations.length - 1]
+    if (replaced?.op === 'delete_object' && replaced.row.filter === filter && replaced.row.group === group) {
+      operations.splice(operations.length - 1, 0, { op: 'write', row })
+    } else operations.push({ op: 'write', row })
+  }
+
+  #listing(filter: string): RouteListing {
+    const nodes = new Set(this.global.routes.read(filter).map((row) => row.node))
+    return { filter, nodes: [...nodes].sort() }
+  }
+
+  #updateMax() {
+    const counts = {
+      topics: this.global.routes.keyCount,
+      routes: this.global.routes.size,
+      subscribers: this.subscribers.subscriberCount,
+      subscriptions: this.subscribers.subscriptionCount,
+    }
+    for (const name of STAT_NAMES) if (counts[name] > this.#max[name]) this.#max[name] = counts[name]
+    return counts
+  }
+}
+
+function isDirty(unwritten: Unwritten): boolean {
+  return unwritten.plain.size > 0 || unwritten.group.size > 0 || unwritten.members.length > 0
+}
+
+const NO_LIMITS = { maxLevels: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
+
+/** The parts of a key that was made from a valid filter. */
+function reparse(key: string): ParsedFilter {
+  if (key.charCodeAt(0) !== 0x24) return { key, filter: key, group: undefined, local: false }
+  const result = parseFilter(key, NO_LIMITS)
+  if (!result.ok) throw new TypeError(`${key} is no filter: ${result.reason}`)
+  return result.value
+}

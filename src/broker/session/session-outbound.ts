@@ -1,0 +1,315 @@
+/**
+ * Messages to the client: the part of the session machine that delivers, keeps the window, takes acknowledgements, drains the
+ * queue and redelivers to a connection that resumes the session.
+ *
+ * A PUBLISH is sent again only to a new connection, never on a live one [MQTT5-4.4.0-1], so there is no retry timer. QoS 0 waits
+ * for the socket alone; QoS 1 and 2 wait for the window too and for what a resumed connection must get again first.
+ */
+import { ownBytes } from '../codec.ts'
+import { type Batch, batchOf, type Matched, type Message, type Run } from '../message.ts'
+import type { AckPacket, QoS } from '../packet.ts'
+import type { OutPublish } from '../process-messages.ts'
+import { FIRST_FAILURE, RC } from '../reason-codes.ts'
+import type { Delivery, Share } from './delivery.ts'
+import { MessageQueue } from './mqueue.ts'
+import { drop, out } from './session-effects.ts'
+import type { Effect, SessionState } from './session-state.ts'
+
+/**
+ * PUBLISHes that one event may take from the queue. A long queue goes in portions, so that the connection can say between
+ * two of them that its socket takes no more.
+ */
+const DRAIN_PACKETS = 128
+
+/** Retained messages that are read at a time, and the queue length below which more are read. */
+const RETAINED_PORTION = 256
+const RETAINED_LOW_WATER = 64
+
+/** Takes the runs of one publisher's batches. */
+export function deliver(state: SessionState, nowMs: number, runs: readonly Run[], effects: Effect[]): void {
+  for (const { batch: sent, matched } of runs) {
+    const batch = batchOf(sent)
+    if (matched.noLocal && batch.from === state.clientId) {
+      // [MQTT5-3.8.3-3]
+      for (const message of batch.messages) drop(state, effects, 'no_local', message)
+    } else if (isWhole(state, nowMs, batch, matched)) {
+      state.counters.deliverMsg += batch.messages.length
+      out(state, effects, { cmd: 'batch', batch })
+    } else {
+      for (const message of batch.messages) {
+        const qos = effectiveQoS(state, message, matched.qos)
+        // RETAIN goes on only for retain as published [MQTT5-3.3.1-12, 13] [MQTT311-3.3.1-9].
+        offer(state, nowMs, effects, message, qos, matched.rap && message.retain, matched.ids, matched.share)
+      }
+    }
+  }
+}
+
+/** Takes part of the retained messages of a subscription [MQTT5-3.3.1-9..11] [MQTT311-3.3.1-6]. */
+export function deliverRetained(
+  state: SessionState,
+  nowMs: number,
+  effects: Effect[],
+  ticket: number,
+  messages: readonly Message[],
+  done: boolean,
+): void {
+  const read = state.retainedReads.find((each) => each.ticket === ticket)
+  if (read === undefined) return
+  read.asked = false
+  const { subscription } = read
+  if (done) state.retainedReads = state.retainedReads.filter((each) => each !== read)
+  const ids = subscription.id === undefined ? undefined : [subscription.id]
+  for (const message of messages) {
+    // [MQTT5-3.8.3-3] holds for retained messages as well.
+    if (subscription.noLocal && message.from === state.clientId) continue
+    const qos = effectiveQoS(state, message, subscription.qos)
+    offer(state, nowMs, effects, message, qos, true, ids, undefined)
+  }
+  readRetained(state, effects)
+}
+
+/** Asks for the next part of retained messages when the queue has room for it, so that they cannot crowd out others. */
+export function readRetained(state: SessionState, effects: Effect[]): void {
+  const read = state.retainedReads[0]
+  if (read === undefined || read.asked || !isReady(state)) return
+  const length = state.queue?.length ?? 0
+  if (length >= RETAINED_LOW_WATER || length * 2 > state.limits.queue.maxLength) return
+  read.asked = true
+  const max = Math.min(RETAINED_PORTION, Math.max(1, state.limits.queue.maxLength - length))
+  effects.push({ tag: 'retained', ticket: read.ticket, filter: read.subscription.filter.filter, max })
+}
+
+/** Whether packets for the client can be handed to its connection now. */
+function isReady(state: SessionState): boolean {
+  return state.connection !== undefined && !state.congested && !state.closing
+}
+
+/** The smaller of what was published and what was granted [MQTT5-3.8.4-8], unless `upgradeQoS` says otherwise. */
+function effectiveQoS(state: SessionState, message: Message, granted: QoS): QoS {
+  return state.limits.upgradeQoS || message.qos > granted ? granted : message.qos
+}
+
+/** Whether the batch can go as it is, its bytes shared with other subscribers. */
+function isWhole(state: SessionState, nowMs: number, batch: Batch, matched: Matched): boolean {
+  return (
+    (matched.qos === 0 || (batch.maxQoS === 0 && !state.limits.upgradeQoS)) &&
+    matched.ids === undefined &&
+    !(matched.rap && batch.anyRetain) &&
+    batch.expiresAtMs > nowMs &&
+    isReady(state) &&
+    (state.queue === undefined || state.queue.qos0Length === 0)
+  )
+}
+
+function offer(
+  state: SessionState,
+  nowMs: number,
+  effects: Effect[],
+  message: Message,
+  qos: QoS,
+  retain: boolean,
+  ids: readonly number[] | undefined,
+  share: Share | undefined,
+): void {
+  if (message.expiresAtMs <= nowMs) {
+    // [MQTT5-3.3.2-5]
+    drop(state, effects, 'expired', message)
+  } else if (qos === 0) {
+    if (isReady(state) && (state.queue === undefined || state.queue.qos0Length === 0)) {
+      sendQoS0(state, effects, message, retain, ids)
+    } else if (state.connection === undefined && !state.limits.queue.storeQoS0) {
+      drop(state, effects, 'qos0_offline', message)
+    } else {
+      enqueue(state, effects, { message, qos, retain, ids, share })
+    }
+  } else if (isWindowOpen(state) && isReady(state) && (state.queue === undefined || state.queue.ackedLength === 0)) {
+    send(state, effects, message, qos, retain, ids, share)
+  } else {
+    enqueue(state, effects, { message, qos, retain, ids, share })
+  }
+}
+
+/** Whether a further QoS 1 or 2 message may be sent for the first time [MQTT5-3.3.4-9]. */
+function isWindowOpen(state: SessionState): boolean {
+  return state.resend.length === 0 && state.inflight.size < state.window
+}
+
+function sendQoS0(
+  state: SessionState,
+  effects: Effect[],
+  message: Message,
+  retain: boolean,
+  ids: readonly number[] | undefined,
+): void {
+  state.counters.deliverMsg += 1
+  out(state, effects, { cmd: 'publish', message, qos: 0, retain, dup: false, messageId: 0, ids })
+}
+
+function send(
+  state: SessionState,
+  effects: Effect[],
+  message: Message,
+  qos: QoS,
+  retain: boolean,
+  ids: readonly number[] | undefined,
+  share: Share | undefined,
+): void {
+  const messageId = state.inflight.nextId()
+  const packet: OutPublish = { cmd: 'publish', message, qos, retain, dup: false, messageId, ids }
+  state.inflight.add(packet, share)
+  state.counters.deliverMsg += 1
+  out(state, effects, packet)
+}
+
+function enqueue(state: SessionState, effects: Effect[], delivery: Delivery): void {
+  own(delivery.message)
+  state.counters.enqueueMsg += 1
+  state.queue ??= new MessageQueue(state.limits.queue)
+  for (const victim of state.queue.enqueue(delivery)) drop(state, effects, 'queue_full', victim.message)
+}
+
+/**
+ * Frees a message from the socket's chunk in which it came. QoS 0 messages come here as views, since most never wait;
+ * the first session that lets one wait makes the copy, and all who share the message have it: its value does not change.
+ */
+function own(message: Message): void {
+  const payload = ownBytes(message.payload)
+  if (payload !== message.payload) (message as { payload: Buffer }).payload = payload
+}
+
+/** Sends what may be sent: first what a resumed connection must get again, then the queue. */
+export function drain(state: SessionState, nowMs: number, effects: Effect[]): void {
+  if (!isReady(state)) return
+  let left = DRAIN_PACKETS
+  while (state.resend.length > 0 && left > 0 && state.inflight.size - state.resend.length < state.window) {
+    out(state, effects, state.resend.pop()!)
+    left -= 1
+  }
+  const { queue } = state
+  if (queue !== undefined) {
+    while (left > 0) {
+      const next = queue.dequeue(isWindowOpen(state))
+      if (next === undefined) break
+      const { message, qos, retain, ids, share } = next
+      if (message.expiresAtMs <= nowMs) {
+        // [MQTT5-3.3.2-5]
+        drop(state, effects, 'expired', message)
+        continue
+      }
+      if (qos === 0) sendQoS0(state, effects, message, retain, ids)
+      else send(state, effects, message, qos, retain, ids, share)
+      left -= 1
+    }
+    if (queue.length === 0) state.queue = undefined
+  }
+  if (left === 0 && !state.draining) {
+    state.draining = true
+    effects.push({ tag: 'drain' })
+  }
+  if (state.retainedReads.length > 0) readRetained(state, effects)
+}
+
+/** Starts the redelivery to a connection that resumes the session [MQTT5-4.4.0-1] [MQTT311-4.4.0-1]. */
+export function redeliver(state: SessionState, nowMs: number, effects: Effect[]): void {
+  for (const messageId of state.inflight.pubrels()) out(state, effects, { cmd: 'pubrel', messageId })
+  // [MQTT5-3.3.1-1]
+  state.resend = state.inflight
+    .publishes()
+    .map((packet) => ({ ...packet, dup: true }))
+    .reverse()
+  drain(state, nowMs, effects)
+}
+
+/** Takes an acknowledgement of the client for one of our PUBLISHes or PUBRELs. */
+export function acknowledged(state: SessionState, nowMs: number, ack: AckPacket, effects: Effect[]): void {
+  const { unknownAcks } = state.counters
+  switch (ack.cmd) {
+    case 'puback': {
+      const packet = state.inflight.puback(ack.messageId)
+      if (packet === undefined) state.counters.unknownAcks += 1
+      else ended(state, effects, packet, ack.reasonCode ?? 0)
+      break
+    }
+    case 'pubrec':
+      received(state, effects, ack)
+      break
+    case 'pubcomp':
+      if (!state.inflight.pubcomp(ack.messageId)) state.counters.unknownAcks += 1
+      break
+    case 'pubrel':
+      return
+  }
+  if (state.counters.unknownAcks === unknownAcks) state.progress += 1
+  if (state.queue !== undefined || state.resend.length > 0 || state.retainedReads.length > 0) {
+    drain(state, nowMs, effects)
+  }
+}
+
+function received(state: SessionState, effects: Effect[], ack: AckPacket): void {
+  const { messageId } = ack
+  const code = ack.reasonCode ?? 0
+  if (code >= FIRST_FAILURE) {
+    // The flow ends here, without PUBREL [MQTT5-4.3.3].
+    const packet = state.inflight.refused(messageId)
+    if (packet === undefined) state.counters.unknownAcks += 1
+    else ended(state, effects, packet, code)
+    return
+  }
+  const packet = state.inflight.pubrec(messageId)
+  if (packet === undefined) {
+    state.counters.unknownAcks += 1
+    // 3.1.1 has no way to say it, and the client waits for PUBREL.
+    out(state, effects, { cmd: 'pubrel', messageId, reasonCode: RC.packet_identifier_not_found })
+    return
+  }
+  if (packet !== 'again') reportAcked(state, effects, packet.message)
+  out(state, effects, { cmd: 'pubrel', messageId })
+}
+
+/** A flow is over; whether the client took the message is in the code. */
+function ended(state: SessionState, effects: Effect[], packet: OutPublish, code: number): void {
+  if (code < FIRST_FAILURE) reportAcked(state, effects, packet.message)
+  // The connection answers for a client that cannot take a packet of that size [MQTT5-3.1.2-25].
+  else drop(state, effects, code === RC.packet_too_large ? 'too_large' : 'rejected', packet.message)
+}
+
+function reportAcked(state: SessionState, effects: Effect[], message: Message): void {
+  state.counters.acked += 1
+  if (!state.reportAcked) return
+  const last = effects[effects.length - 1]
+  if (last?.tag === 'acked') last.messages.push(message)
+  else effects.push({ tag: 'acked', messages: [message] })
+}
+
+/**
+ * Offers what the session holds as a member of shared subscriptions, and has not delivered, to the other members. QoS 2
+ * messages in flight stay: their delivery must be completed here or not at all [MQTT5-4.8.2-4, 5].
+ */
+export function redispatch(state: SessionState, effects: Effect[]): void {
+  if (state.sharedCount === 0) return
+  const inflight = state.inflight.shared()
+  const queued = state.queue?.extract((delivery) => delivery.share !== undefined) ?? []
+  if (inflight.length + queued.length > 0) effects.push({ tag: 'redispatch', inflight, queued })
+}
+
+/** Takes the answer: what others have is forgotten, the rest waits for the client. */
+export function redispatched(
+  state: SessionState,
+  nowMs: number,
+  taken: readonly number[],
+  returned: readonly Delivery[],
+  effects: Effect[],
+): void {
+  // In the same turn as the question, so the client can have acknowledged nothing in between.
+  for (const messageId of taken) state.inflight.puback(messageId)
+  for (const delivery of returned) enqueue(state, effects, delivery)
+  drain(state, nowMs, effects)
+}
+
+/** Drops the QoS 0 messages that waited for the socket, when they may not wait for the client. */
+export function dropQoS0Offline(state: SessionState, effects: Effect[]): void {
+  const { queue } = state
+  if (queue === undefined || queue.qos0Length === 0 || state.limits.queue.storeQoS0) return
+  for (const { message } of queue.extract(({ qos }) => qos === 0)) drop(state, effects, 'qos0_offline', message)
+}

@@ -1,0 +1,51 @@
+/**
+ * What a session tells counters and hooks. Each costs one comparison when nobody listens.
+ */
+
+import type { Message } from '../message.ts'
+import type { OutPacket } from '../process-messages.ts'
+import type { PublishEnvironment } from '../publish.ts'
+import type { DropReason } from './delivery.ts'
+import type { RouterRequest } from './session-router.ts'
+
+/** Messages that the client of a session does not get. */
+export function reportDropped(
+  { hooks, metrics }: PublishEnvironment,
+  clientId: string,
+  reason: DropReason,
+  messages: readonly Message[],
+): void {
+  // The connection counts those that are too large, since it knows the ones of QoS 0 as well.
+  if (reason !== 'too_large') {
+    metrics['delivery/dropped'] += messages.length
+    metrics[`delivery/dropped/${reason}`] += messages.length
+  }
+  if (hooks.chains['delivery.dropped'].length === 0) return
+  for (const message of messages) hooks.notify('delivery.dropped', clientId, message, reason)
+}
+
+/** Messages that have been handed to the connection, each once. */
+export function reportDelivered({ hooks }: PublishEnvironment, clientId: string, packets: readonly OutPacket[]): void {
+  if (hooks.chains['message.delivered'].length === 0) return
+  for (const packet of packets) {
+    if (packet.cmd === 'publish') {
+      // A message that is sent again has been reported.
+      if (!packet.dup) hooks.notify('message.delivered', clientId, packet.message)
+    } else if (packet.cmd === 'batch') {
+      for (const message of packet.batch.messages) hooks.notify('message.delivered', clientId, message)
+    }
+  }
+}
+
+/** Subscriptions that stand, or are gone. */
+export function reportAnswered({ hooks }: PublishEnvironment, clientId: string, request: RouterRequest): void {
+  if (request.tag === 'subscribe') {
+    if (hooks.chains['session.subscribed'].length === 0) return
+    for (const { filter, qos, noLocal: nl, rap } of request.subscriptions) {
+      hooks.notify('session.subscribed', clientId, { topic: filter.key, qos, nl, rap })
+    }
+  } else {
+    if (hooks.chains['session.unsubscribed'].length === 0) return
+    for (const { key } of request.filters) hooks.notify('session.unsubscribed', clientId, key)
+  }
+}
