@@ -11,8 +11,9 @@ import type { AuthorizedPublish, ClientInfo, SessionPacket } from '../src/broker
 import { handle } from '../src/broker/session-machine.ts'
 import { newSessionState, type SessionState } from '../src/broker/session-state.ts'
 
-const ROUNDS = 7
-const MESSAGES = 200_000
+const QUICK = process.argv.includes('--quick')
+const ROUNDS = QUICK ? 3 : 7
+const MESSAGES = QUICK ? 50_000 : 200_000
 const NODE = { name: 'n1@127.0.0.1', creation: 1 }
 const CONNECTION = new Pid(NODE, 2, 0)
 const PAYLOAD = Buffer.alloc(64)

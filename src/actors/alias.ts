@@ -12,6 +12,11 @@ export type OnMessage = (message: unknown) => void
 export class Aliases {
   readonly #active = new Map<number, { readonly process: Process; readonly onMessage: OnMessage | undefined }>()
 
+  /** Number of active aliases. */
+  get size(): number {
+    return this.#active.size
+  }
+
   /** Makes a local reference an alias of a process. */
   activate(process: Process, ref: Ref, onMessage: OnMessage | undefined): void {
     process.aliases ??= new Set()

@@ -19,8 +19,8 @@ import type { StartResult } from './proc-lib.ts'
 import type { Process, ProcessContext } from './process.ts'
 import type { Runtime } from './runtime.ts'
 import { isExitMessage } from './signal.ts'
-import { runSteps, settled } from './steps.ts'
-import { resultOf, shutDown } from './supervised.ts'
+import { runSteps, settled } from './supervisor/steps.ts'
+import { resultOf, shutDown } from './supervisor/supervised.ts'
 
 export interface ControllerOptions {
   /** Environment by application and key; goes before the environments of the applications themselves. */

@@ -5,7 +5,7 @@ import { type ExitReason, exitReasonOf, isOrderly } from './errors.ts'
 import type { Pid } from './pid.ts'
 import type { Process, ProcessContext } from './process.ts'
 import type { ExitMessage } from './signal.ts'
-import { type Steps, settled } from './steps.ts'
+import { type Steps, settled } from './supervisor/steps.ts'
 
 /** Names a handler: its name, or name and id. */
 export type HandlerRef = string | { readonly name: string; readonly id?: string | undefined }

@@ -16,7 +16,7 @@ import { type GenServer, genServer, noreply, ok, reply } from './gen-server.ts'
 import type { Pid } from './pid.ts'
 import type { Process } from './process.ts'
 import { isExitMessage } from './signal.ts'
-import { runSteps, type Steps } from './steps.ts'
+import { runSteps, type Steps } from './supervisor/steps.ts'
 
 export { keepHandler, removeHandler, swapHandler } from './event-handlers.ts'
 export type { EventHandler, HandlerRef }

@@ -433,7 +433,7 @@ class GenServerBehaviour implements StartableBehaviour, SystemCallbacks {
 }
 
 /** What `info` gets when no message came within the `timeoutMs` of the last callback [OTP gen_server, "timeout"]. */
-export const TIMED_OUT = 'timeout'
+const TIMED_OUT = 'timeout'
 
 /** Stands in the mailbox, in front of all messages, for what `init` wants to happen next. */
 class Continuation {

@@ -6,7 +6,6 @@
 
 export type { Application, RestartType } from './application.ts'
 export * as application from './application.ts'
-export type { AutoShutdown, ChildSpec, Restart, Shutdown, Strategy } from './child-spec.ts'
 export { BadArgError, type ErrorReason, Exit, type ExitReason, isOrderly, ProcessExitedError } from './errors.ts'
 export { Ets, type EtsInfo, type EtsKey, type EtsOptions, type EtsTransfer } from './ets.ts'
 export type { HandlerResult, TerminateArg } from './event-handlers.ts'
@@ -44,6 +43,7 @@ export { Ref } from './ref.ts'
 export { Runtime, type RuntimeOptions, startRuntime } from './runtime.ts'
 export type { Destination, DownMessage, ExitMessage, RemoteName, TimeoutMessage } from './signal.ts'
 export { isDownMessage, isExitMessage } from './signal.ts'
+export type { AutoShutdown, ChildSpec, Restart, Shutdown, Strategy } from './supervisor/child-spec.ts'
 export {
   type ChildOptions,
   child,

@@ -2,12 +2,13 @@
  * A set of pids: an array while it is small, since most processes have one or two links, a map by key from then on, since
  * a supervisor may have a hundred thousand.
  */
+import { withMember, without } from './keyed-set.ts'
 import type { Pid } from './pid.ts'
 
 const SMALL = 8
 
 export class PidSet implements Iterable<Pid> {
-  #few: Pid[] | undefined = []
+  #few: readonly Pid[] | undefined = []
   #many: Map<string, Pid> | undefined = undefined
 
   get size(): number {
@@ -22,9 +23,9 @@ export class PidSet implements Iterable<Pid> {
     if (this.#many !== undefined) {
       this.#many.set(pid.key, pid)
     } else if (this.#indexOf(pid) < 0) {
-      this.#few!.push(pid)
-      if (this.#few!.length > SMALL) {
-        this.#many = new Map(this.#few!.map((member) => [member.key, member]))
+      this.#few = withMember(this.#few!, pid)
+      if (this.#few.length > SMALL) {
+        this.#many = new Map(this.#few.map((member) => [member.key, member]))
         this.#few = undefined
       }
     }
@@ -34,7 +35,7 @@ export class PidSet implements Iterable<Pid> {
   delete(pid: Pid): boolean {
     if (this.#many !== undefined) return this.#many.delete(pid.key)
     const at = this.#indexOf(pid)
-    if (at >= 0) this.#few!.splice(at, 1)
+    if (at >= 0) this.#few = without(this.#few!, at)
     return at >= 0
   }
 

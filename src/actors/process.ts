@@ -10,6 +10,7 @@
  * until it next uses its own context, which then throws `ProcessExitedError`; its result is ignored.
  */
 import { BadArgError, Exit, type ExitReason, exitReasonOf, ProcessExitedError } from './errors.ts'
+import { type KeyedSet, withMember } from './keyed-set.ts'
 import type { Pid } from './pid.ts'
 import type { PidSet } from './pid-set.ts'
 import { Queue } from './queue.ts'
@@ -127,11 +128,11 @@ export class Process implements ScriptContext, Runnable {
   readonly mailbox = new Queue<unknown>()
   /** All below are undefined until first used, to keep idle processes small. */
   links: PidSet | undefined = undefined
-  monitors: Map<number, Monitor> | undefined = undefined
-  monitoredBy: Set<Monitor> | undefined = undefined
+  monitors: KeyedSet<number, Monitor> | undefined = undefined
+  monitoredBy: KeyedSet<Monitor, Monitor> | undefined = undefined
   aliases: Set<Ref> | undefined = undefined
-  timers: Set<Ref> | undefined = undefined
-  cleanUps: ((reason: ExitReason) => void)[] | undefined = undefined
+  timers: KeyedSet<Ref, Ref> | undefined = undefined
+  cleanUps: readonly ((reason: ExitReason) => void)[] | undefined = undefined
   dictionary: Map<string, unknown> | undefined = undefined
   #queued = false
   #running = false
@@ -353,8 +354,7 @@ export class Process implements ScriptContext, Runnable {
 
   onExit(cleanUp: (reason: ExitReason) => void): void {
     this.#assertAlive()
-    this.cleanUps ??= []
-    this.cleanUps.push(cleanUp)
+    this.cleanUps = withMember(this.cleanUps ?? [], cleanUp)
   }
 
   alias(): Ref {

@@ -272,15 +272,25 @@ export class Runtime {
     this.logger.error({ process: process.pid, name: process.name, label: process.label, reason }, 'process crashed')
   }
 
+  /** What processes hold of the runtime beside themselves, so that a test can see that all of it is given back. */
+  footprint(): { timers: number; activeAliases: number; foreignMonitors: number; names: number } {
+    return {
+      timers: this.#messageTimers.size,
+      activeAliases: this.#aliases.size,
+      foreignMonitors: this.#signals.foreignMonitorCount,
+      names: this.registry.names().length,
+    }
+  }
+
   // Timers
 
   sendAfter(ms: number, to: Destination, message: unknown): Ref {
-    return this.#messageTimers.start(ms, to, () => message)
+    return this.#messageTimers.start(ms, to, message, false)
   }
 
   /** As `sendAfter`, delivering `{ tag: 'timeout', ref, message }`. */
   startTimer(ms: number, to: Destination, message: unknown): Ref {
-    return this.#messageTimers.start(ms, to, (ref) => ({ tag: 'timeout', ref, message }))
+    return this.#messageTimers.start(ms, to, message, true)
   }
 
   /** Returns the milliseconds that were left, or false when the timer has fired or never was. */

@@ -6,6 +6,7 @@
  * "Processes" of the Erlang reference manual and of the `erlang` module.
  */
 import type { ExitReason } from './errors.ts'
+import { KeyedSet } from './keyed-set.ts'
 import { Pid } from './pid.ts'
 import { PidSet } from './pid-set.ts'
 import type { Monitor, Process } from './process.ts'
@@ -26,6 +27,11 @@ export class Signals {
 
   constructor(runtime: Runtime) {
     this.#runtime = runtime
+  }
+
+  /** Number of monitors that processes of other nodes hold on ours. */
+  get foreignMonitorCount(): number {
+    return this.#foreignMonitors.size
   }
 
   // Links and exit signals
@@ -86,8 +92,8 @@ export class Signals {
     const isForeign = this.#isForeign(object)
     const target = isForeign ? undefined : this.#find(object)
     const monitor: Monitor = { ref, watcher: watcher.pid, target, object, onDown }
-    watcher.monitors ??= new Map()
-    watcher.monitors.set(ref.id as number, monitor)
+    watcher.monitors ??= new KeyedSet(numberOf)
+    watcher.monitors.add(monitor)
     if (isForeign) {
       runtime.remote.monitor(watcher.pid, object, ref)
     } else if (target === undefined) {
@@ -127,7 +133,7 @@ export class Signals {
     process.links = undefined
     process.monitors = undefined
     process.monitoredBy = undefined
-    for (const monitor of monitors?.values() ?? NONE) this.#removeFromTarget(monitor)
+    for (const monitor of monitors ?? NONE) this.#removeFromTarget(monitor)
     this.#cleanUp(process, reason)
     for (const to of links ?? NONE) this.#breakLink(pid, to, reason)
     for (const monitor of monitoredBy ?? NONE) this.#tellWatcher(monitor, reason)
@@ -238,8 +244,18 @@ function addLink(process: Process, to: Pid): void {
 }
 
 function addWatcher(target: Process, monitor: Monitor): void {
-  target.monitoredBy ??= new Set()
+  target.monitoredBy ??= new KeyedSet(itself)
   target.monitoredBy.add(monitor)
+}
+
+/** What a process finds its own monitors by; their references are this node's. */
+function numberOf(monitor: Monitor): number {
+  return monitor.ref.id as number
+}
+
+/** What a process finds the monitors of others by: references of several nodes may have the same number. */
+function itself(monitor: Monitor): Monitor {
+  return monitor
 }
 
 function foreignMonitorKey(watcher: Pid, ref: Ref): string {

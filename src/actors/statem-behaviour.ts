@@ -12,7 +12,7 @@ import { type InitAnswer, reportCrash, type StartableBehaviour } from './proc-li
 import type { Process, ProcessContext } from './process.ts'
 import type { ExitMessage } from './signal.ts'
 import type { Action, AnyEvent, StatemInit, StatemResult, TimerName } from './statem-results.ts'
-import { isPromiseLike, runSteps, type Steps, settled } from './steps.ts'
+import { isPromiseLike, runSteps, type Steps, settled } from './supervisor/steps.ts'
 import { isSystemCall, type SystemCallbacks, SystemState } from './sys.ts'
 
 type Callback = (...args: unknown[]) => unknown

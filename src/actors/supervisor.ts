@@ -8,17 +8,7 @@
  *
  * The work is in static-children.ts and dynamic-children.ts, the decisions are in restart-plan.ts, specifications in child-spec.ts.
  */
-import { type AnyChildSpec, type ChildSpec, checkChildSpecs, checkFlags, type SupervisorFlags } from './child-spec.ts'
-import type {
-  ChildCounts,
-  ChildInfo,
-  ChildRequestResult,
-  Children,
-  GetChildSpecResult,
-  StartChildResult,
-  Verdict,
-} from './children.ts'
-import { DynamicChildren } from './dynamic-children.ts'
+
 import { type Caller, call, type ServerRef } from './gen.ts'
 import {
   type CallResult,
@@ -37,8 +27,25 @@ import type { Pid } from './pid.ts'
 import type { StartOptions, StartResult } from './proc-lib.ts'
 import type { Process, ProcessContext } from './process.ts'
 import { isExitMessage } from './signal.ts'
-import { StaticChildren } from './static-children.ts'
-import { runSteps, type Steps } from './steps.ts'
+import {
+  type AnyChildSpec,
+  type ChildSpec,
+  checkChildSpecs,
+  checkFlags,
+  type SupervisorFlags,
+} from './supervisor/child-spec.ts'
+import type {
+  ChildCounts,
+  ChildInfo,
+  ChildRequestResult,
+  Children,
+  GetChildSpecResult,
+  StartChildResult,
+  Verdict,
+} from './supervisor/children.ts'
+import { DynamicChildren } from './supervisor/dynamic-children.ts'
+import { StaticChildren } from './supervisor/static-children.ts'
+import { runSteps, type Steps } from './supervisor/steps.ts'
 
 /** What a supervisor is made of. */
 export interface SupervisorDefinition<Arg, Args extends readonly unknown[]> extends SupervisorFlags {

@@ -41,14 +41,15 @@ export function realSystem(): System {
   const clock = { now: () => Date.now(), monotonic: () => performance.now() }
   return {
     clock,
-    timers: { set: (ms, callback) => new RealTimer(ms, callback), clear: (handle) => (handle as RealTimer).clear() },
+    timers: REAL_TIMERS,
     random: () => Math.random(),
     randomFill: (buffer) => void randomFillSync(buffer),
     createScheduler: (onError) => new NactScheduler(`node-${randomUUID()}`, clock, onError),
   }
 }
 
-class RealTimer {
+/** A wait longer than `setTimeout` can do. */
+class LongTimer {
   #handle: NodeJS.Timeout
 
   constructor(ms: number, callback: () => void) {
@@ -65,4 +66,13 @@ class RealTimer {
       this.#handle = this.#arm(ms - MAX_TIMEOUT_MS, callback)
     }, MAX_TIMEOUT_MS)
   }
+}
+
+/** Timers of the OS process; nearly all are Node's own objects, with nothing around them. */
+const REAL_TIMERS: Timers = {
+  set: (ms, callback) => (ms <= MAX_TIMEOUT_MS ? setTimeout(callback, ms) : new LongTimer(ms, callback)),
+  clear: (handle) => {
+    if (handle instanceof LongTimer) handle.clear()
+    else clearTimeout(handle as NodeJS.Timeout)
+  },
 }

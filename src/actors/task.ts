@@ -10,8 +10,8 @@ import { type Caller, callerProcess, type Timeout } from './gen.ts'
 import type { Pid } from './pid.ts'
 import type { Process, ScriptContext } from './process.ts'
 import type { Ref } from './ref.ts'
-import { runSteps, settled } from './steps.ts'
-import { shutDown } from './supervised.ts'
+import { runSteps, settled } from './supervisor/steps.ts'
+import { shutDown } from './supervisor/supervised.ts'
 
 /** What became of a task. */
 export type TaskResult<T> =

@@ -36,6 +36,8 @@ export interface BrokerStart {
 /** A broker that runs. */
 export interface BrokerHandle {
   readonly listeners: readonly { readonly name: string; readonly host: string; readonly port: number }[]
+  /** Resolves with the reason when the broker ends by itself. */
+  readonly ended: Promise<unknown>
   /** Ends listeners, connections, sessions and the runtime, in this order; resolves when all are gone. */
   stop(): Promise<void>
 }
@@ -129,11 +131,15 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
   }
   startLog.release()
   world.out(announcement(name, broker))
-  const signal = await world.untilSignal()
-  logger.info({ signal }, 'stopping')
+  const why = await Promise.race([
+    world.untilSignal().then((signal) => ({ signal })),
+    broker.ended.then((reason) => ({ reason })),
+  ])
+  if ('signal' in why) logger.info(why, 'stopping')
+  else logger.fatal(why, 'the broker has ended')
   await broker.stop()
   logger.info('stopped')
-  return 0
+  return 'signal' in why ? 0 : FAILED
 }
 
 /** Reads `--config`, or etc/agner.toml as shipped when that is there. */

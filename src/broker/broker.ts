@@ -2,15 +2,18 @@
  * A broker to embed: starts the runtime and the broker's tree, and is the handle by which a program uses and ends them.
  */
 import type { Logger } from 'pino'
+import * as application from '../actors/application.ts'
+import { Exit, type ExitReason } from '../actors/errors.ts'
 import { type Runtime, startRuntime } from '../actors/runtime.ts'
 import type { System } from '../actors/system.ts'
+import { brokerApplication } from './app.ts'
 import { type BrokerOverrides, configOf } from './config.ts'
 import type { Hooks } from './hooks.ts'
 import { tcpListener } from './listener-tcp.ts'
 import type { Metrics } from './metrics.ts'
 import type { ForwardedProperties, QoS } from './packet.ts'
 import { createServices, type Services } from './services.ts'
-import { brokerSup, LISTENER_TCP } from './sup.ts'
+import { LISTENER_TCP } from './sup.ts'
 import { topicNameFault } from './topic-syntax.ts'
 import { realVm } from './vm-probe.ts'
 
@@ -52,6 +55,8 @@ export interface Broker {
   readonly metrics: Metrics
   readonly services: Services
   readonly listeners: readonly OpenListener[]
+  /** Resolves when the broker ends by itself, because a part of it failed again and again; never after `stop`. */
+  readonly ended: Promise<ExitReason>
   /** Publishes as the broker itself; resolves when every session of this node that gets it has taken it. Throws a TypeError for a bad topic. */
   publish(message: PublishOptions): Promise<void>
   /** Ends listeners, connections, sessions and the runtime, in this order. */
@@ -69,16 +74,22 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
   })
   try {
     const services = await createServices(runtime, config, version, system === undefined ? realVm() : undefined)
-    await brokerSup.startLink(runtime, services, { name: 'broker_sup' })
+    let brokerEnded: ((reason: ExitReason) => void) | undefined
+    const ended = new Promise<ExitReason>((resolve) => {
+      brokerEnded = resolve
+    })
+    await application.startController(runtime, { onTermination: (_runtime, _name, reason) => brokerEnded?.(reason) })
+    const started = await application.start(runtime, brokerApplication(services), 'permanent')
+    if (!started.ok) throw new Exit(started.reason)
     const { host, port } = await tcpListener.call(runtime, LISTENER_TCP, 'info')
-    return brokerHandle(services, [{ name: 'mqtt', host, port }])
+    return brokerHandle(services, [{ name: 'mqtt', host, port }], ended)
   } catch (error) {
     runtime.stop()
     throw error
   }
 }
 
-function brokerHandle(services: Services, listeners: readonly OpenListener[]): Broker {
+function brokerHandle(services: Services, listeners: readonly OpenListener[], ended: Promise<ExitReason>): Broker {
   const { runtime, hooks, metrics } = services
   let stopping: Promise<void> | undefined
   return {
@@ -87,9 +98,10 @@ function brokerHandle(services: Services, listeners: readonly OpenListener[]): B
     metrics,
     services,
     listeners,
+    ended,
     publish: async (message) => services.publish([messageOf(services, message)]),
     stop: () => {
-      stopping ??= stop(runtime)
+      stopping ??= application.stopRuntime(runtime)
       return stopping
     },
   }
@@ -111,15 +123,4 @@ function messageOf({ nextMessageId, runtime }: Services, options: PublishOptions
     expiresAtMs: nowMs + expirySec * 1000,
     properties,
   }
-}
-
-async function stop(runtime: Runtime): Promise<void> {
-  const top = runtime.whereis('broker_sup')
-  if (top !== undefined) {
-    await new Promise<void>((resolve) => {
-      runtime.monitor(runtime.init, top, () => resolve())
-      runtime.exit(top, 'shutdown')
-    })
-  }
-  runtime.stop()
 }

@@ -1,12 +1,12 @@
 /**
  * Who the client of one connection is and what it may do: the connection's side of authentication.
  *
- * Answers of the authentication chain come whenever they come; `answer` is called with each, from anywhere, and the
- * connection makes a message to itself of it. The state of an enhanced authentication is the exchange's own.
+ * Answers of the authentication chain come whenever they come, and reach the connection as a message to itself. What an
+ * enhanced authentication remembers from step to step is kept here for whoever knows the method.
  */
-import type { Logger } from 'pino'
+import type { ProcessContext } from '../actors/process.ts'
 import type { Credentials } from './access-control.ts'
-import type { Authorizer, ConnectionEnvironment } from './connection-environment.ts'
+import type { Authorizer, ConnectionEnvironment, ConnectionMessage } from './connection-environment.ts'
 import type { ConnectPacket } from './packet.ts'
 import type { AuthResult, OpeningClient } from './protocol-state.ts'
 import { RC } from './reason-codes.ts'
@@ -27,32 +27,32 @@ export function credentialsOf(connect: ConnectPacket, clientId: string, host: st
 export class ClientAuth {
   readonly #environment: ConnectionEnvironment
   readonly #host: string
-  readonly #logger: Logger
-  readonly #answer: (result: AuthResult) => void
+  readonly #self: ProcessContext
   #credentials: Credentials | undefined = undefined
   /** What the enhanced authentication that is under way remembers. */
-  #exchange: Record<string, unknown> = {}
+  #exchange: Record<string, unknown> | undefined = undefined
+  #hasMethod = false
   /** Made with the first question; gone when the client has authenticated again. */
   #authorizer: Authorizer | undefined = undefined
 
-  constructor(environment: ConnectionEnvironment, host: string, logger: Logger, answer: (result: AuthResult) => void) {
+  constructor(environment: ConnectionEnvironment, host: string, self: ProcessContext) {
     this.#environment = environment
     this.#host = host
-    this.#logger = logger
-    this.#answer = answer
+    this.#self = self
   }
 
   /** Asks who the sender of a CONNECT is. */
   authenticate(connect: ConnectPacket, clientId: string): void {
     this.#credentials = credentialsOf(connect, clientId, this.#host)
     const { authenticationMethod, authenticationData } = connect.properties ?? {}
+    this.#hasMethod = authenticationMethod !== undefined
     if (authenticationMethod === undefined) this.#await(this.#environment.authenticate(this.#credentials))
     else this.step(authenticationMethod, authenticationData, true, false)
   }
 
   /** Takes the next step of an enhanced authentication, or the first of a new one. */
   step(method: string, data: Buffer | undefined, isFirst: boolean, reauthenticate: boolean): void {
-    if (isFirst) this.#exchange = {}
+    if (isFirst || this.#exchange === undefined) this.#exchange = {}
     const credentials = this.#credentials!
     const exchange = this.#exchange
     this.#await(this.#environment.authStep({ credentials, method, data, isFirst, reauthenticate, exchange }))
@@ -61,12 +61,14 @@ export class ClientAuth {
   /** Notes what was answered: the rights may have changed with who the client is. */
   answered(result: AuthResult): void {
     this.#authorizer = undefined
-    if (result.outcome !== 'continue') this.#exchange = {}
+    if (result.outcome !== 'continue') this.#exchange = undefined
   }
 
-  /** CONNECT has been answered: its password is not needed again. */
-  forgetPassword(): void {
-    if (this.#credentials !== undefined) this.#credentials = { ...this.#credentials, password: undefined }
+  /** CONNECT has been answered: only a client with a method authenticates again, and never by its password. */
+  forget(): void {
+    const credentials = this.#credentials
+    this.#credentials =
+      this.#hasMethod && credentials !== undefined ? { ...credentials, password: undefined } : undefined
   }
 
   isAllowed(client: OpeningClient, action: 'publish' | 'subscribe', topic: string): boolean {
@@ -79,9 +81,17 @@ export class ClientAuth {
       this.#answer(result)
       return
     }
-    result.then(this.#answer, (error: unknown) => {
-      this.#logger.error({ err: error }, 'authentication failed')
-      this.#answer(FAILED)
-    })
+    result.then(
+      (settled) => this.#answer(settled),
+      (error: unknown) => {
+        this.#self.runtime.logger.error({ err: error }, 'authentication failed')
+        this.#answer(FAILED)
+      },
+    )
+  }
+
+  #answer(result: AuthResult): void {
+    const { pid, runtime } = this.#self
+    runtime.send(pid, { tag: 'auth', result } satisfies ConnectionMessage)
   }
 }

@@ -83,7 +83,8 @@ export const tcpListener = genServer<ListenerState, ListenerCalls, Record<never,
 
   init: async (options: TcpListenerOptions, self: ProcessContext) => {
     self.processFlag('trap_exit', true)
-    // Half-open, since what a client has sent before it closed its half is still to be answered.
+    // Half-open, since what a client has sent before it closed its half is still to be answered. No delay, since packets
+    // leave when a turn ends, and Nagle's algorithm would hold the last of them back for the peer's delayed ACK.
     const server = createServer({ pauseOnConnect: true, allowHalfOpen: true, noDelay: true })
     const failure = await listen(server, options)
     if (failure !== undefined) return initStop({ error: failure.code ?? failure.message })

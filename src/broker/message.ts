@@ -67,6 +67,21 @@ export class Batch {
   }
 }
 
+/** A batch as it crosses to another node: its messages, without the class, what sums them up and the encodings. */
+export interface PlainBatch {
+  readonly messages: readonly Message[]
+}
+
+/** Returns the batch of a message of this node as it is, and makes one anew of what has come from another node. */
+export function batchOf(batch: Batch | PlainBatch): Batch {
+  return batch instanceof Batch ? batch : new Batch(batch.messages)
+}
+
+/** Returns a batch in the form in which it can leave the node. */
+export function plainBatch({ messages }: Batch): PlainBatch {
+  return { messages }
+}
+
 /**
  * How one session subscribes to the topic of a batch: all its matching subscriptions folded into one, so that a session
  * gets each message once, at the greatest QoS of its matching subscriptions [MQTT311-3.3.5-1].
@@ -85,6 +100,7 @@ export interface Matched {
 
 /** One batch for one session. */
 export interface Run {
-  readonly batch: Batch
+  /** Plain when it came from another node; `batchOf` gives the batch. */
+  readonly batch: Batch | PlainBatch
   readonly matched: Matched
 }

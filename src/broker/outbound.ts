@@ -7,7 +7,7 @@
  */
 import { type EncodeLimits, encode } from './codec.ts'
 import { encodeAck, encodeBatch, encodeBatchWithin, encodePublish, publishBytes } from './encode.ts'
-import type { Batch } from './message.ts'
+import { type Batch, batchOf } from './message.ts'
 import type { Metrics } from './metrics.ts'
 import type { AckPacket, ProtocolVersion, SubackPacket, UnsubackPacket } from './packet.ts'
 import { countSentControl, countSentMessages } from './packet-metrics.ts'
@@ -80,7 +80,7 @@ export class Outbound {
       const packet = packets[i]!
       switch (packet.cmd) {
         case 'batch':
-          this.#batch(packet.batch, nowMs)
+          this.#batch(batchOf(packet.batch), nowMs)
           break
         case 'publish':
           if (!this.#publish(packet, nowMs) && packet.qos > 0) {

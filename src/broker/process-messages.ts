@@ -10,7 +10,7 @@
  * a session that is no longer its own.
  */
 import type { Pid } from '../actors/pid.ts'
-import type { Batch, Message, Run } from './message.ts'
+import type { Batch, Message, PlainBatch, Run } from './message.ts'
 import type {
   AckPacket,
   ForwardedProperties,
@@ -95,7 +95,8 @@ export interface OutPublish {
 /** A whole batch for the client at QoS 0, RETAIN 0, without subscription identifiers: its encoding is shared by all such clients. */
 export interface OutBatch {
   readonly cmd: 'batch'
-  readonly batch: Batch
+  /** Plain when it came from another node; `batchOf` gives the batch. */
+  readonly batch: Batch | PlainBatch
 }
 
 export type OutPacket = OutPublish | OutBatch | AckPacket | SubackPacket | UnsubackPacket

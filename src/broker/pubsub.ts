@@ -16,15 +16,19 @@ import type { Pid } from '../actors/pid.ts'
 import { MatchCache, type MatchCacheLimits, type Weighed } from './match-cache.ts'
 import { fold, Interning } from './matched.ts'
 import { Batch, type Matched, type Message, type Run } from './message.ts'
+import type { ToSession } from './process-messages.ts'
 import type { Routing } from './routing.ts'
 import type { Member, SharedStrategy, ShareGroup } from './shared-sub.ts'
 import { type Subscriber, Subscription } from './subscribers.ts'
 import { isWildcard } from './topic.ts'
 
+/** What a session gets. */
+export type Deliver = Extract<ToSession, { tag: 'deliver' }>
+
 export interface PubSubOptions {
   readonly routing: Routing
   /** Sends to a process: the runtime's `send`. */
-  readonly send: (to: Pid, message: unknown) => void
+  readonly send: (to: Pid, message: Deliver) => void
   /** In [0, 1). */
   readonly random: () => number
   readonly sharedStrategy?: SharedStrategy
@@ -56,10 +60,11 @@ interface Destinations extends Weighed {
 const DEFAULT_CACHE: MatchCacheLimits = { maxTopics: 20_000, maxWeight: 1_000_000 }
 /** Of a topic without destinations, apart from the bytes of its name. */
 const LEAST_WEIGHT = 24
+const NONE: readonly never[] = []
 
 export class PubSub {
   readonly #routing: Routing
-  readonly #send: (to: Pid, message: unknown) => void
+  readonly #send: (to: Pid, message: Deliver) => void
   readonly #random: () => number
   readonly #strategy: SharedStrategy
   readonly #retain: ((message: Message) => void) | undefined
@@ -106,6 +111,14 @@ export class PubSub {
     const count = this.#sendAll(batch, found.audiences) + this.#forwardAll(found.nodes, batch)
     if (counts !== undefined) for (let i = 0; i < length; i++) counts[i] = count
     return count * length
+  }
+
+  /** Whether a message of this topic would go anywhere. Unlike `publish` it leaves nothing in the cache. */
+  reaches(topic: string): boolean {
+    const cached = this.#cache.get(topic)
+    const isFresh = cached?.wildcardChanges === this.#wildcardChanges
+    const { audiences, nodes, shares } = isFresh ? cached : this.#find(topic)
+    return audiences.length > 0 || nodes.length > 0 || shares.length > 0
   }
 
   /** Delivers batches that another node has forwarded, in order, to the sessions of this node. Returns how many took one. */
@@ -182,7 +195,7 @@ export class PubSub {
     const send = this.#send
     let count = 0
     for (const { matched, subscribers } of audiences) {
-      const message = { tag: 'deliver', runs: [{ batch, matched }] }
+      const message: Deliver = { tag: 'deliver', runs: [{ batch, matched }] }
       if (matched.noLocal) count += this.#sendOthers(message, subscribers, batch)
       else {
         for (let i = 0; i < subscribers.length; i++) send(subscribers[i]!.pid, message)
@@ -193,7 +206,7 @@ export class PubSub {
   }
 
   /** To those who do not want their own messages [MQTT5-3.8.3-3]. */
-  #sendOthers(message: unknown, subscribers: readonly Subscriber[], batch: Batch): number {
+  #sendOthers(message: Deliver, subscribers: readonly Subscriber[], batch: Batch): number {
     const { from } = batch.messages[0]!
     let count = 0
     for (const subscriber of subscribers) {
@@ -298,7 +311,15 @@ export class PubSub {
       if (plain.length > before) audiences = audiencesOf(plain)
     }
     const weight = LEAST_WEIGHT + (topic.length >> 3) + plain.length
-    return { weight, wildcardChanges: this.#wildcardChanges, audiences, audiencesFromAfar, nodes, shares }
+    return {
+      weight,
+      wildcardChanges: this.#wildcardChanges,
+      audiences,
+      audiencesFromAfar,
+      // Many topics that are published have no destination at all.
+      nodes: nodes.length === 0 ? NONE : nodes,
+      shares: shares.length === 0 ? NONE : shares,
+    }
   }
 }
 
@@ -309,8 +330,9 @@ function append(found: Subscription[], held: ReturnType<Routing['subscribers']['
 }
 
 /** Folds the subscriptions of each session and puts sessions with equal results together. */
-function audiencesOf(subscriptions: readonly Subscription[]): Audience[] {
-  if (subscriptions.length <= 1) {
+function audiencesOf(subscriptions: readonly Subscription[]): readonly Audience[] {
+  if (subscriptions.length === 0) return NONE
+  if (subscriptions.length === 1) {
     return subscriptions.map(({ subscriber, matched }) => ({ matched, subscribers: [subscriber] }))
   }
   const sessions: Subscriber[] = []

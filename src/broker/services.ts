@@ -24,6 +24,7 @@ import { Stats } from './stats.ts'
 import { alarmPublisher, publishPresence, type SysPublish } from './sys-events.ts'
 import type { VmProbe } from './sysmon.ts'
 import type { Tables } from './tables.ts'
+import { travellingDelivery } from './travel.ts'
 
 export interface Services extends SessionEnvironment {
   readonly runtime: Runtime
@@ -49,7 +50,7 @@ export interface Services extends SessionEnvironment {
 }
 
 /** An access rules file that has mistakes; nothing was started. */
-export class AclFileError extends Error {
+class AclFileError extends Error {
   override readonly name = 'AclFileError'
   readonly code = 'bad_acl_file'
 }
@@ -72,20 +73,23 @@ export async function createServices(
   const retainer = new Retainer(tables, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
   const pubsub = new PubSub({
     routing,
-    send: (to, message) => runtime.send(to, message),
+    send: (to, message) => runtime.send(to, runtime.isForeign(to) ? travellingDelivery(message) : message),
     random: () => runtime.random(),
     sharedStrategy: config.broker.sharedStrategy,
     retain: (message) => retain(retainer, metrics, message),
   })
   const nextMessageId = guidGenerator(runtime)
   const publish = (messages: readonly Message[]) => void publishAll({ hooks, metrics, pubsub }, messages)
-  const publishSys: SysPublish = (topic, payload, { retain: isRetained }) =>
+  const publishSys: SysPublish = (topic, payload, { retain: isRetained }) => {
+    // A topic of its own for each client that comes or goes: nothing is made, or remembered, for nobody.
+    const isHeard = isRetained || hooks.chains['message.publish'].length > 0 || pubsub.reaches(topic)
+    if (!isHeard) return
     publish([
       {
         id: nextMessageId(),
         from: '',
         topic,
-        payload: Buffer.from(payload),
+        payload: Buffer.from(typeof payload === 'string' ? payload : payload()),
         qos: 0,
         retain: isRetained,
         publishedAtMs: clock.now(),
@@ -93,6 +97,7 @@ export async function createServices(
         properties: undefined,
       },
     ])
+  }
   const sessions = new Sessions(runtime, tables)
   const services: Services = {
     runtime,

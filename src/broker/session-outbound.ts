@@ -7,7 +7,7 @@
  */
 import { ownBytes } from './codec.ts'
 import type { Delivery, Share } from './delivery.ts'
-import type { Batch, Matched, Message, Run } from './message.ts'
+import { type Batch, batchOf, type Matched, type Message, type Run } from './message.ts'
 import { MessageQueue } from './mqueue.ts'
 import type { AckPacket, QoS } from './packet.ts'
 import type { OutPublish } from './process-messages.ts'
@@ -27,7 +27,8 @@ const RETAINED_LOW_WATER = 64
 
 /** Takes the runs of one publisher's batches. */
 export function deliver(state: SessionState, nowMs: number, runs: readonly Run[], effects: Effect[]): void {
-  for (const { batch, matched } of runs) {
+  for (const { batch: sent, matched } of runs) {
+    const batch = batchOf(sent)
     if (matched.noLocal && batch.from === state.clientId) {
       // [MQTT5-3.8.3-3]
       for (const message of batch.messages) drop(state, effects, 'no_local', message)
@@ -80,7 +81,7 @@ export function readRetained(state: SessionState, effects: Effect[]): void {
 }
 
 /** Whether packets for the client can be handed to its connection now. */
-export function isReady(state: SessionState): boolean {
+function isReady(state: SessionState): boolean {
   return state.connection !== undefined && !state.congested && !state.closing
 }
 

@@ -10,7 +10,15 @@ import type { AuthorizedSubscribe } from './process-messages.ts'
 import { FIRST_FAILURE, RC, subackCode } from './reason-codes.ts'
 import { out } from './session-effects.ts'
 import { readRetained } from './session-outbound.ts'
-import type { Effect, PendingSubscribe, PendingUnsubscribe, SessionState, Subscription } from './session-state.ts'
+import {
+  deleteSubscription,
+  type Effect,
+  type PendingSubscribe,
+  type PendingUnsubscribe,
+  putSubscription,
+  type SessionState,
+  type Subscription,
+} from './session-state.ts'
 import { type ParsedFilter, parseFilter } from './topic.ts'
 
 /** The connection has checked every filter; what is left is to read it. */
@@ -40,7 +48,7 @@ export function subscribe(state: SessionState, packet: AuthorizedSubscribe, effe
     const subscription: Subscription = { filter, qos, noLocal: nl, rap, rh, id }
     // One that is there already is replaced, without a gap [MQTT5-3.8.4-3] [MQTT311-3.8.4-3].
     if (isNew && filter.group !== undefined) state.sharedCount += 1
-    state.subscriptions.set(filter.key, subscription)
+    putSubscription(state, subscription)
     granted.push(subscription.qos)
     entries.push({ index, isNew, subscription })
   }
@@ -123,7 +131,7 @@ function wantsRetained({ filter, rh }: Subscription, isNew: boolean): boolean {
 }
 
 function forget(state: SessionState, filter: ParsedFilter, effects: Effect[]): boolean {
-  if (!state.subscriptions.delete(filter.key)) return false
+  if (!deleteSubscription(state, filter.key)) return false
   if (filter.group !== undefined) state.sharedCount -= 1
   abandonRead(state, filter, effects)
   return true

@@ -38,6 +38,7 @@ import {
   type SessionState,
   type SessionTimer,
 } from './session-state.ts'
+import { travellingPackets } from './travel.ts'
 
 /** The message with which a connection learns what became of its wish for a session. */
 export type OpenAnswer =
@@ -89,8 +90,11 @@ class SessionProcess {
   readonly #environment: SessionEnvironment
   readonly #router: RouterLink
   #connectionMonitor: Ref | undefined
+  /** The connection is on another node. */
+  #isFar = false
   #manager: RemoteName | undefined
-  #timers: { expiry: Ref | undefined; will: Ref | undefined } = { expiry: undefined, will: undefined }
+  #expiryTimer: Ref | undefined
+  #willTimer: Ref | undefined
   /** Retained messages that are being read, by ticket. */
   #cursors: Map<number, RetainedCursor> | undefined
   /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
@@ -177,7 +181,10 @@ class SessionProcess {
     const { state } = this
     switch (effect.tag) {
       case 'out':
-        this.#toConnection(state.connection, effect)
+        this.#toConnection(
+          state.connection,
+          this.#isFar ? { ...effect, packets: travellingPackets(effect.packets) } : effect,
+        )
         reportDelivered(this.#environment, state.clientId, effect.packets)
         break
       case 'synced':
@@ -210,7 +217,7 @@ class SessionProcess {
         this.#readRetained(effect.ticket, effect.filter, effect.max)
         break
       case 'forget_retained':
-        this.#cursors?.delete(effect.ticket)
+        this.#forgetCursor(effect.ticket)
         break
       case 'redispatch':
         this.#redispatch(effect)
@@ -258,6 +265,7 @@ class SessionProcess {
     const { hooks, metrics } = this.#environment
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = this.#self.monitor(state.client.connection)
+    this.#isFar = this.#self.runtime.isForeign(state.client.connection)
     // From here and before any packet, so that the connection has its CONNACK out when they come.
     this.#self.send(state.client.connection, { tag: 'opened', session: this.#self.pid, present } satisfies OpenAnswer)
     this.#tellManager({ tag: 'opened', session: this.#self.pid, client: state.client })
@@ -317,13 +325,17 @@ class SessionProcess {
   #startTimer(timer: SessionTimer, delayMs: number): void {
     this.#cancelTimer(timer)
     const message: Own = { tag: 'timer', timer, attachment: this.state.attachment }
-    this.#timers[timer] = this.#self.sendAfter(delayMs, this.#self.pid, message)
+    const ref = this.#self.sendAfter(delayMs, this.#self.pid, message)
+    if (timer === 'will') this.#willTimer = ref
+    else this.#expiryTimer = ref
   }
 
   #cancelTimer(timer: SessionTimer): void {
-    const ref = this.#timers[timer]
-    if (ref !== undefined) this.#self.cancelTimer(ref)
-    this.#timers[timer] = undefined
+    const ref = timer === 'will' ? this.#willTimer : this.#expiryTimer
+    if (ref === undefined) return
+    this.#self.cancelTimer(ref)
+    if (timer === 'will') this.#willTimer = undefined
+    else this.#expiryTimer = undefined
   }
 
   // The router
@@ -366,8 +378,13 @@ class SessionProcess {
       this.#cursors.set(ticket, cursor)
     }
     const { messages, done } = cursor.next(max)
-    if (done) this.#cursors.delete(ticket)
+    if (done) this.#forgetCursor(ticket)
     this.#handle({ tag: 'retained', ticket, messages, done })
+  }
+
+  #forgetCursor(ticket: number): void {
+    this.#cursors?.delete(ticket)
+    if (this.#cursors?.size === 0) this.#cursors = undefined
   }
 
   #redispatch({ inflight, queued }: Extract<Effect, { tag: 'redispatch' }>): void {

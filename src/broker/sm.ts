@@ -18,6 +18,7 @@ import { genServer, ok } from '../actors/gen-server.ts'
 import type { Pid } from '../actors/pid.ts'
 import type { StartResult } from '../actors/proc-lib.ts'
 import type { ProcessContext } from '../actors/process.ts'
+import type { Ref } from '../actors/ref.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import type { DownMessage, RemoteName } from '../actors/signal.ts'
 import type { ClientInfo } from './process-messages.ts'
@@ -64,13 +65,16 @@ class SmState {
   readonly #options: SmOptions
   readonly #table: Table<SessionRow>
   readonly #openings = new Map<string, Opening>()
-  /** Client ids of the sessions that are monitored, by the pid's key. */
-  readonly #clientIds = new Map<string, string>()
+  /** Client ids of the sessions that are monitored, by the number of the monitor. */
+  readonly #clientIds = new Map<Ref['id'], string>()
+  /** Where sessions find this worker, or the one that is started in its place. */
+  readonly #name: RemoteName
 
   constructor(self: ProcessContext, options: SmOptions) {
     this.#self = self
     this.#options = options
     this.#table = options.tables.open(SESSION)
+    this.#name = { name: self.runtime.process(self.pid)!.name!, node: self.pid.node }
     const { index = 0, poolSize = 1 } = options
     for (const { clientId, pid } of this.#table.rows()) {
       if (pid.node === self.pid.node && workerOf(clientId, poolSize) === index) this.#watch(clientId, pid)
@@ -147,9 +151,7 @@ class SmState {
 
   #ask(opening: Opening, session: Pid): void {
     opening.session = session
-    const { pid, runtime } = this.#self
-    const manager: RemoteName | undefined = managerName(runtime, pid)
-    this.#self.send(session, { tag: 'open', manager, client: opening.client } satisfies FromManager)
+    this.#self.send(session, { tag: 'open', manager: this.#name, client: opening.client } satisfies FromManager)
   }
 
   #opened({ session, client }: Extract<ToManager, { tag: 'opened' }>): void {
@@ -163,11 +165,10 @@ class SmState {
     if (row?.pid.equals(session) && row.will !== will) this.#table.write({ ...row, will })
   }
 
-  #down({ pid, reason }: DownMessage): void {
-    if (!('key' in pid)) return
-    const clientId = this.#clientIds.get(pid.key)
+  #down({ ref, pid, reason }: DownMessage): void {
+    const clientId = this.#clientIds.get(ref.id)
     if (clientId === undefined) return
-    this.#clientIds.delete(pid.key)
+    this.#clientIds.delete(ref.id)
     const row = this.#table.get(clientId)
     if (row?.pid.equals(pid)) {
       this.#table.delete(clientId)
@@ -210,8 +211,7 @@ class SmState {
   }
 
   #watch(clientId: string, session: Pid): void {
-    this.#clientIds.set(session.key, clientId)
-    this.#self.monitor(session)
+    this.#clientIds.set(this.#self.monitor(session).id, clientId)
   }
 
   #write({ clientId, expirySec, connectedAtMs }: ClientInfo, pid: Pid): void {
@@ -223,10 +223,6 @@ class SmState {
     const { runtime } = this.#self
     return !runtime.isForeign(connection) && !runtime.isAlive(connection)
   }
-}
-
-function managerName(runtime: Runtime, pid: Pid): RemoteName {
-  return { name: runtime.process(pid)!.name!, node: pid.node }
 }
 
 /** The server of one worker; it must be registered under a name of `Sessions`. */

@@ -14,6 +14,7 @@
  * (services.ts), so each is restarted by itself. Differs from emqttd, whose tree is one_for_all: there a fault of the
  * retainer cuts every client.
  */
+import type { ChildSpec } from '../actors/supervisor/child-spec.ts'
 import { child, supervisor } from '../actors/supervisor.ts'
 import { connectionEnvironment } from './connection-services.ts'
 import { tcpListener } from './listener-tcp.ts'
@@ -39,70 +40,72 @@ export const brokerSup = supervisor<Services>({
   strategy: 'one_for_one',
   intensity: 10,
   periodSec: 60,
-  children: (services) => {
-    const {
-      config,
-      metrics,
-      publishSys,
-      retainer: retained,
-      routers,
-      routing,
-      runtime,
-      sessions,
-      stats,
-      tables,
-    } = services
-    return [
-      ...routers.names.map((name, index) =>
-        child(name, router, [{ routing, index, poolSize: routers.names.length }, { name }]),
-      ),
-      child('retainer', retainer, [retained, { name: 'retainer' }]),
-      child(SESSION_SUP, sessionSup, [undefined, { name: SESSION_SUP }], {
-        type: 'supervisor',
-        shutdownMs: 'infinity',
-      }),
-      ...sessions.names.map((name, index) =>
-        child(name, sm, [
-          {
-            environment: services,
-            tables,
-            startSession: (caller, client) =>
-              sessionSup.startChild(caller, SESSION_SUP, { environment: services, client }),
-            index,
-            poolSize: sessions.names.length,
-          },
-          { name },
-        ]),
-      ),
-      child('sys_topics', sysTopics, [
-        {
-          publish: publishSys,
-          metrics,
-          stats,
-          runningNodes: () => [runtime.node.name],
-          version: services.version,
-          description: DESCRIPTION,
-          sysIntervalMs: config.broker.sysIntervalMs,
-        },
-        { name: 'sys_topics' },
-      ]),
-      child('sysmon', sysmon, [
-        { config: config.sysmon, publish: publishSys, alarms: services.alarms, vm: services.vm },
-        { name: 'sysmon' },
-      ]),
-      child(
-        LISTENER_TCP,
-        tcpListener,
-        [
-          {
-            ...config.listeners.tcp,
-            shutdownMs: LISTENER_SHUTDOWN_MS,
-            environment: connectionEnvironment(services, config.listeners.tcp),
-          },
-          { name: LISTENER_TCP },
-        ],
-        { shutdownMs: LISTENER_SHUTDOWN_MS + 2000 },
-      ),
-    ]
-  },
+  children: (services) => [...serviceChildren(services), listenerChild(services)],
 })
+
+/** All but the listeners, for whoever brings connections by another way than sockets. */
+export function serviceChildren(services: Services): ChildSpec[] {
+  const {
+    config,
+    metrics,
+    publishSys,
+    retainer: retained,
+    routers,
+    routing,
+    runtime,
+    sessions,
+    stats,
+    tables,
+  } = services
+  return [
+    ...routers.names.map((name, index) =>
+      child(name, router, [{ routing, index, poolSize: routers.names.length }, { name }]),
+    ),
+    child('retainer', retainer, [retained, { name: 'retainer' }]),
+    child(SESSION_SUP, sessionSup, [undefined, { name: SESSION_SUP }], {
+      type: 'supervisor',
+      shutdownMs: 'infinity',
+    }),
+    ...sessions.names.map((name, index) =>
+      child(name, sm, [
+        {
+          environment: services,
+          tables,
+          startSession: (caller, client) =>
+            sessionSup.startChild(caller, SESSION_SUP, { environment: services, client }),
+          index,
+          poolSize: sessions.names.length,
+        },
+        { name },
+      ]),
+    ),
+    child('sys_topics', sysTopics, [
+      {
+        publish: publishSys,
+        metrics,
+        stats,
+        runningNodes: () => [runtime.node.name],
+        version: services.version,
+        description: DESCRIPTION,
+        sysIntervalMs: config.broker.sysIntervalMs,
+      },
+      { name: 'sys_topics' },
+    ]),
+    child('sysmon', sysmon, [
+      { config: config.sysmon, publish: publishSys, alarms: services.alarms, vm: services.vm },
+      { name: 'sysmon' },
+    ]),
+  ]
+}
+
+function listenerChild(services: Services): ChildSpec {
+  const { tcp } = services.config.listeners
+  const options = {
+    ...tcp,
+    shutdownMs: LISTENER_SHUTDOWN_MS,
+    environment: connectionEnvironment(services, tcp),
+  }
+  return child(LISTENER_TCP, tcpListener, [options, { name: LISTENER_TCP }], {
+    shutdownMs: LISTENER_SHUTDOWN_MS + 2000,
+  })
+}

@@ -246,22 +246,6 @@ export const RETAINED_MESSAGE = table<RetainedRow>('retained_message', {
   copies: 'disc_copies',
 })
 
-/** A static subscription, made for the client whenever it connects. */
-export interface BackendSubscriptionRow {
-  readonly clientId: string
-  readonly filter: string
-  readonly qos: QoS
-}
-
-/** Client id → static subscriptions. Written by `ctl subscriptions add` and `del`. */
-export const BACKEND_SUBSCRIPTION = table<BackendSubscriptionRow>('backend_subscription', {
-  type: 'bag',
-  key: 'clientId',
-  replication: 'shared',
-  copies: 'disc_copies',
-  identity: (row) => row.filter,
-})
-
 /** Somebody who may not connect. */
 export interface BannedRow {
   /** `clientid:…`, `username:…` or `peerhost:…`. */

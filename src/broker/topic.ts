@@ -18,7 +18,7 @@ export interface TopicLimits {
 }
 
 /** Limits that protect a broker whose configuration says nothing. */
-export const DEFAULT_TOPIC_LIMITS: TopicLimits = { maxLevels: 128, maxBytes: 4096 }
+const DEFAULT_TOPIC_LIMITS: TopicLimits = { maxLevels: 128, maxBytes: 4096 }
 
 /** Why a topic name or filter is refused. */
 export type TopicError =

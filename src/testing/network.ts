@@ -11,26 +11,39 @@ import type { Incoming, Remote } from '../actors/remote.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import type { RemoteName } from '../actors/signal.ts'
 import type { SeededRandom } from './random.ts'
+import { structuralCopy } from './structural-copy.ts'
+import type { Trace } from './trace.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
 export interface NetworkOptions {
   /** Milliseconds that a signal takes from node to node. @default 0.1 to 5 */
   readonly delayMs?: { readonly least: number; readonly most: number }
+  /**
+   * Copies every message and exit reason as an encoding would, so that nodes share no object. One that is no plain data is not
+   * sent, and the simulation's next `run` throws. @default false
+   */
+  readonly copyMessages?: boolean
 }
 
 export class Network {
   readonly #time: VirtualTime
   readonly #random: SeededRandom
   readonly #delayMs: { readonly least: number; readonly most: number }
+  readonly #copyMessages: boolean
+  readonly #trace: Trace
+  /** Messages that were refused since somebody looked. */
+  readonly refused: unknown[] = []
   readonly #nodes = new Map<string, Runtime>()
   readonly #cut = new Set<string>()
   /** Per ordered pair: when the last signal arrives, and how often the link was cut. */
   readonly #lastArrivalMs = new Map<string, number>()
   readonly #epochs = new Map<string, number>()
 
-  constructor(time: VirtualTime, random: SeededRandom, options: NetworkOptions) {
+  constructor(time: VirtualTime, random: SeededRandom, trace: Trace, options: NetworkOptions) {
     this.#time = time
     this.#random = random
+    this.#trace = trace
+    this.#copyMessages = options.copyMessages ?? false
     this.#delayMs = options.delayMs ?? { least: 0.1, most: 5 }
   }
 
@@ -78,12 +91,25 @@ export class Network {
       this.#lastArrivalMs.get(direction) ?? 0,
     )
     this.#lastArrivalMs.set(direction, arrivalMs)
+    this.#trace.note(direction)
+    this.#trace.note(arrivalMs)
     const epoch = this.#epochs.get(pairOf(from, to))
     this.#time.set(arrivalMs - this.#time.monotonic(), () => {
       const target = this.#nodes.get(to)
       if (target !== undefined && !target.stopped && this.#epochs.get(pairOf(from, to)) === epoch)
         signal(target.incoming)
     })
+  }
+
+  /** The message as the other node will see it; undefined, and noted in `refused`, when it cannot be sent. */
+  travelling(message: unknown): { readonly message: unknown } | undefined {
+    if (!this.#copyMessages) return { message }
+    try {
+      return { message: structuralCopy(message) }
+    } catch (error) {
+      this.refused.push(error)
+      return undefined
+    }
   }
 
   #lose(runtime: Runtime, peer: string): void {
@@ -93,7 +119,7 @@ export class Network {
       for (const pid of [...(process.links ?? [])]) {
         if (pid.node === peer) runtime.incoming.exitLinked(pid, process.pid, 'noconnection')
       }
-      for (const monitor of [...(process.monitors?.values() ?? [])]) {
+      for (const monitor of [...(process.monitors ?? [])]) {
         if (monitor.object.node === peer) runtime.incoming.down(process.pid, monitor.ref, 'noconnection')
       }
       for (const monitor of [...(process.monitoredBy ?? [])]) {
@@ -117,8 +143,10 @@ class NetworkRemote implements Remote {
   }
 
   send(_from: Pid, to: Pid | RemoteName | Ref, message: unknown): void {
+    const travelling = this.#network.travelling(message)
+    if (travelling === undefined) return
     this.#transmit(to.node, (incoming) =>
-      incoming.deliver(to instanceof Pid || to instanceof Ref ? to : to.name, message),
+      incoming.deliver(to instanceof Pid || to instanceof Ref ? to : to.name, travelling.message),
     )
   }
 
@@ -137,11 +165,13 @@ class NetworkRemote implements Remote {
   }
 
   exitLinked(from: Pid, to: Pid, reason: ExitReason): void {
-    this.#transmit(to.node, (incoming) => incoming.exitLinked(from, to, reason))
+    const there = this.#reason(reason)
+    this.#transmit(to.node, (incoming) => incoming.exitLinked(from, to, there))
   }
 
   exit(from: Pid, to: Pid, reason: ExitReason): void {
-    this.#transmit(to.node, (incoming) => incoming.exit(from, to, reason))
+    const there = this.#reason(reason)
+    this.#transmit(to.node, (incoming) => incoming.exit(from, to, there))
   }
 
   monitor(from: Pid, to: Pid | RemoteName, ref: Ref): void {
@@ -161,7 +191,12 @@ class NetworkRemote implements Remote {
   }
 
   down(_object: Pid | string, watcher: Pid, ref: Ref, reason: ExitReason): void {
-    this.#transmit(watcher.node, (incoming) => incoming.down(watcher, ref, reason))
+    const there = this.#reason(reason)
+    this.#transmit(watcher.node, (incoming) => incoming.down(watcher, ref, there))
+  }
+
+  #reason(reason: ExitReason): ExitReason {
+    return (this.#network.travelling(reason)?.message ?? 'badarg') as ExitReason
   }
 
   #reaches(node: string): boolean {

@@ -6,6 +6,7 @@
  */
 import type { Flushable, Runnable, Scheduler } from '../actors/scheduler.ts'
 import type { SeededRandom } from './random.ts'
+import type { Trace } from './trace.ts'
 
 const MOST_REDUCTIONS = 8
 
@@ -17,8 +18,11 @@ export class SeededScheduler implements Scheduler {
   #stopped = false
   readonly #onError: (error: unknown) => void
 
-  constructor(random: SeededRandom, onError: (error: unknown) => void) {
+  readonly #trace: Trace
+
+  constructor(random: SeededRandom, onError: (error: unknown) => void, trace: Trace) {
     this.#random = random
+    this.#trace = trace
     this.#onError = onError
   }
 
@@ -54,6 +58,7 @@ export class SeededScheduler implements Scheduler {
     }
     const at = this.#random.below(runnable.length)
     const process = runnable[at]!
+    this.#trace.note(at)
     runnable[at] = runnable[runnable.length - 1]!
     runnable.pop()
     if (process.run(1 + this.#random.below(MOST_REDUCTIONS))) this.ready(process)

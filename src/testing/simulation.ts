@@ -10,12 +10,19 @@ import { Runtime } from '../actors/runtime.ts'
 import { Network, type NetworkOptions } from './network.ts'
 import { SeededRandom } from './random.ts'
 import { SeededScheduler } from './seeded-scheduler.ts'
+import { Trace } from './trace.ts'
 import { VirtualTime } from './virtual-time.ts'
+import { Wire, type WireOptions } from './wire.ts'
 
 export interface SimulationOptions extends NetworkOptions {
   readonly seed: number
   /** Names of the nodes; without a host, `@sim` is added. @default ['a'] */
   readonly nodes?: readonly string[]
+  /**
+   * How slow the nodes are: the chance, in [0, 1), that the next timer fires while processes are still runnable. At 0 all processes
+   * come to rest before time passes. @default 0
+   */
+  readonly slowness?: number
   /** @default one that is silent */
   readonly logger?: Logger
 }
@@ -44,14 +51,18 @@ export class Simulation {
   readonly time = new VirtualTime()
   readonly random: SeededRandom
   readonly network: Network
+  /** Equal for two runs of a seed. */
+  readonly trace = new Trace()
   readonly #logger: Logger
+  readonly #slowness: number
   readonly #nodes = new Map<string, Node>()
   readonly #creations = new Map<string, number>()
 
   constructor(options: SimulationOptions) {
     this.seed = options.seed
     this.random = new SeededRandom(options.seed)
-    this.network = new Network(this.time, this.random, options)
+    this.network = new Network(this.time, this.random, this.trace, options)
+    this.#slowness = options.slowness ?? 0
     this.#logger = options.logger ?? pino({ level: 'silent' })
     for (const name of options.nodes ?? ['a']) this.start(name)
   }
@@ -73,7 +84,7 @@ export class Simulation {
         random: () => this.random.next(),
         randomFill: (buffer) => this.random.fill(buffer),
         createScheduler: (onError) => {
-          scheduler = new SeededScheduler(this.random, onError)
+          scheduler = new SeededScheduler(this.random, onError, this.trace)
           return scheduler
         },
       },
@@ -88,6 +99,11 @@ export class Simulation {
     const node = this.#nodes.get(fullName(name))
     if (node === undefined) throw new BadArgError(`node ${fullName(name)} is not running`)
     return node.runtime
+  }
+
+  /** A wire between a client and a server of this simulation. */
+  wire(options?: WireOptions): Wire {
+    return new Wire(this, options)
   }
 
   /** What `look` finds on every running node, in the order of their start. */
@@ -118,11 +134,18 @@ export class Simulation {
   }
 
   /** Lets all processes run until none is runnable; no time passes. */
-  async run(): Promise<void> {
+  run(): Promise<void> {
+    return this.#runUntil(() => false)
+  }
+
+  /** Runs until no process is runnable, or `isEnough`. */
+  async #runUntil(isEnough: () => boolean): Promise<void> {
     for (let steps = 0; steps < MOST_STEPS; steps += STEPS_PER_MICROTASKS) {
       for (let i = 0; i < STEPS_PER_MICROTASKS; i++) this.#step()
       await microtasks()
-      if (![...this.#nodes.values()].some(({ scheduler }) => scheduler.isBusy)) return
+      const refused = this.network.refused.shift()
+      if (refused !== undefined) throw new Error(`seed ${this.seed}: ${String(refused)}`, { cause: refused })
+      if (!this.#isBusy || isEnough()) return
     }
     throw new Error(`seed ${this.seed}: no rest after ${MOST_STEPS} steps`)
   }
@@ -133,9 +156,13 @@ export class Simulation {
     await this.run()
     for (;;) {
       const nextInMs = this.time.nextInMs
-      if (nextInMs === undefined || this.time.monotonic() + nextInMs > endMs) break
-      this.time.fireNext()
-      await this.run()
+      if (nextInMs !== undefined && this.time.monotonic() + nextInMs <= endMs) {
+        this.time.fireNext()
+        await this.#runUntil(() => this.#slowness > 0 && this.random.next() < this.#slowness)
+      } else if (this.#isBusy) {
+        // It may set timers that are due by then.
+        await this.run()
+      } else break
     }
     this.time.skip(endMs - this.time.monotonic())
   }
@@ -154,6 +181,11 @@ export class Simulation {
 
   stop(): void {
     for (const name of [...this.#nodes.keys()]) this.kill(name)
+  }
+
+  get #isBusy(): boolean {
+    for (const { scheduler } of this.#nodes.values()) if (scheduler.isBusy) return true
+    return false
   }
 
   #step(): void {

@@ -42,6 +42,11 @@ export class VirtualTime implements Clock, Timers {
     ;(handle as VirtualTimer).callback = undefined
   }
 
+  /** Number of timers that are set. */
+  get pending(): number {
+    return this.#heap.filter(({ callback }) => callback !== undefined).length
+  }
+
   /** Milliseconds until the next timer is due; undefined when there is none. */
   get nextInMs(): number | undefined {
     this.#dropCleared()

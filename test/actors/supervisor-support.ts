@@ -1,8 +1,9 @@
 /** Workers whose starts and ends are noted, for tests of supervisors. */
-import type { ChildSpec } from '../../src/actors/child-spec.ts'
+
 import type { ExitReason } from '../../src/actors/errors.ts'
 import { genServer, ignore, initStop, ok, stop } from '../../src/actors/gen-server.ts'
 import type { Pid } from '../../src/actors/pid.ts'
+import type { ChildSpec } from '../../src/actors/supervisor/child-spec.ts'
 import { type ChildOptions, child, whichChildren } from '../../src/actors/supervisor.ts'
 import type { World } from './world.ts'
 

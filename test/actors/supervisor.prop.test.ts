@@ -1,8 +1,8 @@
 /** Supervisors of random children against a model: who is restarted, in which order, and when the supervisor gives up. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Restart, Strategy } from '../../src/actors/child-spec.ts'
-import { RestartIntensity } from '../../src/actors/restart-intensity.ts'
+import type { Restart, Strategy } from '../../src/actors/supervisor/child-spec.ts'
+import { RestartIntensity } from '../../src/actors/supervisor/restart-intensity.ts'
 import {
   childTemplate,
   countChildren,

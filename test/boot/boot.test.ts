@@ -12,6 +12,8 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
+/** The broker does not end by itself. */
+const NEVER = new Promise<never>(() => {})
 const LISTENERS = [{ name: 'mqtt', host: '127.0.0.1', port: 1883 }]
 
 /** A world in which a broker starts at once and is told to stop when it has started. */
@@ -43,7 +45,7 @@ function world(over: Partial<World> = {}) {
     startBroker: async (start): Promise<BrokerHandle> => {
       seen.starts.push(start)
       seen.order.push('started')
-      return { listeners: LISTENERS, stop: async () => void seen.order.push('stopped') }
+      return { listeners: LISTENERS, ended: NEVER, stop: async () => void seen.order.push('stopped') }
     },
     untilSignal: async () => 'SIGTERM',
     detach: async () => 0,
@@ -64,13 +66,27 @@ describe('a node', () => {
     expect(seen.err).toBe('')
   })
 
+  it('leaves with 1 when the broker ends by itself', async () => {
+    const { seen, run } = world({
+      startBroker: async () => ({
+        listeners: LISTENERS,
+        ended: Promise.resolve('shutdown'),
+        stop: async () => void seen.order.push('stopped'),
+      }),
+      untilSignal: () => NEVER,
+    })
+    expect(await run()).toBe(1)
+    expect(seen.order).toEqual(['out', 'stopped'])
+    expect(seen.log).toContainEqual(expect.objectContaining({ level: 'fatal', reason: 'shutdown' }))
+  })
+
   it('says nothing before every listener is open', async () => {
     const opened = deferred<BrokerHandle>()
     const { seen, run } = world({ startBroker: () => opened.promise })
     const running = run()
     await new Promise((resolve) => setImmediate(resolve))
     expect(seen.out).toBe('')
-    opened.resolve({ listeners: LISTENERS, stop: async () => undefined })
+    opened.resolve({ listeners: LISTENERS, ended: NEVER, stop: async () => undefined })
     expect(await running).toBe(0)
     expect(seen.out).toContain('is started')
   })
@@ -111,7 +127,7 @@ describe('a node', () => {
       argv: ['--name', 'n1@127.0.0.1', '--cookie', 'topsecret', '--set', 'log.level=trace'],
       startBroker: async (start) => {
         start.logger.info({ start, cookie: start.cookie }, 'starting')
-        return { listeners: [], stop: async () => undefined }
+        return { listeners: [], ended: NEVER, stop: async () => undefined }
       },
     })
     await runVerbose()
@@ -173,7 +189,7 @@ describe('a start that fails', () => {
     const started = world({
       startBroker: async ({ logger }) => {
         logger.error('crashed once')
-        return { listeners: [], stop: async () => undefined }
+        return { listeners: [], ended: NEVER, stop: async () => undefined }
       },
     })
     expect(await messages(started)).toContain('crashed once')

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Decoder, FrameReader, ownBytes } from '../../src/broker/codec.ts'
 import { RC } from '../../src/broker/reason-codes.ts'
+import { structuralCopy } from '../../src/testing/structural-copy.ts'
 import {
   accepted,
   connected,
@@ -34,6 +35,16 @@ describe('a decoder', () => {
     expect(packets).toEqual([{ cmd: 'pingreq' }])
     expect(error).toMatchObject({ reasonCode: RC.malformed_packet, answer: 'close' })
     expect(decoder.feed(frame(0xc0))).toEqual({ packets: [], error })
+  })
+
+  it('gives plain objects, which can go on to a session on another node', () => {
+    const subscribe = frame(0x82, 0, 1, NO_PROPERTIES, 'a/b', 1)
+    const unsubscribe = frame(0xa2, 0, 2, NO_PROPERTIES, 'a/b')
+    const puback = frame(0x40, 0, 3, 0, properties(0x1f, 'reason'))
+    const { packets, error } = connected(5).feed(Buffer.concat([subscribe, unsubscribe, puback, publish5(0x01, 1)]))
+    expect(error).toBeUndefined()
+    expect(packets.map((packet) => packet.cmd)).toEqual(['subscribe', 'unsubscribe', 'puback', 'publish'])
+    for (const packet of packets) expect(structuralCopy(packet)).toEqual(packet)
   })
 
   it('answers faults of 5.0 with DISCONNECT', () => {

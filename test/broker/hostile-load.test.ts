@@ -51,6 +51,28 @@ describe('a subscriber that does not read', () => {
     })
   }
 
+  test('gets what was kept for it when it reads again, in order and without repetition', async () => {
+    const topic = mqtt.topic()
+    const stuck = await mqtt.client()
+    await stuck.subscribe(topic, 1)
+    stuck.socket.pause()
+    const publisher = await mqtt.client()
+    await flood(publisher, topic, 2_000, 10_000, 1)
+    stuck.socket.resume()
+    const got: number[] = []
+    for (let isMore = true; isMore; ) {
+      isMore = false
+      for (const packet of await stuck.barrier()) {
+        if (packet.cmd !== 'publish') continue
+        isMore = true
+        got.push(packet.payload.readUInt32BE())
+        await stuck.acknowledge(packet)
+      }
+    }
+    expect(got.length).toBeGreaterThan(100)
+    expect(got).toEqual([...new Set(got)].sort((a, b) => a - b))
+  })
+
   test('costs a bounded amount of memory', async () => {
     const topic = mqtt.topic()
     const stuck = await mqtt.client()

@@ -298,6 +298,26 @@ describe.skipIf(!IS_AGNER)('with the defaults', () => {
     await late.expectNothing()
   })
 
+  test('a wildcard gets all of thousands of retained messages, and one topic among them just its own', async () => {
+    const root = mqtt.topic()
+    const count = 3_000
+    const publisher = await mqtt.client()
+    for (let i = 0; i < count; i++) publisher.sendPublish(`${root}/${i}/x`, { retain: true, payload: String(i) })
+    await publisher.survives()
+    for (const qos of [0, 1] as const) {
+      const all = await mqtt.client()
+      await all.subscribe(`${root}/+/x`, qos)
+      const seen = new Set<string>()
+      for (let i = 0; i < count; i++) seen.add((await all.expectPublish({ retain: true })).payload.toString())
+      expect(seen.size).toBe(count)
+      await all.expectNothing()
+    }
+    const one = await mqtt.client()
+    await one.subscribe(`${root}/7/+`)
+    await one.expectPublish({ payload: '7' })
+    await one.expectNothing()
+  })
+
   test('connections that fight for a client id are each answered, and leave one session', async () => {
     const clientId = mqtt.id()
     const rivals = await Promise.all(Array.from({ length: 50 }, () => mqtt.socket(5)))

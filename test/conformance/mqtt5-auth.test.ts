@@ -134,6 +134,33 @@ describe('4.12 with a method', () => {
   )
 
   statement(
+    '[MQTT-3.2.2-20] [MQTT-3.15.2-2] user properties of CONNACK and reason strings of AUTH are left out where they do not fit',
+    async () => {
+      const long = 'x'.repeat(500)
+      const remove = own.broker.hooks.on(
+        'client.auth_step',
+        (_, { isFirst }) =>
+          stop(isFirst ? { outcome: 'continue', reason: long } : { outcome: 'accept', userProperties: { hint: long } }),
+        1_000,
+      )
+      for (const [maximumPacketSize, isThere] of [
+        [100, false],
+        [10_000, true],
+      ] as const) {
+        const client = await own.socket()
+        client.sendConnect({ properties: { authenticationMethod: METHOD, maximumPacketSize } })
+        const question = await client.expect('auth', { reasonCode: 0x18 })
+        expect(question.properties?.reasonString).toBe(isThere ? long : undefined)
+        client.send(auth(0x18, 'answer'))
+        const connack = await client.expect('connack', { reasonCode: 0 })
+        expect(connack.properties?.userProperties?.hint).toBe(isThere ? long : undefined)
+      }
+      remove()
+    },
+    ELSEWHERE,
+  )
+
+  statement(
     '[MQTT-4.12.0-4] a wrong answer is refused and closed',
     async () => {
       const client = await challenged()

@@ -87,7 +87,7 @@ export const MQTT311_STATEMENTS = `
 3.6.1-1 | both | PUBREL with flags other than 0010 closes the connection
 3.8.1-1 | both | SUBSCRIBE with flags other than 0010 closes the connection
 3.8.3-1 | client | Topic filters of SUBSCRIBE are UTF-8 strings
-3.8.3-2 | server | A server without wildcard filters refuses them | this server supports wildcard filters
+3.8.3-2 | server | A server without wildcard filters refuses them
 3.8.3-3 | client | SUBSCRIBE has at least one filter and QoS
 3-8.3-4 | server | SUBSCRIBE with reserved bits set, or QoS 3, closes the connection
 3.8.4-1 | server | SUBSCRIBE is answered with SUBACK

@@ -77,19 +77,19 @@ export const MQTT5_STATEMENTS = `
 3.2.2-6 | server | With a reason code other than 0, session present is 0
 3.2.2-7 | server | After a reason code of 0x80 or more the connection is closed
 3.2.2-8 | server | CONNACK uses one of the listed reason codes
-3.2.2-9 | server | A server without QoS 1 or 2 says so by maximum QoS | this server supports QoS 2
-3.2.2-10 | server | A server without QoS 1 or 2 still accepts subscriptions of any QoS | this server supports QoS 2
+3.2.2-9 | server | A server without QoS 1 or 2 says so by maximum QoS
+3.2.2-10 | server | A server without QoS 1 or 2 still accepts subscriptions of any QoS
 3.2.2-11 | client | A client keeps to maximum QoS | client's duty
-3.2.2-12 | server | A will QoS above the server's maximum is refused | this server supports QoS 2
-3.2.2-13 | server | A retained will is refused by a server without retained messages | this server supports retained messages
+3.2.2-12 | server | A will QoS above the server's maximum is refused
+3.2.2-13 | server | A retained will is refused by a server without retained messages
 3.2.2-14 | client | A client does not retain where that is not available | client's duty
 3.2.2-15 | client | A client keeps to the server's maximum packet size
 3.2.2-16 | server | An empty client id gets an assigned one that no session uses
 3.2.2-17 | client | A client keeps to the server's topic alias maximum | client's duty; the server's answer to a breach is 3.3.2-9
 3.2.2-18 | client | A client sends no alias when the maximum is absent or 0 | client's duty; the server's answer to a breach is 3.3.2-9
 3.2.2-19 | server | A reason string that would make CONNACK too large is left out
-3.2.2-20 | server | User properties that would make CONNACK too large are left out | this server sends no user properties of its own
-3.2.2-21 | client | A client uses the server keep alive | client's duty
+3.2.2-20 | server | User properties that would make CONNACK too large are left out
+3.2.2-21 | client | A client uses the server keep alive; the server does
 3.2.2-22 | server | Without a server keep alive the server uses the client's
 3.3.1-1 | both | A PUBLISH that is sent again has DUP set
 3.3.1-2 | both | DUP is 0 at QoS 0
@@ -190,7 +190,7 @@ export const MQTT5_STATEMENTS = `
 3.14.4-3 | server | DISCONNECT with reason code 0 discards the will
 3.15.1-1 | both | AUTH with flags other than 0000 is malformed
 3.15.2-1 | both | AUTH uses one of its reason codes
-3.15.2-2 | both | A reason string that would make AUTH too large is left out | this server sends no reason string in AUTH
+3.15.2-2 | both | A reason string that would make AUTH too large is left out
 3.15.2-3 | both | User properties that would make AUTH too large are left out | this server sends no user properties of its own
 4.1.0-1 | both | Session state is kept while the connection is open
 4.1.0-2 | server | Session state is discarded when its expiry interval has passed after the connection closed

@@ -1,6 +1,6 @@
 /** A runtime for a test: the real clock and scheduler, logs kept instead of printed, stopped when the test ends. */
 import { Writable } from 'node:stream'
-import pino from 'pino'
+import pino, { type Logger } from 'pino'
 import { onTestFinished } from 'vitest'
 import { Runtime, type RuntimeOptions } from '../../src/actors/runtime.ts'
 
@@ -21,4 +21,8 @@ export function testRuntime(options: Partial<RuntimeOptions> = {}): TestRuntime 
   const runtime = new Runtime({ logger: pino({ level: 'debug' }, sink), ...options })
   onTestFinished(() => runtime.stop())
   return { runtime, logs }
+}
+
+export function silentLogger(): Logger {
+  return pino({ level: 'silent' })
 }

@@ -175,11 +175,9 @@ export function authProperties(
 
 function open(state: ProtocolState, effects: ProtocolEffect[], accepted: NonNullable<ProtocolState['accepted']>): void {
   const asked = state.client!
-  const client = {
-    ...asked,
-    clientId: accepted.clientId ?? asked.clientId,
-    username: accepted.username ?? asked.username,
-  }
+  const { clientId = asked.clientId, username = asked.username } = accepted
+  const isAsAsked = clientId === asked.clientId && username === asked.username
+  const client = isAsAsked ? asked : { ...asked, clientId, username }
   state.client = client
   state.accepted = accepted
   const { will } = client
@@ -206,7 +204,7 @@ export function handleOpened(
   effects.push({ tag: 'send', packet: connackOf(state, connect, event.present) })
   effects.push({ tag: 'connected', present: event.present })
   state.phase = 'connected'
-  state.inboundAliases = new InboundAliases(state.version === 5 ? state.environment.limits.topicAliasMaximum : 0)
+  if (state.version === 5) state.inboundAliases = new InboundAliases(state.environment.limits.topicAliasMaximum)
   state.keepAlive = new KeepAlive(state.client!.keepAliveSec, event.nowMs)
   if (state.keepAlive.limitMs !== Number.POSITIVE_INFINITY) {
     effects.push({ tag: 'arm', timer: 'keep_alive', delayMs: state.keepAlive.limitMs })

@@ -4,9 +4,9 @@
  * What is wrong with a specification is returned with OTP's words (`invalid_restart_type`, `duplicate_child_name` …): a
  * supervisor that is given a bad one does not start, and `startChild` answers with the error.
  */
-import type { Pid } from './pid.ts'
-import type { StartResult } from './proc-lib.ts'
-import type { ProcessContext } from './process.ts'
+import type { Pid } from '../pid.ts'
+import type { StartResult } from '../proc-lib.ts'
+import type { ProcessContext } from '../process.ts'
 
 /** When a child that ended is started again: always, only after an end that was not in order, or never. */
 export type Restart = 'permanent' | 'transient' | 'temporary'

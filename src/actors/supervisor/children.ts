@@ -1,9 +1,10 @@
 /**
  * What a supervisor does with its children, as `supervisor` asks it; see static-children.ts and dynamic-children.ts.
  */
+
+import type { ExitReason } from '../errors.ts'
+import type { Pid } from '../pid.ts'
 import type { AnyChildSpec, FullChildSpec } from './child-spec.ts'
-import type { ExitReason } from './errors.ts'
-import type { Pid } from './pid.ts'
 
 /** Outcome of `startChild` and `restartChild`; no pid when the start function answered `ignore`. */
 export type StartChildResult =

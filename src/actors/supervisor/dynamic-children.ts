@@ -4,6 +4,12 @@
  * There may be a hundred thousand of them, such as the sessions of a broker, so they are kept by pid alone: the start and the
  * death of one cost the same however many there are, and all are ended together.
  */
+
+import { type ExitReason, formatReason } from '../errors.ts'
+import { cast } from '../gen.ts'
+import { Pid } from '../pid.ts'
+import type { StartResult } from '../proc-lib.ts'
+import type { Process } from '../process.ts'
 import type { AnyChildSpec, AutoShutdown, FullChildSpec, SupervisorFlags } from './child-spec.ts'
 import type {
   ChildCounts,
@@ -14,11 +20,6 @@ import type {
   StartChildResult,
   Verdict,
 } from './children.ts'
-import { type ExitReason, formatReason } from './errors.ts'
-import { cast } from './gen.ts'
-import { Pid } from './pid.ts'
-import type { StartResult } from './proc-lib.ts'
-import type { Process } from './process.ts'
 import { RestartIntensity } from './restart-intensity.ts'
 import { endsWith, isExpectedEnd, isReported, isRestarted } from './restart-plan.ts'
 import { runSteps, type Steps, settled } from './steps.ts'

@@ -3,6 +3,12 @@
  *
  * They are kept by id in start order, which is the order in which the strategies look at them.
  */
+
+import type { ExitReason } from '../errors.ts'
+import { cast } from '../gen.ts'
+import type { Pid } from '../pid.ts'
+import type { StartResult } from '../proc-lib.ts'
+import type { Process } from '../process.ts'
 import { type AnyChildSpec, checkChildSpec, type FullChildSpec, type SupervisorFlags } from './child-spec.ts'
 import type {
   ChildCounts,
@@ -14,11 +20,6 @@ import type {
   StartChildResult,
   Verdict,
 } from './children.ts'
-import type { ExitReason } from './errors.ts'
-import { cast } from './gen.ts'
-import type { Pid } from './pid.ts'
-import type { StartResult } from './proc-lib.ts'
-import type { Process } from './process.ts'
 import { RestartIntensity } from './restart-intensity.ts'
 import { endsWith, isExpectedEnd, isReported, isRestarted, restartedWith } from './restart-plan.ts'
 import { runSteps, type Steps, settled } from './steps.ts'

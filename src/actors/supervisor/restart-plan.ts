@@ -2,8 +2,9 @@
  * The decisions of a supervisor, apart from the process that carries them out: what the end of a child means for it, for
  * its siblings and for the supervisor itself [OTP supervisor, design principles "Restart Strategy"].
  */
+
+import { type ExitReason, isOrderly } from '../errors.ts'
 import type { AutoShutdown, FullChildSpec, Restart, Strategy } from './child-spec.ts'
-import { type ExitReason, isOrderly } from './errors.ts'
 
 /** True when a child that ended with `reason` is to be started again. */
 export function isRestarted(restart: Restart, reason: ExitReason): boolean {

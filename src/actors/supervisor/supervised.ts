@@ -4,12 +4,13 @@
  * A child is watched by a monitor while it is being ended, not by its link: one that has unlinked itself does not hold up its
  * supervisor [OTP supervisor, shutdown/1].
  */
+
+import { Exit, type ExitReason, exitReasonOf } from '../errors.ts'
+import { Pid } from '../pid.ts'
+import type { StartResult } from '../proc-lib.ts'
+import type { Process } from '../process.ts'
+import { isExitMessage } from '../signal.ts'
 import type { FullChildSpec } from './child-spec.ts'
-import { Exit, type ExitReason, exitReasonOf } from './errors.ts'
-import { Pid } from './pid.ts'
-import type { StartResult } from './proc-lib.ts'
-import type { Process } from './process.ts'
-import { isExitMessage } from './signal.ts'
 import { isPromiseLike } from './steps.ts'
 
 /** Why a supervisor reports: OTP's error contexts. */
