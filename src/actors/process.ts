@@ -137,6 +137,7 @@ export class Process implements ScriptContext, Runnable {
   #queued = false
   #running = false
   #suspended = false
+  #blocked = false
   #urgent: unknown[] | undefined = undefined
 
   constructor(runtime: Runtime, pid: Pid, parent: Pid | undefined, behaviour: Behaviour, options: SpawnOptions) {
@@ -152,14 +153,14 @@ export class Process implements ScriptContext, Runnable {
   get status(): ProcessStatus {
     if (!this.alive) return 'exiting'
     if (this.#running) return 'running'
-    if (this.#suspended) return 'suspended'
+    if (this.#suspended || this.#blocked) return 'suspended'
     return this.#queued ? 'runnable' : 'waiting'
   }
 
   /** Puts a message into the mailbox; only the runtime calls this. */
   deliver(message: unknown): void {
     if (!this.alive) return
-    if (this.#suspended && this.behaviour.receiveSystem !== undefined && isSystemMessage(message)) {
+    if ((this.#suspended || this.#blocked) && this.behaviour.receiveSystem !== undefined && isSystemMessage(message)) {
       this.#urgent ??= []
       this.#urgent.push(message)
       this.runtime.scheduler.ready(this)
@@ -177,7 +178,7 @@ export class Process implements ScriptContext, Runnable {
 
   run(reductions: number): boolean {
     if (this.#urgent !== undefined) this.#runUrgent()
-    if (this.#suspended || !this.alive || this.#running) return false
+    if (this.#suspended || this.#blocked || !this.alive || this.#running) return false
     const mailbox = this.mailbox
     this.#running = true
     let handled = 0
@@ -189,14 +190,14 @@ export class Process implements ScriptContext, Runnable {
           this.#suspend(result)
           break
         }
-        if (!this.alive) break
+        if (!this.alive || this.#blocked) break
       }
     } catch (thrown) {
       this.crash(thrown)
     }
     this.#running = false
     this.reductions += handled
-    if (this.#suspended || !this.alive) return false
+    if (this.#suspended || this.#blocked || !this.alive) return false
     this.#queued = mailbox.length > 0
     return this.#queued
   }
@@ -225,6 +226,20 @@ export class Process implements ScriptContext, Runnable {
     promise.then(release, release)
   }
 
+  /**
+   * Takes no further message until `unblock`: what it sent does not fit into the link to another node. Erlang stops a sender in
+   * the middle of its send; here the message at hand is handled to its end.
+   */
+  block(): void {
+    this.#blocked = true
+  }
+
+  unblock(): void {
+    if (!this.#blocked) return
+    this.#blocked = false
+    if (!this.#suspended && !this.#running) this.#resume()
+  }
+
   #suspend(promise: PromiseLike<unknown>): void {
     // A foreign thenable may throw, or settle twice: a promise made of it does not.
     const settled = promise instanceof Promise ? promise : Promise.resolve(promise)
@@ -240,7 +255,7 @@ export class Process implements ScriptContext, Runnable {
 
   #resume(): void {
     this.#suspended = false
-    if (!this.alive) return
+    if (!this.alive || this.#blocked) return
     this.#queued = this.mailbox.length > 0
     if (this.#queued) this.runtime.scheduler.ready(this)
   }

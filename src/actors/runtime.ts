@@ -196,8 +196,13 @@ export class Runtime {
   /** Delivers to a process, a registered name or an alias of this node; the message is dropped when there is none. */
   deliverLocally(to: Pid | string | Ref, message: unknown): void {
     if (to instanceof Pid) this.processes.get(to)?.deliver(message)
-    else if (to instanceof Ref) this.#aliases.deliver(to, message)
+    else if (to instanceof Ref) this.#deliverToAlias(to, message)
     else this.registry.find(to)?.deliver(message)
+  }
+
+  #deliverToAlias(to: Ref, message: unknown): void {
+    // A reference of a former incarnation may have the number of one of ours.
+    if (this.isLocalRef(to)) this.#aliases.deliver(to, message)
   }
 
   /** Makes an alias of a process; with `onMessage` it takes one message, outside of the mailbox, and is gone. */

@@ -1,0 +1,159 @@
+/**
+ * The connection to one node after the handshake: frames in, ticks out, and its end, which is reported exactly once.
+ *
+ * A peer from which no byte came for `netTicktimeMs` is taken for dead [OTP net_kernel, net_ticktime]. Any byte counts, so a
+ * peer in the middle of a large message is alive. A frame that cannot be decoded ends the connection, as it does in Erlang: what
+ * follows it could not be trusted.
+ */
+import type { Runtime } from '../actors/runtime.ts'
+import type { TimerHandle } from '../actors/system.ts'
+import type { AtomQuota } from './atom-table.ts'
+import { controlFromTerms } from './control.ts'
+import { Decoder } from './etf-decode.ts'
+import { FrameSplitter } from './frame.ts'
+import { PASS_THROUGH } from './outbox.ts'
+import type { Peer } from './peer.ts'
+import type { ByteStream, StreamEvents } from './transport.ts'
+
+/** Why a connection ended, in OTP's words where it has some [OTP net_kernel, nodedown_reason]. */
+export type NodedownReason =
+  | 'connection_closed'
+  | 'disconnect'
+  | 'net_tick_timeout'
+  | 'net_kernel_terminated'
+  /** More waited to be sent than may. */
+  | 'queue_overflow'
+  /** The peer sent what is no frame. */
+  | 'corrupt_frame'
+  /** The peer came back and connected again. */
+  | 'replaced'
+
+/** Ticks per `netTicktimeMs` [OTP net_kernel, net_tickintensity]. */
+const TICK_INTENSITY = 4
+
+export interface ConnectionOptions {
+  readonly runtime: Runtime
+  readonly peer: Peer
+  readonly stream: ByteStream
+  readonly netTicktimeMs: number
+  readonly maxFrameBytes: number
+  readonly quota: AtomQuota
+  /** Called exactly once. */
+  readonly onEnd: (reason: NodedownReason) => void
+}
+
+export class Connection implements StreamEvents {
+  readonly #options: ConnectionOptions
+  readonly #splitter: FrameSplitter
+  readonly #decoder: Decoder
+  #isEnded = false
+  #timer: TimerHandle | undefined = undefined
+  #hasReceived = true
+  #silentTicks = 0
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options
+    this.#splitter = new FrameSplitter(options.maxFrameBytes)
+    this.#decoder = new Decoder({ node: options.runtime.node, quota: options.quota })
+  }
+
+  /** What waits for the peer leaves, and ticks begin. */
+  start(): void {
+    this.#options.peer.outbox.attach(this.#options.stream)
+    this.#scheduleTick()
+  }
+
+  /** Ends the connection; what was written before leaves if `reason` is `disconnect`. */
+  end(reason: NodedownReason): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    const { runtime, peer, stream, onEnd } = this.#options
+    if (this.#timer !== undefined) runtime.timers.clear(this.#timer)
+    if (reason === 'disconnect') {
+      peer.outbox.flush()
+      stream.end()
+    } else {
+      stream.destroy()
+    }
+    onEnd(reason)
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#isEnded) return
+    this.#hasReceived = true
+    this.#splitter.push(chunk)
+    while (!this.#isEnded) {
+      const frame = this.#splitter.next()
+      if (frame === undefined) return
+      if (frame === 'too_large') this.#corrupt('a frame is longer than it may be')
+      else if (frame.length > 0) this.#frame(frame)
+    }
+  }
+
+  onDrain(): void {
+    this.#options.peer.outbox.drained()
+  }
+
+  onClose(_reason: string): void {
+    this.end('connection_closed')
+  }
+
+  #frame(frame: Buffer): void {
+    if (frame[0] !== PASS_THROUGH) {
+      this.#corrupt('a frame is of a kind that was not negotiated')
+      return
+    }
+    const control = this.#decoder.decode(frame, 1)
+    if (!control.ok) {
+      this.#corrupt(`a control message cannot be decoded: ${control.error.reason}`)
+      return
+    }
+    let payload: unknown
+    const hasPayload = control.end < frame.length
+    if (hasPayload) {
+      const decoded = this.#decoder.decode(frame, control.end)
+      if (!decoded.ok) {
+        this.#corrupt(`a message cannot be decoded: ${decoded.error.reason}`)
+        return
+      }
+      if (decoded.end !== frame.length) {
+        this.#corrupt('a frame is longer than its terms')
+        return
+      }
+      payload = decoded.value
+    }
+    const message = controlFromTerms(control.value, hasPayload, payload)
+    if (message === undefined) {
+      this.#corrupt('a control message is none')
+      return
+    }
+    try {
+      this.#options.peer.receive(message)
+    } catch (error) {
+      // No signal may end the node, whatever it holds.
+      this.#options.runtime.logger.error({ err: error, node: this.#options.peer.name }, 'signal of another node failed')
+    }
+  }
+
+  #corrupt(problem: string): void {
+    const { runtime, peer } = this.#options
+    runtime.logger.error({ node: peer.name, problem }, `dropping the connection to ${peer.name}: ${problem}`)
+    this.end('corrupt_frame')
+  }
+
+  #scheduleTick(): void {
+    const { runtime, netTicktimeMs } = this.#options
+    this.#timer = runtime.timers.set(netTicktimeMs / TICK_INTENSITY, () => this.#tick())
+  }
+
+  #tick(): void {
+    this.#silentTicks = this.#hasReceived ? 0 : this.#silentTicks + 1
+    this.#hasReceived = false
+    if (this.#silentTicks >= TICK_INTENSITY) {
+      this.end('net_tick_timeout')
+      return
+    }
+    this.#options.peer.outbox.tick()
+    this.#scheduleTick()
+  }
+}

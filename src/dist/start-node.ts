@@ -1,0 +1,125 @@
+/**
+ * Starts a runtime as a node of a cluster: listens, registers with epmd, and takes the creation that epmd gives.
+ *
+ * The creation is part of every pid, so the runtime can be made only when epmd has answered; streams that come before are taken once
+ * the node is there. A name that another node has is refused by epmd, and the node does not start.
+ */
+import type { Logger } from 'pino'
+import { type Runtime, startRuntime } from '../actors/runtime.ts'
+import { realSystem, type System } from '../actors/system.ts'
+import type { Distribution, DistributionOptions, FindResult } from './distribution.ts'
+import { EpmdClient, type Registration, type RegistrationEvent } from './epmd-client.ts'
+import { listenHostOf, nameInUse, parseNodeName } from './node-name.ts'
+import { startDistribution } from './start-distribution.ts'
+import type { Address, ByteStream, StreamListener, Transport } from './transport.ts'
+import { tcpTransport } from './transport-tcp.ts'
+
+/** Default port of epmd. */
+const EPMD_PORT = 4369
+
+export interface StartNodeOptions
+  extends Pick<DistributionOptions, 'cookie' | 'hidden' | 'netTicktimeMs' | 'limits' | 'maxFrameBytes'> {
+  /** `NAME@HOST`; see `checkNodeName` for what it may be. */
+  readonly name: string
+  /** Where to listen. @default the address in the name when that is a loopback address, else all; any free port */
+  readonly listen?: Partial<Address>
+  /** How nodes talk. @default TCP */
+  readonly transport?: Transport
+  /** @default 4369 */
+  readonly epmdPort?: number
+  /** Starts an epmd when none answers; resolves when it listens or cannot be had. */
+  readonly startEpmd?: () => Promise<void>
+  /** Whether to connect to the peers of our own peers. @default true on visible nodes */
+  readonly mesh?: boolean
+  readonly logger?: Logger
+  readonly system?: System
+}
+
+/** A node that runs. */
+export interface Node {
+  readonly runtime: Runtime
+  readonly distribution: Distribution
+  readonly epmd: EpmdClient
+  /** Port on which other nodes are accepted. */
+  readonly port: number
+  /** Leaves the cluster and ends all processes. */
+  stop(): Promise<void>
+}
+
+/** A node, or the sentence that says why it does not start. */
+export type StartNodeResult =
+  | { readonly ok: true; readonly node: Node }
+  | { readonly ok: false; readonly reason: 'bad_name' | 'name_in_use' | 'listen' | 'epmd'; readonly problem: string }
+
+/** Starts a node. */
+export async function startNode(options: StartNodeOptions): Promise<StartNodeResult> {
+  const { name, system = realSystem(), transport = tcpTransport(), epmdPort = EPMD_PORT } = options
+  const parsed = parseNodeName(name)
+  if (parsed === undefined) return { ok: false, reason: 'bad_name', problem: `${name} is no node name` }
+  const early: ByteStream[] = []
+  let take = (stream: ByteStream): void => void early.push(stream)
+  const at = { host: options.listen?.host ?? listenHostOf(name), port: options.listen?.port ?? 0 }
+  const listening = await transport.listen(at, (stream) => take(stream))
+  if (!listening.ok) {
+    const problem = `the node cannot listen on ${at.host} port ${at.port}: ${listening.reason}`
+    return { ok: false, reason: 'listen', problem }
+  }
+  const { listener } = listening
+  const epmd = new EpmdClient({
+    transport: tcpTransport(),
+    system,
+    port: epmdPort,
+    ...(options.startEpmd === undefined ? {} : { startEpmd: options.startEpmd }),
+  })
+  let onEvent = (_event: RegistrationEvent): void => {}
+  const registered = await epmd.register({
+    name: parsed.short,
+    port: listener.address.port,
+    nodeType: options.hidden === true ? 72 : 77,
+    onEvent: (event) => onEvent(event),
+  })
+  if (!registered.ok) {
+    await listener.close()
+    for (const stream of early) stream.destroy()
+    if (registered.reason === 'name_in_use') return { ok: false, reason: 'name_in_use', problem: nameInUse(name) }
+    return { ok: false, reason: 'epmd', problem: `epmd on port ${epmdPort} cannot be used: ${registered.detail}` }
+  }
+  const { registration } = registered
+  const logger = options.logger === undefined ? {} : { logger: options.logger }
+  const runtime = startRuntime({ name, creation: registration.creation, system, ...logger })
+  onEvent = (event) => runtime.logger.warn({ event }, `registration at epmd: ${event.tag}`)
+  const distribution = startDistribution(runtime, {
+    ...options,
+    transport,
+    find: (node) => findByEpmd(epmd, node),
+  })
+  take = (stream) => distribution.accept(stream)
+  for (const stream of early) take(stream)
+  const stop = () => stopNode({ runtime, distribution, registration, listener })
+  return { ok: true, node: { runtime, distribution, epmd, port: listener.address.port, stop } }
+}
+
+interface Parts {
+  readonly runtime: Runtime
+  readonly distribution: Distribution
+  readonly registration: Registration
+  readonly listener: StreamListener
+}
+
+async function stopNode({ runtime, distribution, registration, listener }: Parts): Promise<void> {
+  registration.close()
+  const closed = listener.close()
+  distribution.stop()
+  runtime.stop()
+  await closed
+}
+
+/** Asks the epmd of the node's host. */
+async function findByEpmd(epmd: EpmdClient, node: string): Promise<FindResult> {
+  const parsed = parseNodeName(node)
+  if (parsed === undefined) return { ok: false, reason: 'bad_name' }
+  const found = await epmd.portPlease(parsed.short, parsed.host)
+  return found.ok
+    ? { ok: true, address: { host: parsed.host, port: found.node.port } }
+    : { ok: false, reason: found.reason }
+}

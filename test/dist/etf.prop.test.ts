@@ -1,0 +1,89 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Encoder, encode } from '../../src/dist/etf-encode.ts'
+import { decodeAll, decoder, etf, isSameTerm, refusal, terms } from './etf-support.ts'
+
+describe('any term', () => {
+  test('comes back as it went', () => {
+    const by = decoder()
+    fc.assert(
+      fc.property(terms, (term) => {
+        expect(isSameTerm(decodeAll(encode(term), by), term)).toBe(true)
+      }),
+      { numRuns: 2000 },
+    )
+  })
+
+  test('is the same bytes in a batch as alone', () => {
+    fc.assert(
+      fc.property(fc.array(terms, { maxLength: 8 }), fc.integer({ min: 1, max: 500 }), (batch, slabBytes) => {
+        const encoder = new Encoder({ slabBytes })
+        for (const term of batch) encoder.writeVersioned(term)
+        expect(encoder.take().equals(Buffer.concat(batch.map((term) => encode(term))))).toBe(true)
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('is refused when any of its bytes are missing at the end', () => {
+    fc.assert(
+      fc.property(terms, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (term, share) => {
+        const bytes = encode(term)
+        expect(refusal(bytes.subarray(0, Math.floor(bytes.length * share)))).toBe('truncated')
+      }),
+      { numRuns: 1000 },
+    )
+  })
+})
+
+describe('hostile bytes never make the decoder throw, and what they become can be sent', () => {
+  // A small limit, so that a case which counted too little would be noticed as a crash or a hang.
+  const by = decoder({ maxHeapBytes: 1 << 20 })
+
+  function survives(bytes: Buffer): void {
+    const decoded = by.decode(bytes)
+    if (!decoded.ok) {
+      expect(decoded.error.at).toBeLessThanOrEqual(bytes.length)
+      return
+    }
+    expect(decoded.end).toBeLessThanOrEqual(bytes.length)
+    let again: Buffer
+    try {
+      again = encode(decoded.value)
+    } catch (error) {
+      // A map of Erlang's may have a key twice only when its bytes are hostile.
+      expect(error).toMatchObject({ code: 'unsendable', reason: 'duplicate_key' })
+      return
+    }
+    expect(encode(decodeAll(again)).equals(again)).toBe(true)
+  }
+
+  test('when they are random', () => {
+    const tags = [70, 77, 82, 88, 89, 90, ...Array.from({ length: 25 }, (_, i) => 97 + i)]
+    const byte = fc.oneof(fc.constantFrom(...tags), fc.nat(255), fc.nat(3))
+    fc.assert(
+      fc.property(fc.array(byte, { maxLength: 60 }), (bytes) => survives(etf(Buffer.from(bytes)))),
+      { numRuns: 20_000 },
+    )
+  })
+
+  test('when they are those of a term with some changed, cut out or put in', () => {
+    const change = fc.tuple(
+      fc.constantFrom('set', 'cut', 'put'),
+      fc.nat(),
+      fc.oneof(fc.nat(255), fc.constantFrom(0, 255)),
+    )
+    fc.assert(
+      fc.property(terms, fc.array(change, { minLength: 1, maxLength: 4 }), (term, changes) => {
+        const bytes = [...encode(term)]
+        for (const [kind, where, value] of changes) {
+          const at = 1 + (where % bytes.length)
+          if (kind === 'set') bytes[at] = value
+          else bytes.splice(at, kind === 'cut' ? 1 : 0, ...(kind === 'put' ? [value] : []))
+        }
+        survives(Buffer.from(bytes.map((byte) => byte ?? 0)))
+      }),
+      { numRuns: 5000 },
+    )
+  })
+})
