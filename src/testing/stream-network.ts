@@ -1,45 +1,49 @@
 /**
- * Byte streams between the nodes of a simulation, in place of TCP: the production code of the distribution runs over them.
+ * Byte streams between the hosts of a simulation, in place of TCP: the production code of epmd, handshake and connections runs
+ * over them unchanged.
  *
- * A stream delivers its bytes in order, after a random delay, cut into random chunks. A network can be cut between two hosts in
- * two ways: `cut` resets the streams, as a peer's kernel does; `freeze` delivers nothing in either direction until `thaw`,
- * as a pulled cable does, which only ticks can find out.
+ * A stream delivers its bytes in order, after a random delay, cut into random chunks. The link between two hosts can be lost
+ * in two ways: `cut` resets the streams, as a peer's kernel does; `freeze` delivers nothing in either direction until
+ * `thaw`, as a pulled cable does, which only ticks and time limits can find out. What was sent meanwhile then arrives.
  */
 import type { Address, ByteStream, ConnectResult, ListenResult, StreamEvents, Transport } from '../dist/transport.ts'
 import type { SeededRandom } from './random.ts'
 import type { VirtualTime } from './virtual-time.ts'
 
+/** How the network behaves. */
 export interface StreamNetworkOptions {
-  /** Milliseconds that a chunk takes. @default 0.1 to 5 */
+  /** Milliseconds that bytes take from machine to machine. @default 0.1 to 5 */
   readonly delayMs?: { readonly least: number; readonly most: number }
-  /** Bytes that leave a stream at a time. @default 65536 */
+  /** Most bytes that arrive at a time. @default 65536 */
   readonly chunkBytes?: number
 }
 
+/** All hosts and their streams. */
 export class StreamNetwork {
-  readonly time: VirtualTime
-  readonly random: SeededRandom
+  readonly #time: VirtualTime
+  readonly #random: SeededRandom
   readonly #delayMs: { readonly least: number; readonly most: number }
-  readonly chunkBytes: number
+  readonly #chunkBytes: number
   readonly #listeners = new Map<string, (stream: ByteStream) => void>()
-  readonly #streams = new Set<SimulatedStream>()
+  readonly #ends = new Set<End>()
   readonly #cut = new Set<string>()
   readonly #frozen = new Set<string>()
   #lastPort = 40_000
 
   constructor(time: VirtualTime, random: SeededRandom, options: StreamNetworkOptions = {}) {
-    this.time = time
-    this.random = random
+    this.#time = time
+    this.#random = random
     this.#delayMs = options.delayMs ?? { least: 0.1, most: 5 }
-    this.chunkBytes = options.chunkBytes ?? 65_536
+    this.#chunkBytes = options.chunkBytes ?? 65_536
   }
 
-  /** The network as a host sees it. */
+  /** The network as a host sees it; `127.0.0.1` and `::1` are the host itself. */
   transport(host: string): Transport {
+    const self = (name: string) => (name === '127.0.0.1' || name === '::1' || name === '::' ? host : name)
     return {
       proto: 'inet_tcp',
-      listen: (at, onAccept) => Promise.resolve(this.#listen(host, at.port, onAccept)),
-      connect: (to, signal) => this.#connect(host, to, signal),
+      listen: (at, onAccept) => Promise.resolve(this.#listen({ ...at, host: self(at.host) }, onAccept)),
+      connect: (to, signal) => this.#connect(host, { ...to, host: self(to.host) }, signal),
     }
   }
 
@@ -51,49 +55,62 @@ export class StreamNetwork {
 
   /** Resets all streams between two hosts; new ones may come up. */
   reset(a: string, b: string): void {
-    for (const stream of [...this.#streams]) if (stream.pair === pairOf(a, b)) stream.reset('ECONNRESET')
+    for (const end of [...this.#ends]) if (pairOf(end.host, end.peerHost) === pairOf(a, b)) end.close('ECONNRESET')
   }
 
   mend(a: string, b: string): void {
     this.#cut.delete(pairOf(a, b))
   }
 
+  /** Stops all bytes between two hosts; nobody is told, and no new streams come up. */
   freeze(a: string, b: string): void {
     this.#frozen.add(pairOf(a, b))
   }
 
+  /** Lets bytes through again, those that wait first. */
   thaw(a: string, b: string): void {
     this.#frozen.delete(pairOf(a, b))
-    for (const stream of this.#streams) if (stream.pair === pairOf(a, b)) stream.pump()
-  }
-
-  isFrozen(pair: string): boolean {
-    return this.#frozen.has(pair)
+    for (const end of this.#ends) end.resumeDelivery()
   }
 
   /** The host is gone: what it has open is reset, and it listens no more. */
   remove(host: string): void {
-    for (const key of [...this.#listeners.keys()]) if (key.startsWith(`${host}:`)) this.#listeners.delete(key)
-    for (const stream of [...this.#streams]) {
-      if (stream.pair.split(' ').includes(host)) stream.reset('ECONNRESET')
-    }
+    for (const key of [...this.#listeners.keys()]) if (key.startsWith(`${host} `)) this.#listeners.delete(key)
+    for (const end of [...this.#ends]) if (end.host === host || end.peerHost === host) end.close('ECONNRESET')
   }
 
-  delay(): number {
-    const { least, most } = this.#delayMs
-    return least + this.random.next() * (most - least)
+  isFrozen(a: string, b: string): boolean {
+    return this.#frozen.has(pairOf(a, b))
   }
 
-  forget(stream: SimulatedStream): void {
-    this.#streams.delete(stream)
+  get nowMs(): number {
+    return this.#time.monotonic()
   }
 
-  #listen(host: string, port: number, onAccept: (stream: ByteStream) => void): ListenResult {
-    const address = { host, port: port === 0 ? this.#lastPort++ : port }
-    const key = `${host}:${address.port}`
+  /** When bytes that are sent now arrive. */
+  arrivalMs(): number {
+    return this.nowMs + this.#delayMs.least + this.#random.next() * (this.#delayMs.most - this.#delayMs.least)
+  }
+
+  pieceOf(bytes: number): number {
+    const most = Math.min(bytes, this.#chunkBytes)
+    return this.#random.below(3) === 0 ? 1 + this.#random.below(most) : most
+  }
+
+  after(ms: number, callback: () => void): void {
+    this.#time.set(ms, callback)
+  }
+
+  forget(end: End): void {
+    this.#ends.delete(end)
+  }
+
+  #listen(at: Address, onAccept: (stream: ByteStream) => void): ListenResult {
+    const address = at.port === 0 ? { host: at.host, port: ++this.#lastPort } : at
+    const key = `${address.host} ${address.port}`
     if (this.#listeners.has(key)) return { ok: false, reason: 'EADDRINUSE' }
     this.#listeners.set(key, onAccept)
-    const close = (): Promise<void> => {
+    const close = () => {
       this.#listeners.delete(key)
       return Promise.resolve()
     }
@@ -102,127 +119,165 @@ export class StreamNetwork {
 
   #connect(from: string, to: Address, signal: AbortSignal | undefined): Promise<ConnectResult> {
     return new Promise((resolve) => {
-      const abort = (): void => resolve({ ok: false, reason: 'aborted' })
-      signal?.addEventListener('abort', abort)
-      this.time.set(this.delay(), () => {
-        signal?.removeEventListener('abort', abort)
-        if (signal?.aborted === true) return
-        const accept = this.#listeners.get(`${to.host}:${to.port}`)
-        const pair = pairOf(from, to.host)
-        if (this.#cut.has(pair) || this.#frozen.has(pair)) return resolve({ ok: false, reason: 'EHOSTUNREACH' })
-        if (accept === undefined) return resolve({ ok: false, reason: 'ECONNREFUSED' })
-        const near = new SimulatedStream(this, pair, { host: to.host, port: to.port })
-        const far = new SimulatedStream(this, pair, { host: from, port: this.#lastPort++ })
-        near.other = far
-        far.other = near
-        this.#streams.add(near).add(far)
-        accept(far)
-        resolve({ ok: true, stream: near })
-      })
+      signal?.addEventListener('abort', () => resolve({ ok: false, reason: 'aborted' }))
+      const arrive = () => {
+        if (signal?.aborted === true) return resolve({ ok: false, reason: 'aborted' })
+        const isLost = this.isFrozen(from, to.host) || this.#cut.has(pairOf(from, to.host))
+        if (isLost) return resolve({ ok: false, reason: 'EHOSTUNREACH' })
+        const onAccept = this.#listeners.get(`${to.host} ${to.port}`)
+        if (onAccept === undefined) return resolve({ ok: false, reason: 'ECONNREFUSED' })
+        const mine = new End(this, from, to.host, to.port)
+        const theirs = new End(this, to.host, from, ++this.#lastPort)
+        mine.other = theirs
+        theirs.other = mine
+        this.#ends.add(mine).add(theirs)
+        onAccept(theirs)
+        resolve({ ok: true, stream: mine })
+      }
+      this.after(this.arrivalMs() - this.nowMs, arrive)
     })
   }
 }
 
-class SimulatedStream implements ByteStream {
-  readonly peer: Address
-  readonly pair: string
-  other: SimulatedStream | undefined = undefined
-  writableLength = 0
-  readonly #network: StreamNetwork
-  #events: StreamEvents | undefined = undefined
-  #queue: Buffer[] = []
-  /** What has arrived before `start`. */
-  #early: Buffer[] = []
-  #isPumping = false
-  #isEnding = false
-  isClosed = false
-  #closeReason = 'closed'
+/** What is on its way to an end: bytes, or the end of the stream. */
+interface Arriving {
+  what: Buffer | 'end'
+  readonly dueMs: number
+}
 
-  constructor(network: StreamNetwork, pair: string, peer: Address) {
+/** One end of a stream. */
+class End implements ByteStream {
+  readonly peer: Address
+  readonly host: string
+  readonly peerHost: string
+  other!: End
+  readonly #network: StreamNetwork
+  readonly #arriving: Arriving[] = []
+  #events: StreamEvents | undefined
+  #unsentBytes = 0
+  #isDelivering = false
+  #isPaused = false
+  #isEnding = false
+  #closedBy: string | undefined
+
+  constructor(network: StreamNetwork, host: string, peerHost: string, port: number) {
     this.#network = network
-    this.pair = pair
-    this.peer = peer
+    this.host = host
+    this.peerHost = peerHost
+    // A host knows itself by its loopback address, which epmd looks for.
+    this.peer = { host: host === peerHost ? '127.0.0.1' : peerHost, port }
+  }
+
+  get writableLength(): number {
+    return this.#unsentBytes
   }
 
   start(events: StreamEvents): void {
     this.#events = events
-    const early = this.#early
-    this.#early = []
-    queueMicrotask(() => {
-      for (const chunk of early) if (!this.isClosed) events.onData(chunk)
-      if (this.isClosed) events.onClose(this.#closeReason)
-    })
+    const reason = this.#closedBy
+    if (reason !== undefined) this.#network.after(0, () => events.onClose(reason))
+    else this.resumeDelivery()
   }
 
   write(buffers: readonly Buffer[], bytes: number): void {
-    if (this.isClosed || this.#isEnding) return
-    this.#queue.push(...buffers.map((buffer) => Buffer.from(buffer)))
-    this.writableLength += bytes
-    this.pump()
+    if (this.#closedBy !== undefined || this.#isEnding) return
+    this.#unsentBytes += bytes
+    this.other.#arrive(Buffer.concat(buffers))
   }
 
-  pause(): void {}
+  pause(): void {
+    this.#isPaused = true
+  }
 
-  resume(): void {}
+  resume(): void {
+    this.#isPaused = false
+    this.resumeDelivery()
+  }
 
   end(): void {
+    if (this.#closedBy !== undefined || this.#isEnding) return
     this.#isEnding = true
-    this.pump()
+    this.other.#arrive('end')
   }
 
   destroy(): void {
+    if (this.#closedBy !== undefined) return
     // The other end hears nothing through a frozen network; it finds out when it next sends something.
-    if (!this.#network.isFrozen(this.pair)) this.other?.closeSoon('closed')
+    if (!this.#network.isFrozen(this.host, this.peerHost)) this.other.#arrive('end')
     this.#close('closed')
   }
 
-  /** Both ends fail at once. */
-  reset(reason: string): void {
-    this.other?.closeSoon(reason)
-    this.closeSoon(reason)
+  /** Called by the network when the link is lost. */
+  close(reason: string): void {
+    this.#close(reason)
   }
 
-  closeSoon(reason: string): void {
-    this.#network.time.set(0, () => this.#close(reason))
-  }
-
-  /** Sends the next chunk when none is under way. */
-  pump(): void {
-    if (this.#isPumping || this.isClosed || this.#network.isFrozen(this.pair)) return
-    if (this.#queue.length === 0) {
-      if (this.#isEnding) this.destroy()
-      return
-    }
-    this.#isPumping = true
-    this.#network.time.set(this.#network.delay(), () => {
-      this.#isPumping = false
-      if (this.isClosed || this.#network.isFrozen(this.pair)) return
-      const queued = Buffer.concat(this.#queue)
-      const most = Math.min(queued.length, this.#network.chunkBytes)
-      const size = this.#network.random.below(3) === 0 ? 1 + this.#network.random.below(most) : most
-      this.#queue = size === queued.length ? [] : [queued.subarray(size)]
-      this.writableLength -= size
-      if (this.other?.isClosed) return this.#close('ECONNRESET')
-      this.other?.arrive(queued.subarray(0, size))
-      if (this.writableLength === 0) this.#events?.onDrain()
-      this.pump()
+  /** Called when what waits may go on. */
+  resumeDelivery(): void {
+    const next = this.#arriving[0]
+    if (next === undefined || this.#isDelivering || !this.#isReading) return
+    this.#isDelivering = true
+    this.#network.after(Math.max(0, next.dueMs - this.#network.nowMs), () => {
+      this.#isDelivering = false
+      // The clock may be a rounding error short of what was asked for.
+      const untilMs = Math.max(next.dueMs, this.#network.nowMs)
+      while (this.#isReading && (this.#arriving[0]?.dueMs ?? Number.POSITIVE_INFINITY) <= untilMs) {
+        this.#deliver(this.#arriving[0]!)
+      }
+      this.resumeDelivery()
     })
   }
 
-  arrive(chunk: Buffer): void {
-    if (this.isClosed) return
-    if (this.#events === undefined) this.#early.push(chunk)
-    else this.#events.onData(chunk)
+  get #isReading(): boolean {
+    if (this.#isPaused || this.#events === undefined || this.#closedBy !== undefined) return false
+    return !this.#network.isFrozen(this.host, this.peerHost)
+  }
+
+  /** In the order of sending, as TCP sees to. */
+  #arrive(what: Buffer | 'end'): void {
+    if (this.#closedBy !== undefined) {
+      if (what !== 'end') this.#refuse()
+      return
+    }
+    const lastMs = this.#arriving.at(-1)?.dueMs ?? 0
+    this.#arriving.push({ what, dueMs: Math.max(lastMs, this.#network.arrivalMs()) })
+    this.resumeDelivery()
+  }
+
+  /** What is sent to an end that is gone brings a reset. */
+  #refuse(): void {
+    this.#network.after(this.#network.arrivalMs() - this.#network.nowMs, () => {
+      if (!this.#network.isFrozen(this.host, this.peerHost)) this.other.close('ECONNRESET')
+    })
+  }
+
+  #deliver(next: Arriving): void {
+    const { what } = next
+    if (what === 'end') {
+      this.#close('closed')
+      this.other.#arrive('end')
+      return
+    }
+    const piece = this.#network.pieceOf(what.length)
+    if (piece === what.length) this.#arriving.shift()
+    else next.what = what.subarray(piece)
+    this.other.#hasLeft(piece)
+    if (!this.#isEnding) this.#events?.onData(what.subarray(0, piece))
+  }
+
+  #hasLeft(bytes: number): void {
+    this.#unsentBytes -= bytes
+    if (this.#unsentBytes === 0 && this.#closedBy === undefined) this.#events?.onDrain()
   }
 
   #close(reason: string): void {
-    if (this.isClosed) return
-    this.isClosed = true
-    this.#closeReason = reason
-    this.#queue = []
-    this.writableLength = 0
+    if (this.#closedBy !== undefined) return
+    this.#closedBy = reason
+    this.#unsentBytes = 0
     this.#network.forget(this)
-    this.#events?.onClose(reason)
+    const events = this.#events
+    // As with sockets, nobody is called back in the middle of a call.
+    if (events !== undefined) this.#network.after(0, () => events.onClose(reason))
   }
 }
 

@@ -5,7 +5,7 @@ import { type EpmdWorld, epmdPort, runEpmd } from '../../src/boot/epmd.ts'
 import { startEpmdInBackground } from '../../src/boot/epmd-background.ts'
 import { startEpmdServer } from '../../src/dist/epmd-server.ts'
 import { epmdClient, epmdServer, registered, system, transport } from '../dist/epmd-support.ts'
-import { startErlang } from '../support/erlang.ts'
+import { startErl } from '../support/erl.ts'
 import { run, startErlangEpmd } from '../support/erlang-epmd.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/free-port.ts'
@@ -147,8 +147,8 @@ describe('the program behind bin/epmd', () => {
     const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, '-port', String(port)], { stdio: 'ignore' })
     onTestFinished(() => void child.kill('SIGKILL'))
     await eventually(async () => (await epmdClient(port).names()).ok)
-    const erl = await startErlang({ name: 'n1@127.0.0.1', epmdPort: port })
-    expect(await erl.eval('element(1, erl_epmd:names("127.0.0.1")).')).toBe('ok')
+    const erl = await startErl({ cookie: 'x', name: 'n1@127.0.0.1', epmdPort: port })
+    expect(await erl.eval('element(1, erl_epmd:names("127.0.0.1"))')).toBe('ok')
     const names = await run(process.execPath, ['--import', 'tsx', PROGRAM, '-port', String(port), '-names'])
     expect(names.stdout).toMatch(/^epmd: up and running on port \d+ with data:\nname n1 at port \d+\n$/)
     const exited = new Promise((resolve) => child.once('exit', (code) => resolve(code)))

@@ -63,7 +63,7 @@ async function scene(
   cookies: [string, string] = ['x', 'x'],
   decision?: Decision | 'later',
 ): Promise<Scene> {
-  const world = new World(seed, { mostPieceBytes: 7 })
+  const world = new World(seed, { chunkBytes: 7 })
   const optionsOf = (name: string, cookie: string): HandshakeOptions => ({
     own: { name, creation: 5, flags: ourFlags(false) },
     cookie,
@@ -134,7 +134,7 @@ describe('a negotiation', () => {
 
   it('ends when the network swallows everything', async () => {
     const { world, a, b } = await scene(5)
-    world.network.cut('one.sim', 'two.sim')
+    world.network.freeze('one.sim', 'two.sim')
     await world.advance(7100)
     expect([a.failure, b.failure]).toEqual(['timeout', 'timeout'])
   })

@@ -1,18 +1,18 @@
 /** Virtual time and a simulated network for the distribution, without processes. */
 import { Challenges } from '../../src/dist/challenge.ts'
-import { DistNetwork, type DistNetworkOptions } from '../../src/testing/dist-network.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
+import { StreamNetwork, type StreamNetworkOptions } from '../../src/testing/stream-network.ts'
 import { VirtualTime } from '../../src/testing/virtual-time.ts'
 
 export class World {
   readonly time = new VirtualTime()
   readonly random: SeededRandom
-  readonly network: DistNetwork
+  readonly network: StreamNetwork
   readonly system: { timers: VirtualTime; random: () => number }
 
-  constructor(seed: number, options: DistNetworkOptions = {}) {
+  constructor(seed: number, options: StreamNetworkOptions = {}) {
     this.random = new SeededRandom(seed)
-    this.network = new DistNetwork(this.time, this.random, options)
+    this.network = new StreamNetwork(this.time, this.random, options)
     this.system = { timers: this.time, random: () => this.random.next() }
   }
 

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { hasFlag } from '../../src/dist/flags.ts'
 import { epmdClient, epmdServer } from '../dist/epmd-support.ts'
-import { startErlang } from '../support/erlang.ts'
+import { startErl } from '../support/erl.ts'
 import { eventually } from '../support/eventually.ts'
 import { probe } from './probe-node.ts'
 
@@ -13,7 +13,7 @@ const OURS = 'ours@127.0.0.1'
 async function both(more: { cookie?: string; isHidden?: boolean } = {}) {
   const { port: epmdPort } = await epmdServer()
   const [erl, ours] = await Promise.all([
-    startErlang({ name: ERL, epmdPort }),
+    startErl({ cookie: 'x', name: ERL, epmdPort }),
     probe({ name: OURS, epmdPort, ...more }),
   ])
   return { erl, ours, epmdPort }
@@ -23,27 +23,27 @@ describe('a node of ours and one of Erlang', () => {
   it('connect when ours begins', async () => {
     const { erl, ours } = await both()
     expect(await ours.dial(ERL)).toBe('connected')
-    expect(await erl.eval('nodes().')).toBe(`['${OURS}']`)
+    expect(await erl.eval('nodes()')).toBe(`['${OURS}']`)
     const { peer, writer } = ours.links.get(ERL)!
     expect(peer).toMatchObject({ name: ERL, isPublished: true })
-    expect(String(peer.creation)).toBe(await erl.eval('erlang:system_info(creation).'))
+    expect(String(peer.creation)).toBe(await erl.eval('erlang:system_info(creation)'))
     expect(hasFlag(peer.flags, 'SPAWN')).toBe(true)
     expect(hasFlag(peer.flags, 'FRAGMENTS')).toBe(false)
     writer.tick()
     // Erlang's `global` greets a visible node: whole frames that begin with the byte of a plain message.
     await eventually(() => ours.links.get(ERL)!.frames.length > 0)
     expect(ours.links.get(ERL)!.frames.map((frame) => frame[0])).toEqual(expect.arrayContaining([112]))
-    expect(await erl.eval(`erlang:disconnect_node('${OURS}').`)).toBe('true')
+    expect(await erl.eval(`erlang:disconnect_node('${OURS}')`)).toBe('true')
     await eventually(() => ours.links.size === 0)
   })
 
   it('connect when Erlang begins', async () => {
     const { erl, ours } = await both()
-    expect(await erl.eval(`net_kernel:connect_node('${OURS}').`)).toBe('true')
-    expect(await erl.eval('nodes().')).toBe(`['${OURS}']`)
+    expect(await erl.eval(`net_kernel:connect_node('${OURS}')`)).toBe('true')
+    expect(await erl.eval('nodes()')).toBe(`['${OURS}']`)
     expect(ours.links.get(ERL)?.peer.isPublished).toBe(true)
     ours.links.get(ERL)!.stream.destroy()
-    await eventually(async () => (await erl.eval('nodes().')) === '[]')
+    await eventually(async () => (await erl.eval('nodes()')) === '[]')
   })
 
   it('do not connect with different cookies, and both say why', async () => {
@@ -51,58 +51,58 @@ describe('a node of ours and one of Erlang', () => {
     expect(await ours.dial(ERL)).toBe('closed')
     expect(ours.reports[0]).toMatchObject({ level: 'warn', text: expect.stringContaining('the cookies may differ') })
     await eventually(() =>
-      erl.output.includes(`Connection attempt from node '${OURS}' rejected. Invalid challenge reply.`),
+      erl.output.join('\n').includes(`Connection attempt from node '${OURS}' rejected. Invalid challenge reply.`),
     )
-    expect(await erl.eval(`net_kernel:connect_node('${OURS}').`)).toBe('false')
+    expect(await erl.eval(`net_kernel:connect_node('${OURS}')`)).toBe('false')
     expect(ours.reports[1]?.text).toBe(`** Connection attempt from node '${ERL}' rejected. Invalid challenge reply. **`)
-    expect(await erl.eval('nodes().')).toBe('[]')
+    expect(await erl.eval('nodes()')).toBe('[]')
     expect(ours.links.size).toBe(0)
   })
 
   it('are hidden from each other when ours says so', async () => {
     const { erl, ours } = await both({ isHidden: true })
     expect(await ours.dial(ERL)).toBe('connected')
-    expect(await erl.eval('{nodes(), nodes(hidden)}.')).toBe(`{[],['${OURS}']}`)
+    expect(await erl.eval('{nodes(), nodes(hidden)}')).toBe(`{[],['${OURS}']}`)
   })
 
   it('are hidden from each other when Erlang says so', async () => {
     const { port: epmdPort } = await epmdServer()
     const ours = await probe({ name: OURS, epmdPort })
-    const erl = await startErlang({ name: ERL, epmdPort, args: ['-hidden'] })
-    expect(await erl.eval(`net_kernel:connect_node('${OURS}').`)).toBe('true')
+    const erl = await startErl({ cookie: 'x', name: ERL, epmdPort, flags: ['-hidden'] })
+    expect(await erl.eval(`net_kernel:connect_node('${OURS}')`)).toBe('true')
     expect(ours.links.get(ERL)?.peer.isPublished).toBe(false)
   })
 
   it('talk over IPv6', async () => {
     const { port: epmdPort } = await epmdServer()
     const ours = await probe({ name: 'ours@::1', epmdPort })
-    const erl = await startErlang({ name: 'erl1@::1', epmdPort, args: ['-proto_dist', 'inet6_tcp'] })
-    expect(await erl.eval("net_kernel:connect_node('ours@::1').")).toBe('true')
+    const erl = await startErl({ cookie: 'x', name: 'erl1@::1', epmdPort, flags: ['-proto_dist', 'inet6_tcp'] })
+    expect(await erl.eval("net_kernel:connect_node('ours@::1')")).toBe('true')
     ours.links.get('erl1@::1')!.stream.destroy()
-    await eventually(async () => (await erl.eval('nodes().')) === '[]')
+    await eventually(async () => (await erl.eval('nodes()')) === '[]')
     expect(await ours.dial('erl1@::1')).toBe('connected')
-    expect(await erl.eval('nodes().')).toBe("['ours@::1']")
+    expect(await erl.eval('nodes()')).toBe("['ours@::1']")
   })
 
   it('end with one connection when both begin at once, a hundred times', async () => {
     // The greater name differs from run to run.
     for (const name of ['aaa@127.0.0.1', 'zzz@127.0.0.1']) {
       const { port: epmdPort } = await epmdServer()
-      const [erl, ours] = await Promise.all([startErlang({ name: ERL, epmdPort }), probe({ name, epmdPort })])
+      const [erl, ours] = await Promise.all([startErl({ cookie: 'x', name: ERL, epmdPort }), probe({ name, epmdPort })])
       for (let i = 0; i < 50; i++) {
-        const [theirs] = await Promise.all([erl.eval(`net_kernel:connect_node('${name}').`), ours.dial(ERL)])
+        const [theirs] = await Promise.all([erl.eval(`net_kernel:connect_node('${name}')`), ours.dial(ERL)])
         expect(theirs).toBe('true')
         await eventually(() => ours.links.size === 1)
-        expect(await erl.eval('nodes().')).toBe(`['${name}']`)
+        expect(await erl.eval('nodes()')).toBe(`['${name}']`)
         ours.links.get(ERL)!.stream.destroy()
-        await eventually(async () => ours.links.size === 0 && (await erl.eval('nodes().')) === '[]')
+        await eventually(async () => ours.links.size === 0 && (await erl.eval('nodes()')) === '[]')
       }
     }
   })
 
   it('replace a connection that Erlang has lost without our knowing, once the cookie is right', async () => {
     const { erl, ours, epmdPort } = await both()
-    expect(await erl.eval(`net_kernel:connect_node('${OURS}').`)).toBe('true')
+    expect(await erl.eval(`net_kernel:connect_node('${OURS}')`)).toBe('true')
     const old = ours.links.get(ERL)!
     // A thief in the name of the peer, without the cookie: answers `alive` with `true` and then cannot go on.
     const thief = await probe({ name: 'thief@127.0.0.1', epmdPort, cookie: 'wrong' })

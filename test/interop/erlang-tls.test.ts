@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { tlsTransport } from '../../src/dist/transport-tls.ts'
 import { epmdServer } from '../dist/epmd-support.ts'
 import { authority } from '../support/certificates.ts'
-import { startErlang } from '../support/erlang.ts'
+import { startErl } from '../support/erl.ts'
 import { eventually } from '../support/eventually.ts'
 import { probe } from './probe-node.ts'
 
@@ -20,15 +20,15 @@ describe('over TLS, a node of ours and one of Erlang', () => {
     const optfile = join(files.cert, '..', 'dist.conf')
     await writeFile(optfile, `[{server,[${verified},{fail_if_no_peer_cert,true}]},{client,[${verified}]}].\n`)
     const { port: epmdPort } = await epmdServer()
-    const args = ['-proto_dist', 'inet_tls', '-ssl_dist_optfile', optfile]
+    const flags = ['-proto_dist', 'inet_tls', '-ssl_dist_optfile', optfile]
     const ours = await probe({ name: 'ours@127.0.0.1', epmdPort, transport: tlsTransport(certificate) })
-    const erl = await startErlang({ name: 'erl1@127.0.0.1', epmdPort, args })
-    expect(await erl.eval("net_kernel:connect_node('ours@127.0.0.1').")).toBe('true')
+    const erl = await startErl({ cookie: 'x', name: 'erl1@127.0.0.1', epmdPort, flags })
+    expect(await erl.eval("net_kernel:connect_node('ours@127.0.0.1')")).toBe('true')
     expect(ours.links.get('erl1@127.0.0.1')?.peer.isPublished).toBe(true)
     ours.links.get('erl1@127.0.0.1')!.stream.destroy()
-    await eventually(async () => (await erl.eval('nodes().')) === '[]')
+    await eventually(async () => (await erl.eval('nodes()')) === '[]')
     expect(await ours.dial('erl1@127.0.0.1')).toBe('connected')
-    expect(await erl.eval('nodes().')).toBe("['ours@127.0.0.1']")
+    expect(await erl.eval('nodes()')).toBe("['ours@127.0.0.1']")
     await eventually(() => ours.links.get('erl1@127.0.0.1')!.frames.length > 0)
   })
 })

@@ -34,7 +34,7 @@ const say = (stream: ByteStream, text: string) => stream.write([Buffer.from(text
 describe('the simulated network', () => {
   it('delivers all bytes in order, and then the end', async () => {
     for (let seed = 0; seed < 20; seed++) {
-      const world = new World(seed, { mostPieceBytes: 5 })
+      const world = new World(seed, { chunkBytes: 5 })
       const { a, b } = await streams(world)
       const words = Array.from({ length: 50 }, (_, i) => `word ${i};`)
       for (const word of words) say(a.stream, word)
@@ -46,14 +46,14 @@ describe('the simulated network', () => {
     }
   })
 
-  it('holds bytes back while the link is cut or the reader pauses, and tells when they have left', async () => {
+  it('holds bytes back while the link is frozen or the reader pauses, and tells when they have left', async () => {
     const world = new World(1)
     const { a, b } = await streams(world)
-    world.network.cut('a', 'b')
+    world.network.freeze('a', 'b')
     say(a.stream, 'one')
     await world.advance(60_000)
     expect([b.data, a.stream.writableLength, a.drains]).toEqual(['', 3, 0])
-    world.network.mend('a', 'b')
+    world.network.thaw('a', 'b')
     await world.advance(100)
     expect([b.data, a.stream.writableLength, a.drains]).toEqual(['one', 0, 1])
     b.stream.pause()
@@ -71,13 +71,13 @@ describe('the simulated network', () => {
     world.network.reset('b', 'a')
     await world.advance(10)
     expect([first.a.closed, first.b.closed]).toEqual(['ECONNRESET', 'ECONNRESET'])
-    world.network.kill('b')
+    world.network.remove('b')
     const gone = world.network.transport('a').connect({ host: 'b', port: 1 })
     expect(await world.until(gone)).toEqual({ ok: false, reason: 'ECONNREFUSED' })
   })
 
   it('runs epmd as it is, with the registration that comes back', async () => {
-    const world = new World(3, { mostPieceBytes: 3 })
+    const world = new World(3, { chunkBytes: 3 })
     const start = (host: string) =>
       startEpmdServer({
         transport: world.network.transport(host),
@@ -103,9 +103,22 @@ describe('the simulated network', () => {
     if (!second.ok) throw new Error(second.reason)
     await world.advance(20_000)
     expect(second.server.nodes().map(({ name }) => name)).toEqual(['n1'])
-    world.network.cut('m1', 'm2')
-    const silent = client('m2').portPlease('n1', 'm1')
-    await world.advance(5100)
-    expect(await silent).toMatchObject({ reason: 'timeout' })
+    world.network.freeze('m1', 'm2')
+    const lost = client('m2').portPlease('n1', 'm1')
+    expect(await world.until(lost)).toEqual({ ok: false, reason: 'unreachable', detail: 'EHOSTUNREACH' })
+  })
+
+  it('tells nobody of an end that died behind a frozen link, until something is sent to it', async () => {
+    const world = new World(4)
+    const { a, b } = await streams(world)
+    world.network.freeze('a', 'b')
+    b.stream.destroy()
+    await world.advance(1000)
+    world.network.thaw('a', 'b')
+    await world.advance(1000)
+    expect([a.closed, b.closed]).toEqual([undefined, 'closed'])
+    say(a.stream, 'tick')
+    await world.advance(1000)
+    expect(a.closed).toBe('ECONNRESET')
   })
 })
