@@ -8,24 +8,32 @@ import { callerProcess } from '../actors/gen.ts'
 import type { StartResult } from '../actors/proc-lib.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import { Distribution, type DistributionOptions } from './distribution.ts'
+import { Exports } from './exports.ts'
+import { GLOBAL_NAME_SERVER, globalNameServer } from './global.ts'
 import { MESH, mesh } from './mesh.ts'
 import { netKernel } from './net-kernel.ts'
+import { addOtpExports } from './otp-exports.ts'
+import { REX, rex } from './rpc.ts'
 import { spawnForPeer } from './spawn-for-peer.ts'
 
-/** As for `Distribution`; processes for peers are started by what `spawnForPeer` allows unless told otherwise. */
-export type StartDistributionOptions = Omit<DistributionOptions, 'runtime' | 'spawn'> &
-  Partial<Pick<DistributionOptions, 'spawn'>> & {
-    /** Whether to connect to the peers of our own peers. @default true on visible nodes */
-    readonly mesh?: boolean
-  }
+export interface StartDistributionOptions extends Omit<DistributionOptions, 'runtime' | 'spawn'> {
+  /** Whether to connect to the peers of our own peers. @default true on visible nodes */
+  readonly mesh?: boolean
+  /** What other nodes may call, beside the functions of OTP that every node has. */
+  readonly exports?: Exports
+}
 
 /** Starts the distribution of a runtime; it ends with its process `net_kernel`. */
 export function startDistribution(runtime: Runtime, options: StartDistributionOptions): Distribution {
-  const spawn = options.spawn ?? ((request) => spawnForPeer(runtime, request))
+  const { exports: exported = new Exports() } = options
+  const spawn: DistributionOptions['spawn'] = (request) => spawnForPeer(runtime, exported, request)
   const distribution = new Distribution({ ...options, runtime, spawn })
+  addOtpExports(exported, distribution)
   runtime.remote = distribution
   const init = callerProcess(runtime)
   started(netKernel.starter(distribution, { name: 'net_kernel' })(init))
+  started(rex.starter(exported, { name: REX })(init))
+  started(globalNameServer.starter(undefined, { name: GLOBAL_NAME_SERVER })(init))
   if (!distribution.hidden && options.mesh !== false) started(mesh.starter(undefined, { name: MESH })(init))
   return distribution
 }

@@ -9,6 +9,7 @@ import { type Runtime, startRuntime } from '../actors/runtime.ts'
 import { realSystem, type System } from '../actors/system.ts'
 import type { Distribution, DistributionOptions, FindResult } from './distribution.ts'
 import { EpmdClient, type Registration, type RegistrationEvent } from './epmd-client.ts'
+import type { Exports } from './exports.ts'
 import { listenHostOf, nameInUse, parseNodeName } from './node-name.ts'
 import { startDistribution } from './start-distribution.ts'
 import type { Address, ByteStream, StreamListener, Transport } from './transport.ts'
@@ -31,6 +32,8 @@ export interface StartNodeOptions
   readonly startEpmd?: () => Promise<void>
   /** Whether to connect to the peers of our own peers. @default true on visible nodes */
   readonly mesh?: boolean
+  /** What other nodes may call, beside the functions of OTP that every node has. */
+  readonly exports?: Exports
   readonly logger?: Logger
   readonly system?: System
 }
