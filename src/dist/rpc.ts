@@ -97,9 +97,15 @@ export async function call(
     throw error instanceof Exit ? new Exit({ badrpc: error.reason }) : error
   }
   if (result instanceof Tuple && result.length === 2 && atomName(result.elements[0]) === 'badrpc') {
-    throw new Exit({ badrpc: reasonFromTerm(result.elements[1]) })
+    throw new Exit({ badrpc: badrpcReason(result.elements[1]) })
   }
   return result
+}
+
+/** `{'EXIT', Reason}` of a function that failed is `{ EXIT: reason }`. */
+function badrpcReason(term: unknown): unknown {
+  const isExit = term instanceof Tuple && term.length === 2 && atomName(term.elements[0]) === 'EXIT'
+  return isExit ? { EXIT: reasonFromTerm(term.elements[1]) } : reasonFromTerm(term)
 }
 
 /** Has a function called on a node; nothing is heard of it [OTP rpc:cast/4]. */
