@@ -5,7 +5,7 @@ import { Exports } from '../../src/dist/exports.ts'
 import { ping } from '../../src/dist/net-adm.ts'
 import * as rpc from '../../src/dist/rpc.ts'
 import { atom, charlist, text } from '../../src/dist/term.ts'
-import { hasErlang, startErl } from '../support/erl.ts'
+import { hasErlang, startErl } from '../support/erlang-node.ts'
 import { eventually } from '../support/eventually.ts'
 import { testEpmd, testNode } from '../support/node.ts'
 
