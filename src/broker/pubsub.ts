@@ -113,6 +113,14 @@ export class PubSub {
     return count * length
   }
 
+  /** Whether a message of this topic would go anywhere. Unlike `publish` it leaves nothing in the cache. */
+  reaches(topic: string): boolean {
+    const cached = this.#cache.get(topic)
+    const isFresh = cached?.wildcardChanges === this.#wildcardChanges
+    const { audiences, nodes, shares } = isFresh ? cached : this.#find(topic)
+    return audiences.length > 0 || nodes.length > 0 || shares.length > 0
+  }
+
   /** Delivers batches that another node has forwarded, in order, to the sessions of this node. Returns how many took one. */
   dispatch(batches: readonly Batch[]): number {
     if (batches.length === 1) return this.#sendAll(batches[0]!, this.#destinations(batches[0]!.topic).audiencesFromAfar)
