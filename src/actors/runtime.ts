@@ -59,6 +59,8 @@ export class Runtime {
   /** The process on whose behalf code outside of any process acts: `init`. It traps exits and ignores what it is sent. */
   readonly init: Process
   stopped = false
+  /** Messages handled by processes that have ended. */
+  reductionsOfEnded = 0
   readonly #signals: Signals
   readonly #aliases = new Aliases()
   readonly #messageTimers: MessageTimers
@@ -266,6 +268,7 @@ export class Runtime {
   /** Takes a process that ends out of everything that finds it; called by signals.ts. */
   release(process: Process): void {
     this.processes.delete(process.pid)
+    this.reductionsOfEnded += process.reductions
     this.registry.release(process)
     this.#aliases.release(process)
     this.#messageTimers.release(process)

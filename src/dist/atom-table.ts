@@ -76,6 +76,11 @@ export function atomFromPeer(name: string, quota: AtomQuota): Atom | undefined {
   return intern(name, quota)
 }
 
+/** Names in the table, of all runtimes of the OS process; some may be of atoms that nobody uses any more. */
+export function atomCount(): number {
+  return table.size
+}
+
 /** True for at most 255 code points of well-formed text. */
 export function isAtomName(name: string): boolean {
   return (

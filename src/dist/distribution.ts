@@ -18,6 +18,7 @@ import { decide } from './accept-decision.ts'
 import { AtomQuota } from './atom-table.ts'
 import { Challenges } from './challenge.ts'
 import { Connection, type NodedownReason } from './connection.ts'
+import { reasonToTerm } from './exit-reason.ts'
 import { ourFlags } from './flags.ts'
 import { MAX_FRAME_BYTES } from './frame.ts'
 import { accept, initiate } from './handshake.ts'
@@ -31,7 +32,7 @@ import {
 import { type Negotiation, negotiate } from './negotiate.ts'
 import { canTalk } from './node-name.ts'
 import { OUTBOX_LIMITS, Outbox, type OutboxLimits } from './outbox.ts'
-import { Peer, type SpawnForPeer } from './peer.ts'
+import { Peer, type SpawnEnd, type SpawnForPeer } from './peer.ts'
 import { PendingLimit } from './pending-limit.ts'
 import type { Address, ByteStream, StreamEvents, Transport } from './transport.ts'
 
@@ -208,6 +209,49 @@ export class Distribution implements Remote {
 
   down(object: Pid | string, watcher: Pid, ref: Ref, reason: ExitReason): void {
     this.peer(watcher.node)?.down(object, watcher, ref, reason)
+  }
+
+  /**
+   * Starts a process on a node, this one included, by a function that the node exports, in the name of `caller`; see
+   * `Peer.spawnRequest`.
+   */
+  spawnRequest(
+    caller: Process,
+    node: string,
+    module: string,
+    name: string,
+    args: readonly unknown[],
+    ended: ((end: SpawnEnd) => void) | undefined,
+  ): () => void {
+    if (node === this.runtime.node.name) return this.#spawnHere(caller, module, name, args, ended)
+    const entry = this.#reach(node)
+    if (entry !== undefined) return entry.peer.spawnRequest(caller.pid, module, name, args, ended)
+    ended?.({ tag: 'error', reason: 'noconnection' })
+    return () => {}
+  }
+
+  #spawnHere(
+    caller: Process,
+    module: string,
+    name: string,
+    args: readonly unknown[],
+    ended: ((end: SpawnEnd) => void) | undefined,
+  ): () => void {
+    const { runtime } = this
+    const { pid } = this.#options.spawn({
+      op: 'spawn_request',
+      ref: runtime.makeRef(),
+      from: caller.pid,
+      groupLeader: caller.pid,
+      module,
+      function: name,
+      args,
+      link: false,
+      monitor: ended !== undefined,
+    })
+    if (ended === undefined) return () => {}
+    const monitor = runtime.monitor(caller, pid, (reason) => ended({ tag: 'down', reason: reasonToTerm(reason) }))
+    return () => runtime.demonitor(caller, monitor)
   }
 
   // Connecting

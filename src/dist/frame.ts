@@ -8,7 +8,7 @@
 import type { ByteStream } from './transport.ts'
 
 /** Longest frame unless told otherwise. */
-const MAX_FRAME_BYTES = 64 * 1024 * 1024
+export const MAX_FRAME_BYTES = 64 * 1024 * 1024
 
 const HEADER_BYTES = 4
 

@@ -172,7 +172,8 @@ function readName(handshake: Handshake, body: Buffer, effects: HandshakeEffect[]
     refuse(handshake, 'missing_flags', missing.join(), effects)
   } else if (said.name === own.name) {
     refuse(handshake, 'refused', 'it has our name', effects)
-  } else if (!canTalk(own.name, said.name)) {
+    // C nodes such as erl_call have the short name of their host whatever ours is; nobody dials them.
+  } else if (hasFlag(said.flags, 'PUBLISHED') && !canTalk(own.name, said.name)) {
     refuse(handshake, 'refused', 'long and short node names do not talk', effects)
   } else {
     handshake.stage = 'await_decision'

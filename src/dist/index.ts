@@ -9,7 +9,6 @@ export { Distribution, type DistributionOptions, distributionOf, type NodeKind }
 export { EpmdClient } from './epmd-client.ts'
 export { type EpmdServer, startEpmdServer } from './epmd-server.ts'
 export { UnsendableError, type UnsendableReason } from './errors.ts'
-export { type ExportContext, type Exported, Exports } from './exports.ts'
 export * as netAdm from './net-adm.ts'
 export {
   connectNode,
@@ -21,7 +20,6 @@ export {
   nodes,
 } from './net-kernel.ts'
 export { checkNodeName, checkShortNodeName, type NameCheck } from './node-name.ts'
-export * as rpc from './rpc.ts'
 export { type StartDistributionOptions, startDistribution } from './start-distribution.ts'
 export { type Node, type StartNodeOptions, type StartNodeResult, startNode } from './start-node.ts'
 export * from './term.ts'

@@ -47,6 +47,22 @@ interface PeerMonitor {
 /** Starts a process for a peer. The peer's reply and links are the caller's care; throws nothing. */
 export type SpawnForPeer = (request: SpawnRequest) => Process
 
+/** How a spawn request of ours ended; `reason` is a term. */
+export type SpawnEnd =
+  /** The process that was started has ended. */
+  | { readonly tag: 'down'; readonly reason: unknown }
+  /** None was started: the peer says why, or it is out of reach. */
+  | { readonly tag: 'error'; readonly reason: string }
+
+/** A spawn request of a process of this node, until the new process has ended. */
+interface OwnSpawn {
+  readonly from: Pid
+  readonly ref: Ref
+  readonly ended: (end: SpawnEnd) => void
+  /** The new process, once the peer has told. */
+  pid: Pid | undefined
+}
+
 export interface PeerOptions {
   readonly runtime: Runtime
   /** Name of the other node. */
@@ -64,6 +80,8 @@ export class Peer implements Remote {
   /** By the number of the reference, which is one of this node. */
   readonly #ownMonitors = new Map<number, OwnMonitor>()
   readonly #peerMonitors = new Map<string, PeerMonitor>()
+  /** By the number of the reference. */
+  readonly #ownSpawns = new Map<number, OwnSpawn>()
 
   constructor({ runtime, name, outbox, spawn }: PeerOptions) {
     this.#runtime = runtime
@@ -78,6 +96,39 @@ export class Peer implements Remote {
       links: this.#links.size,
       ownMonitors: this.#ownMonitors.size,
       peerMonitors: this.#peerMonitors.size,
+    }
+  }
+
+  /**
+   * Starts a process on the peer and tells how it ended, once, unless `ended` is undefined. Returns what gives up waiting. Throws
+   * `UnsendableError` when the arguments are no terms.
+   */
+  spawnRequest(
+    from: Pid,
+    module: string,
+    name: string,
+    args: readonly unknown[],
+    ended: ((end: SpawnEnd) => void) | undefined,
+  ): () => void {
+    const ref = this.#runtime.makeRef()
+    const monitor = ended !== undefined
+    this.#frame({
+      op: 'spawn_request',
+      ref,
+      from,
+      groupLeader: from,
+      module,
+      function: name,
+      args,
+      link: false,
+      monitor,
+    })
+    if (ended === undefined) return () => {}
+    const spawn: OwnSpawn = { from, ref, ended, pid: undefined }
+    this.#ownSpawns.set(ref.id as number, spawn)
+    return () => {
+      if (!this.#ownSpawns.delete(ref.id as number) || spawn.pid === undefined) return
+      this.#frame({ op: 'demonitor', from, to: spawn.pid, ref })
     }
   }
 
@@ -177,6 +228,8 @@ export class Peer implements Remote {
         if (this.#isOfPeer(message.from)) this.#spawnRequested(message)
         break
       case 'spawn_reply':
+        this.#spawnReplied(message.to, message.ref, message.result)
+        break
       case 'group_leader':
       case 'none':
         break
@@ -191,10 +244,13 @@ export class Peer implements Remote {
     this.#ownMonitors.clear()
     const foreign = [...this.#peerMonitors.values()]
     this.#peerMonitors.clear()
+    const spawns = [...this.#ownSpawns.values()]
+    this.#ownSpawns.clear()
     this.outbox.close()
     for (const { watcher, ref } of foreign) incoming.demonitor(watcher, ref)
     for (const { local, remote } of links) incoming.exitLinked(remote, local, 'noconnection')
     for (const { watcher, ref } of own) incoming.down(watcher, ref, 'noconnection')
+    for (const { ended } of spawns) ended({ tag: 'error', reason: 'noconnection' })
   }
 
   #linkReceived(from: Pid, to: Pid): void {
@@ -213,6 +269,12 @@ export class Peer implements Remote {
 
   #downReceived(watcher: Pid, ref: Ref, reason: unknown): void {
     if (!this.#runtime.isLocalRef(ref)) return
+    const spawn = this.#ownSpawns.get(ref.id as number)
+    if (spawn?.from.equals(watcher)) {
+      this.#ownSpawns.delete(ref.id as number)
+      spawn.ended({ tag: 'down', reason })
+      return
+    }
     const monitor = this.#ownMonitors.get(ref.id as number)
     if (monitor === undefined || !monitor.watcher.equals(watcher)) return
     this.#ownMonitors.delete(ref.id as number)
@@ -254,6 +316,18 @@ export class Peer implements Remote {
     // The answer has to come before any signal of the process.
     this.#frame({ op: 'spawn_reply', ref, to: from, linked: link, monitored: monitor, result: process.pid })
     if (monitor) this.#monitorReceived(from, process.pid, ref)
+  }
+
+  #spawnReplied(to: Pid, ref: Ref, result: Pid | string): void {
+    if (!this.#runtime.isLocalRef(ref)) return
+    const spawn = this.#ownSpawns.get(ref.id as number)
+    if (!spawn?.from.equals(to)) return
+    if (result instanceof Pid) {
+      spawn.pid = result
+    } else {
+      this.#ownSpawns.delete(ref.id as number)
+      spawn.ended({ tag: 'error', reason: result })
+    }
   }
 
   /** Remembers with a call's monitor what its answer will look like. */

@@ -8,34 +8,51 @@ import { callerProcess } from '../actors/gen.ts'
 import type { StartResult } from '../actors/proc-lib.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import { Distribution, type DistributionOptions } from './distribution.ts'
-import { Exports } from './exports.ts'
-import { GLOBAL_NAME_SERVER, globalNameServer } from './global.ts'
+import { otpExports } from './exports/all.ts'
+import type { Exports, Network } from './exports.ts'
+import { GLOBAL_NAME_SERVER, globalNameServer } from './global-name-server.ts'
 import { MESH, mesh } from './mesh.ts'
 import { netKernel } from './net-kernel.ts'
-import { addOtpExports } from './otp-exports.ts'
-import { REX, rex } from './rpc.ts'
-import { spawnForPeer } from './spawn-for-peer.ts'
+import { type RemoteCallLimits, RemoteCalls } from './remote-calls.ts'
+import { REX, rpcServer } from './rpc-server.ts'
 
-export interface StartDistributionOptions extends Omit<DistributionOptions, 'runtime' | 'spawn'> {
-  /** Whether to connect to the peers of our own peers. @default true on visible nodes */
-  readonly mesh?: boolean
-  /** What other nodes may call, beside the functions of OTP that every node has. */
-  readonly exports?: Exports
-}
+/** As for `Distribution`; peers start what is exported. */
+export type StartDistributionOptions = Omit<DistributionOptions, 'runtime' | 'spawn'> &
+  Partial<Pick<DistributionOptions, 'spawn'>> & {
+    /** What other nodes may call. @default OTP's functions */
+    readonly exports?: Exports
+    /** Bounds of what other nodes run here. */
+    readonly remoteCalls?: RemoteCallLimits
+    /** The nodes of this host, for `net_adm:names/0`. @default epmd cannot be asked */
+    readonly names?: Network['names']
+    /** Whether to connect to the peers of our own peers. @default true on visible nodes */
+    readonly mesh?: boolean
+  }
 
 /** Starts the distribution of a runtime; it ends with its process `net_kernel`. */
 export function startDistribution(runtime: Runtime, options: StartDistributionOptions): Distribution {
-  const { exports: exported = new Exports() } = options
-  const spawn: DistributionOptions['spawn'] = (request) => spawnForPeer(runtime, exported, request)
+  const { exports = otpExports() } = options
+  const calls = new RemoteCalls(runtime, exports, options.remoteCalls)
+  const spawn = options.spawn ?? ((request) => calls.spawn(request))
   const distribution = new Distribution({ ...options, runtime, spawn })
-  addOtpExports(exported, distribution)
+  exports.network = networkOf(distribution, options.names ?? (async () => undefined))
   runtime.remote = distribution
   const init = callerProcess(runtime)
   started(netKernel.starter(distribution, { name: 'net_kernel' })(init))
-  started(rex.starter(exported, { name: REX })(init))
+  started(rpcServer.starter(calls, { name: REX })(init))
   started(globalNameServer.starter(undefined, { name: GLOBAL_NAME_SERVER })(init))
   if (!distribution.hidden && options.mesh !== false) started(mesh.starter(undefined, { name: MESH })(init))
   return distribution
+}
+
+/** What exported functions see of the distribution. */
+function networkOf(distribution: Distribution, names: Network['names']): Network {
+  return {
+    nodes: (kind) => distribution.nodes(kind),
+    connect: (node) => distribution.connect(node),
+    names,
+    traffic: () => ({ bytesIn: 0, bytesOut: 0 }),
+  }
 }
 
 /** Their `init` is synchronous and cannot fail but by a taken name. */

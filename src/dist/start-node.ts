@@ -9,8 +9,10 @@ import { type Runtime, startRuntime } from '../actors/runtime.ts'
 import { realSystem, type System } from '../actors/system.ts'
 import type { Distribution, DistributionOptions, FindResult } from './distribution.ts'
 import { EpmdClient, type Registration, type RegistrationEvent } from './epmd-client.ts'
+import { otpExports } from './exports/all.ts'
 import type { Exports } from './exports.ts'
 import { listenHostOf, nameInUse, parseNodeName } from './node-name.ts'
+import type { RemoteCallLimits } from './remote-calls.ts'
 import { startDistribution } from './start-distribution.ts'
 import type { Address, ByteStream, StreamListener, Transport } from './transport.ts'
 import { tcpTransport } from './transport-tcp.ts'
@@ -32,8 +34,10 @@ export interface StartNodeOptions
   readonly startEpmd?: () => Promise<void>
   /** Whether to connect to the peers of our own peers. @default true on visible nodes */
   readonly mesh?: boolean
-  /** What other nodes may call, beside the functions of OTP that every node has. */
+  /** What other nodes may call. @default OTP's functions */
   readonly exports?: Exports
+  /** Bounds of what other nodes run here. */
+  readonly remoteCalls?: RemoteCallLimits
   readonly logger?: Logger
   readonly system?: System
 }
@@ -42,6 +46,8 @@ export interface StartNodeOptions
 export interface Node {
   readonly runtime: Runtime
   readonly distribution: Distribution
+  /** What other nodes may call; more can be registered. */
+  readonly exports: Exports
   readonly epmd: EpmdClient
   /** Port on which other nodes are accepted. */
   readonly port: number
@@ -91,15 +97,21 @@ export async function startNode(options: StartNodeOptions): Promise<StartNodeRes
   const logger = options.logger === undefined ? {} : { logger: options.logger }
   const runtime = startRuntime({ name, creation: registration.creation, system, ...logger })
   onEvent = (event) => runtime.logger.warn({ event }, `registration at epmd: ${event.tag}`)
+  const exports = options.exports ?? otpExports()
   const distribution = startDistribution(runtime, {
     ...options,
     transport,
     find: (node) => findByEpmd(epmd, node),
+    exports,
+    names: async () => {
+      const result = await epmd.names()
+      return result.ok ? result.nodes : undefined
+    },
   })
   take = (stream) => distribution.accept(stream)
   for (const stream of early) take(stream)
   const stop = () => stopNode({ runtime, distribution, registration, listener })
-  return { ok: true, node: { runtime, distribution, epmd, port: listener.address.port, stop } }
+  return { ok: true, node: { runtime, distribution, exports, epmd, port: listener.address.port, stop } }
 }
 
 interface Parts {

@@ -22,7 +22,7 @@ describe('nodes over TCP', () => {
     expect(await connectNode(first.runtime, 'missing@127.0.0.1')).toBe(false)
     expect(await ping(first.runtime, name(3))).toBe('pong')
     expect(await ping(first.runtime, 'missing@127.0.0.1')).toBe('pang')
-    expect(await rpc.call(first.runtime, name(2), 'erlang', 'node')).toBe(atom(name(2)))
+    expect(await rpc.call(first.runtime, name(2), 'erlang', 'node')).toEqual({ ok: true, value: atom(name(2)) })
     const listed = await names(first.epmd)
     expect(listed).toEqual({
       ok: true,

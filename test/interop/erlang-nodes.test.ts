@@ -8,7 +8,7 @@ import * as sys from '../../src/actors/sys.ts'
 import { ping } from '../../src/dist/net-adm.ts'
 import { connectNode, disconnectNode, monitorNodes, nodes } from '../../src/dist/net-kernel.ts'
 import { atom, type Tuple, tuple } from '../../src/dist/term.ts'
-import { hasErlang, startErl } from '../support/erlang-node.ts'
+import { hasErlang, startErl } from '../support/erl.ts'
 import { eventually } from '../support/eventually.ts'
 import { testEpmd, testNode } from '../support/node.ts'
 

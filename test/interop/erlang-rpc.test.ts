@@ -1,122 +1,294 @@
-/** rpc, erpc and global between our node and a real Erlang node. */
+/** rpc, erpc and Erlang's tools on our node, and our calls to a real Erlang node. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { Exit } from '../../src/actors/errors.ts'
-import { Exports } from '../../src/dist/exports.ts'
-import { ping } from '../../src/dist/net-adm.ts'
+import { genServer, ok } from '../../src/actors/gen-server.ts'
+import { child, supervisor } from '../../src/actors/supervisor.ts'
+import * as erpc from '../../src/dist/erpc.ts'
+import { ErlangError } from '../../src/dist/exports.ts'
 import * as rpc from '../../src/dist/rpc.ts'
-import { atom, charlist, text } from '../../src/dist/term.ts'
-import { hasErlang, startErl } from '../support/erlang-node.ts'
+import { atom, charlist, tuple } from '../../src/dist/term.ts'
+import { hasErlang, startErl } from '../support/erl.ts'
 import { eventually } from '../support/eventually.ts'
 import { testEpmd, testNode } from '../support/node.ts'
 
+const OURS = 'ours@127.0.0.1'
+const ERL = 'erl@127.0.0.1'
+
 async function pair() {
   const epmdPort = await testEpmd()
-  const exported = new Exports()
-  exported.add('math', 'add', 2, (_context, a, b) => Number(a) + Number(b))
-  exported.add('math', 'fail', 1, (_context, how) => {
-    if (how === 1) throw new Exit('told_so')
-    throw new TypeError('a mistake')
-  })
-  const ours = await testNode('ours@127.0.0.1', epmdPort, { exports: exported })
-  const erl = await startErl({ name: 'erl@127.0.0.1', epmdPort })
-  return { ours, erl, runtime: ours.runtime }
+  const ours = await testNode(OURS, epmdPort)
+  const erl = await startErl({ name: ERL, epmdPort })
+  return { ours, erl, epmdPort, runtime: ours.runtime }
 }
 
-describe.skipIf(!hasErlang)('rpc with a real Erlang node', () => {
-  it('rpc and erpc of Erlang reach what is exported', async () => {
-    const { ours, erl } = await pair()
-    const at = `'${ours.name}'`
-    expect(await erl.eval(`rpc:call(${at}, math, add, [1, 2])`)).toBe('3')
-    expect(await erl.eval(`erpc:call(${at}, math, add, [1, 2])`)).toBe('3')
-    expect(await erl.eval(`erpc:multicall([node(), ${at}], erlang, node, [])`)).toBe(`[{ok,'${erl.name}'},{ok,${at}}]`)
-    expect(await erl.eval(`gen_server:call({rex, ${at}}, {call, math, add, [2, 2], group_leader()})`)).toBe('4')
-    expect(
-      await erl.eval(`{rex, ${at}} ! {self(), {call, math, add, [3, 2], group_leader()}}, receive X -> X end`),
-    ).toBe('{rex,5}')
-    expect(await erl.eval(`rpc:call(${at}, erlang, nodes, [])`)).toBe(`['${erl.name}']`)
-    expect(await erl.eval(`rpc:call(${at}, erlang, whereis, [rex]) =:= rpc:call(${at}, erlang, whereis, [rex])`)).toBe(
-      'true',
+const idle = genServer({ label: 'idle', init: () => ok({ secret: 'of state', answer: 42 }) })
+const tree = supervisor({
+  strategy: 'one_for_one',
+  children: () => [child('first', idle, [undefined, { name: 'idle_process' }]), child('second', idle, [])],
+})
+
+/** Where a command of Erlang is, whose folder may not be on the path. */
+async function commandPath(name: string): Promise<string | undefined> {
+  try {
+    const find = `command -v ${name} || ls -d "$(dirname "$(readlink -f "$(command -v erl)")")"/../lib/erl_interface-*/bin/${name}`
+    const { stdout } = await promisify(execFile)('sh', ['-c', find])
+    return stdout.trim().split('\n')[0]
+  } catch {
+    return undefined
+  }
+}
+
+describe.skipIf(!hasErlang)('rpc from Erlang', () => {
+  it('rpc:call, block_call, multicall and erpc:call reach what is exported', async () => {
+    const { erl } = await pair()
+    expect(await erl.eval(`rpc:call('${OURS}', erlang, node, [])`)).toBe(`'${OURS}'`)
+    expect(await erl.eval(`rpc:block_call('${OURS}', erlang, nodes, [])`)).toBe(`['${ERL}']`)
+    expect(await erl.eval(`erpc:call('${OURS}', erlang, nodes, [[this, visible]], 1000)`)).toBe(`['${OURS}','${ERL}']`)
+    expect(await erl.eval(`rpc:multicall(['${OURS}', node(), nobody@nowhere], erlang, node, [], 4000)`)).toBe(
+      `{['${OURS}','${ERL}'],[nobody@nowhere]}`,
     )
-    expect(await erl.eval(`rpc:call(${at}, erlang, system_info, [process_count]) > 3`)).toBe('true')
-    expect(
-      await erl.eval(
-        `rpc:call(${at}, erlang, process_info, [rpc:call(${at}, erlang, whereis, [rex]), registered_name])`,
-      ),
-    ).toBe('{registered_name,rex}')
-  })
-
-  it('what is not exported, or fails, is told as Erlang tells it, and nothing dies', async () => {
-    const { ours, erl } = await pair()
-    const at = `'${ours.name}'`
-    expect(await erl.eval(`rpc:call(${at}, os, cmd, ["true"])`)).toBe(
-      `{badrpc,{'EXIT',{undef,[{os,cmd,["true"],[]}]}}}`,
+    expect(await erl.eval(`erpc:multicall(['${OURS}', node()], erlang, whereis, [nobody])`)).toBe(
+      '[{ok,undefined},{ok,undefined}]',
     )
-    expect(await erl.eval(`rpc:call(${at}, math, fail, [1])`)).toBe(`{badrpc,{'EXIT',told_so}}`)
-    expect(await erl.eval(`rpc:call(${at}, math, fail, [2])`)).toContain('{badrpc,{\'EXIT\',{<<"a mistake">>,')
-    expect(await erl.eval(`rpc:call(${at}, erlang, whereis, [17])`)).toContain(`{badrpc,{'EXIT',{badarg,`)
-    expect(await erl.eval(`rpc:cast(${at}, no, such, [])`)).toBe('true')
-    expect(await erl.eval(`catch erpc:call(${at}, no, such, [])`)).toContain('undef')
-    expect(await erl.eval(`rpc:call(${at}, math, add, [1, 1])`)).toBe('2')
   })
 
-  it('a process that sleeps here can be monitored, linked and killed', async () => {
-    const { ours, erl } = await pair()
-    const at = `'${ours.name}'`
-    expect(
-      await erl.eval(
-        `P = spawn(${at}, timer, sleep, [infinity]), M = monitor(process, P), exit(P, kill),
-         receive {'DOWN', M, process, P, R} -> R end`,
-      ),
-    ).toBe('killed')
-    expect(
-      await erl.eval(
-        `process_flag(trap_exit, true), P = spawn_link(${at}, timer, sleep, [10]), receive {'EXIT', P, R} -> R end`,
-      ),
-    ).toBe('normal')
-    expect(
-      await erl.eval(`{P, M} = spawn_monitor(${at}, timer, sleep, [10]), receive {'DOWN', M, process, P, R} -> R end`),
-    ).toBe('normal')
-  })
-
-  it('our rpc reaches functions of Erlang', async () => {
+  it('what is not exported is undef, and takes nothing with it', async () => {
     const { erl, runtime } = await pair()
-    expect(await rpc.call(runtime, erl.name, 'lists', 'reverse', [[1, 2, 3]])).toEqual([3, 2, 1])
-    expect(text(await rpc.call(runtime, erl.name, 'string', 'uppercase', [charlist('abc')]))).toBe('ABC')
-    await expect(rpc.call(runtime, erl.name, 'no', 'such')).rejects.toMatchObject({
-      reason: { badrpc: { EXIT: { undef: expect.anything() } } },
-    })
-    await expect(rpc.call(runtime, 'none@127.0.0.1', 'erlang', 'node')).rejects.toMatchObject({
-      reason: { badrpc: 'nodedown' },
-    })
-    rpc.cast(runtime, erl.name, 'application', 'set_env', [atom('kernel'), atom('told'), 1])
-    await eventually(async () => expect(await erl.eval('application:get_env(kernel, told)')).toBe('{ok,1}'))
-    const results = await rpc.multicall(runtime, [erl.name, 'none@127.0.0.1'], 'erlang', 'node')
-    expect(results).toEqual([
-      { node: erl.name, ok: true, value: atom(erl.name) },
-      { node: 'none@127.0.0.1', ok: false, reason: { badrpc: 'nodedown' } },
-    ])
+    expect(await erl.eval(`rpc:call('${OURS}', os, cmd, ["id"])`)).toBe(
+      `{badrpc,{'EXIT',{undef,[{os,cmd,["id"],[]}]}}}`,
+    )
+    expect(await erl.eval(`catch erpc:call('${OURS}', init, stop, [])`)).toMatch(/undef,\[\{init,stop,\[\],\[\]\}\]/)
+    expect(await erl.eval(`gen_server:call({rex, '${OURS}'}, {call, erlang, get_cookie, [], group_leader()})`)).toBe(
+      `{badrpc,{'EXIT',{undef,[{erlang,get_cookie,[],[]}]}}}`,
+    )
+    expect(
+      await erl.eval(
+        `{P, R} = spawn_monitor('${OURS}', file, read_file, ["/etc/passwd"]), receive {'DOWN', R, _, P, W} -> W end`,
+      ),
+    ).toBe('{undef,[{file,read_file,["/etc/passwd"],[]}]}')
+    expect(await erl.eval(`rpc:cast('${OURS}', os, cmd, ["id"]), erpc:cast('${OURS}', os, cmd, ["id"])`)).toBe('ok')
+    expect(await erl.eval(`rpc:call('${OURS}', erlang, node, [])`)).toBe(`'${OURS}'`)
+    expect(runtime.whereis('rex')).toBeDefined()
   })
 
-  it('global of Erlang syncs, locks and runs transactions while we are connected', async () => {
-    const { ours, erl, runtime } = await pair()
-    expect(await ping(runtime, erl.name)).toBe('pong')
-    expect(await erl.eval('global:sync()')).toBe('ok')
-    expect(await erl.eval(`global:trans({res, self()}, fun() -> done end, [node(), '${ours.name}'])`)).toBe('done')
-    expect(await erl.eval(`global:set_lock({res, me}, [node(), '${ours.name}'], 0)`)).toBe('true')
-    // The process that took the lock has ended, and the lock with it.
-    await eventually(async () =>
-      expect(await erl.eval(`global:set_lock({res, other}, [node(), '${ours.name}'], 0)`)).toBe('true'),
+  it('exceptions of a function have the class and reason that they have in Erlang', async () => {
+    const { erl, ours } = await pair()
+    ours.exports.register('ours', {
+      'throw/1': (_context, term) => {
+        throw new ErlangError('throw', term)
+      },
+      'exit/1': async (_context, term) => {
+        throw new ErlangError('exit', term)
+      },
+      'crash/0': () => {
+        throw new TypeError('a fault')
+      },
+    })
+    const caught = (expression: string): Promise<string> => erl.eval(`try ${expression} catch C:E -> {C, E} end`)
+    expect(await caught(`erpc:call('${OURS}', ours, throw, [ball])`)).toBe('{throw,ball}')
+    expect(await caught(`erpc:call('${OURS}', ours, exit, [{bye, 1}])`)).toBe('{exit,{exception,{bye,1}}}')
+    expect(await caught(`erpc:call('${OURS}', erlang, whereis, ["x"])`)).toBe(
+      '{error,{exception,badarg,[{erlang,whereis,["x"],[]}]}}',
     )
-    const held = erl.eval(
-      `register(holder, self()), true = global:set_lock({two, me}), receive go -> global:del_lock({two, me}) end`,
+    expect(await caught(`erpc:call('${OURS}', ours, crash, [])`)).toBe(
+      `{error,{exception,{'TypeError',<<"a fault">>},[{ours,crash,0,[]}]}}`,
     )
+    expect(await erl.eval(`rpc:call('${OURS}', ours, throw, [ball])`)).toBe('ball')
+    expect(await erl.eval(`rpc:call('${OURS}', ours, exit, [bye])`)).toBe(`{badrpc,{'EXIT',bye}}`)
+    for (const how of ['call', 'block_call']) {
+      const request = (name: string, args: string): string =>
+        `gen_server:call({rex, '${OURS}'}, {${how}, ours, ${name}, ${args}, user})`
+      expect(await erl.eval(request('throw', '[ball]'))).toBe('ball')
+      expect(await erl.eval(request('exit', '[bye]'))).toBe(`{badrpc,{'EXIT',bye}}`)
+    }
+  })
+
+  it('a call that takes too long times out, and one whose process is killed is told by a signal', async () => {
+    const { erl, runtime } = await pair()
+    expect(await erl.eval(`rpc:call('${OURS}', timer, sleep, [60000], 50)`)).toBe('{badrpc,timeout}')
+    expect(await erl.eval(`catch erpc:call('${OURS}', timer, sleep, [60000], 50)`)).toMatch(/\{erpc,timeout\}/)
+    const killed = erl.eval(
+      `{P, R} = spawn_monitor('${OURS}', timer, sleep, [infinity]), exit(P, kill), receive {'DOWN', R, _, P, W} -> W end`,
+    )
+    expect(await killed).toBe('killed')
+    const linked = `process_flag(trap_exit, true), P = spawn_link('${OURS}', timer, sleep, [20]), receive {'EXIT', P, W} -> W end`
+    expect(await erl.eval(linked)).toBe('normal')
+    const sleepers = [...runtime.processes].filter(({ label }) => label === 'timer:sleep/1')
+    expect(sleepers).toHaveLength(2)
+    const call = erl.eval(`try erpc:call('${OURS}', timer, sleep, [infinity]) catch C:E -> {C, E} end`)
+    await eventually(() => [...runtime.processes].filter(({ label }) => label === 'timer:sleep/1').length === 3)
+    for (const { pid, label } of runtime.processes) if (label === 'timer:sleep/1') runtime.exit(pid, 'stopped')
+    expect(await call).toBe('{exit,{signal,stopped}}')
+  })
+
+  it('supervisor and sys functions answer in OTP’s shapes', async () => {
+    const { erl, runtime } = await pair()
+    await tree.startLink(runtime, undefined, { name: 'top' })
+    expect(
+      await erl.eval(
+        `[{I, is_pid(P), T, M} || {I, P, T, M} <- rpc:call('${OURS}', supervisor, which_children, [top])]`,
+      ),
+    ).toBe('[{second,true,worker,[]},{first,true,worker,[]}]')
+    expect(await erl.eval(`supervisor:count_children({top, '${OURS}'})`)).toBe(
+      '[{specs,2},{active,2},{supervisors,0},{workers,2}]',
+    )
+    expect(await erl.eval(`rpc:call('${OURS}', supervisor, count_children, [top])`)).toBe(
+      '[{specs,2},{active,2},{supervisors,0},{workers,2}]',
+    )
+    expect(await erl.eval(`maps:get(answer, rpc:call('${OURS}', sys, get_state, [idle_process]))`)).toBe('42')
+    const status = `{status, _, {module, gen_server}, [PD, running, Parent, [], Misc]} = rpc:call('${OURS}', sys, get_status, [idle_process]), {is_list(PD), is_pid(Parent), length(Misc)}`
+    expect(await erl.eval(status)).toBe('{true,true,3}')
+    expect(await erl.eval(`rpc:call('${OURS}', sys, get_state, [nobody])`)).toBe(
+      `{badrpc,{'EXIT',{noproc,{sys,get_state,[nobody]}}}}`,
+    )
+    expect(await erl.eval(`rpc:call('${OURS}', supervisor, count_children, [nobody])`)).toBe(
+      `{badrpc,{'EXIT',{noproc,{gen_server,call,[nobody,count_children,infinity]}}}}`,
+    )
+  })
+
+  it('process_info tells of our processes', async () => {
+    const { erl, runtime } = await pair()
+    await tree.startLink(runtime, undefined, { name: 'top' })
+    const info = (item: string): Promise<string> =>
+      erl.eval(
+        `P = rpc:call('${OURS}', erlang, whereis, [idle_process]), rpc:call('${OURS}', erlang, process_info, [P, ${item}])`,
+      )
+    expect(await info('[registered_name, status, trap_exit, message_queue_len, current_function]')).toBe(
+      '[{registered_name,idle_process},{status,waiting},{trap_exit,false},{message_queue_len,0},{current_function,{gen_server,loop,7}}]',
+    )
+    expect(await info('nonsense')).toMatch(/^\{badrpc,\{'EXIT',\{badarg,/)
+    expect(
+      await erl.eval(`P = rpc:call('${OURS}', erlang, whereis, [idle_process]), proc_lib:translate_initial_call(P)`),
+    ).toBe('{idle,init,1}')
+    expect(await erl.eval(`lists:member(rex, rpc:call('${OURS}', erlang, registered, []))`)).toBe('true')
+  })
+
+  it('net_adm, net_kernel, application and code answer', async () => {
+    const { erl } = await pair()
+    expect(await erl.eval(`lists:sort([N || {N, _} <- element(2, rpc:call('${OURS}', net_adm, names, []))])`)).toBe(
+      '["erl","ours"]',
+    )
+    expect(await erl.eval(`rpc:call('${OURS}', net_adm, ping, [node()])`)).toBe('pong')
+    expect(await erl.eval(`rpc:call('${OURS}', net_kernel, connect_node, ['nobody@127.0.0.1'])`)).toBe('false')
+    expect(await erl.eval(`rpc:call('${OURS}', application, which_applications, [])`)).toBe('[]')
+    expect(await erl.eval(`[rpc:call('${OURS}', code, ensure_loaded, [M]) || M <- [observer_backend, shell]]`)).toBe(
+      '[{module,observer_backend},{error,nofile}]',
+    )
+  })
+
+  it('global:sync returns, and locks are granted, refused and given back', async () => {
+    const { erl, runtime } = await pair()
+    expect(await erl.eval(`net_adm:ping('${OURS}'), global:sync()`)).toBe('ok')
+    expect(await erl.eval(`global:trans({res, self()}, fun() -> done end)`)).toBe('done')
+    const ask = (what: string, id: string): string =>
+      `gen_server:call({global_name_server, '${OURS}'}, {${what}, ${id}})`
+    expect(
+      await erl.eval(`[${ask('set_lock', '{r, a}')}, ${ask('set_lock', '{r, b}')}, ${ask('set_lock', '{r, a}')}]`),
+    ).toBe('[true,false,true]')
+    // The process that held the lock has ended.
+    const state = () => runtime.process(runtime.whereis('global_name_server')!)!.behaviour.state
+    await eventually(() => expect(state()).toEqual({ locks: 0 }))
+    expect(
+      await erl.eval(`[${ask('set_lock', '{r, b}')}, ${ask('del_lock', '{r, b}')}, ${ask('set_lock', '{r, c}')}]`),
+    ).toBe('[true,true,true]')
+    expect(await erl.eval(`global:whereis_name(nobody)`)).toBe('undefined')
+    expect(await erl.eval(`gen_server:call({global_name_server, '${OURS}'}, nonsense, 1000)`)).toMatch(/error/)
+  })
+
+  it('etop shows our processes as text', async () => {
+    const { erl, runtime, epmdPort } = await pair()
+    await tree.startLink(runtime, undefined, { name: 'top' })
+    const eval_ = `etop:start([{node, '${OURS}'}, {output, text}, {tracing, off}, {interval, 1}])`
+    const child = execFile(
+      'erl',
+      ['-name', 'etop@127.0.0.1', '-setcookie', 'secret', '-hidden', '-noshell', '-eval', eval_],
+      {
+        env: { ...process.env, ERL_EPMD_PORT: String(epmdPort) },
+      },
+    )
+    let text = ''
+    child.stdout!.on('data', (chunk) => {
+      text += String(chunk)
+    })
+    try {
+      await eventually(() => expect(text).toMatch(/idle_process +'-'.*gen_server:loop\/7/))
+      expect(text).toContain(OURS)
+    } finally {
+      child.kill('SIGKILL')
+    }
+    expect(await erl.eval(`rpc:call('${OURS}', erlang, node, [])`)).toBe(`'${OURS}'`)
+  })
+
+  it('erl_call runs an exported function', async ({ skip }) => {
+    const { epmdPort } = await pair()
+    const command = await commandPath('erl_call')
+    if (command === undefined) return skip()
+    const env = { ...process.env, ERL_EPMD_PORT: String(epmdPort) }
+    const { stdout } = await promisify(execFile)(
+      command,
+      ['-name', OURS, '-c', 'secret', '-timeout', '10', '-a', 'erlang node []'],
+      { env },
+    )
+    expect(stdout).toContain(OURS)
+  })
+})
+
+describe.skipIf(!hasErlang)('rpc to Erlang', () => {
+  it('erpc.call resolves with the value, and rejects with the exception', async () => {
+    const { runtime } = await pair()
+    expect(await erpc.call(runtime, ERL, 'erlang', 'node')).toBe(atom(ERL))
+    expect(await erpc.call(runtime, ERL, 'lists', 'reverse', [[1, 2, atom('x')]])).toEqual([atom('x'), 2, 1])
+    const failure = (name: string, args: unknown[]) => erpc.call(runtime, ERL, 'erlang', name, args)
+    await expect(failure('throw', [atom('ball')])).rejects.toMatchObject({ class: 'throw', reason: atom('ball') })
+    await expect(failure('exit', [atom('bye')])).rejects.toMatchObject({
+      class: 'exit',
+      reason: tuple(atom('exception'), atom('bye')),
+    })
+    await expect(failure('error', [atom('oops')])).rejects.toMatchObject({ class: 'error' })
+    await expect(erpc.call(runtime, ERL, 'timer', 'sleep', [60_000], 30)).rejects.toMatchObject({
+      reason: tuple(atom('erpc'), atom('timeout')),
+    })
+    await expect(erpc.call(runtime, 'nobody@127.0.0.1', 'erlang', 'node')).rejects.toMatchObject({
+      reason: tuple(atom('erpc'), atom('noconnection')),
+    })
+  })
+
+  it('rpc.call, cast and multicall give OTP’s results', async () => {
+    const { runtime, erl } = await pair()
+    expect(await rpc.call(runtime, ERL, 'erlang', 'list_to_atom', [charlist('abc')])).toEqual({
+      ok: true,
+      value: atom('abc'),
+    })
+    expect(await rpc.call(runtime, ERL, 'nomod', 'nofun')).toEqual({
+      ok: false,
+      reason: { EXIT: { undef: [tuple(atom('nomod'), atom('nofun'), [], [])] } },
+    })
+    expect(await rpc.call(runtime, 'nobody@127.0.0.1', 'erlang', 'node')).toEqual({ ok: false, reason: 'nodedown' })
+    expect(await rpc.call(runtime, ERL, 'timer', 'sleep', [60_000], 30)).toEqual({ ok: false, reason: 'timeout' })
+    expect(await rpc.multicall(runtime, [OURS, 'nobody@127.0.0.1', ERL], 'erlang', 'node')).toEqual({
+      results: [
+        { ok: true, value: atom(OURS) },
+        { ok: true, value: atom(ERL) },
+      ],
+      badNodes: ['nobody@127.0.0.1'],
+    })
+    rpc.cast(runtime, ERL, 'application', 'set_env', [atom('kernel'), atom('seen'), 1])
+    await eventually(async () => expect(await erl.eval('application:get_env(kernel, seen)')).toBe('{ok,1}'))
+  })
+
+  it('a call ends when its node dies', async () => {
+    const { runtime, erl } = await pair()
+    await erpc.call(runtime, ERL, 'erlang', 'node')
+    const call = rpc.call(runtime, ERL, 'timer', 'sleep', [atom('infinity')])
     await eventually(async () =>
       expect(
-        await erl.eval(`whereis(holder) =/= undefined andalso global:set_lock({two, you}, [node()|nodes()], 0)`),
-      ).toBe('false'),
+        await erl.eval(
+          'length([P || P <- processes(), {timer, sleep, 1} == element(2, process_info(P, current_function))])',
+        ),
+      ).toBe('1'),
     )
-    await erl.eval('holder ! go')
-    expect(await held).toBe('true')
-    expect(await erl.eval('global:register_name(x, self())')).toBe('yes')
+    erl.kill()
+    expect(await call).toEqual({ ok: false, reason: 'nodedown' })
   })
 })

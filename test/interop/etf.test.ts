@@ -19,7 +19,7 @@ import {
   tuple,
 } from '../../src/dist/term.ts'
 import { decodeAll, isSameTerm, mutatedTerms, terms, throughErlang } from '../dist/etf-support.ts'
-import { Erl, HAS_ERL } from '../support/erl.ts'
+import { Erl, HAS_ERL } from '../support/erl-terms.ts'
 
 if (!HAS_ERL)
   process.stderr.write('skipped: Erlang is not installed (apt-get install --no-install-recommends erlang-base)\n')
