@@ -48,7 +48,13 @@ export interface DecoderOptions {
   readonly maxPacketBytes: number
   /** Reader of rare frames; one may serve all connections of a node. Default: the decoder makes its own when it needs it. */
   readonly frames?: FrameReader
+  /**
+   * What stands behind CONNECT in its chunk is left in `rest` for later. @default false
+   */
+  readonly stopsBehindConnect?: boolean
 }
+
+const NOTHING = Buffer.alloc(0)
 
 /** `mqtt-packet`'s parser, given whole frames only, so that it keeps nothing between calls and can be shared. */
 export class FrameReader {
@@ -107,11 +113,14 @@ export class Decoder {
   #frames: FrameReader | undefined
   #version: ProtocolVersion | undefined = undefined
   #isBridge = false
+  readonly #stopsBehindConnect: boolean
+  #rest: Buffer = NOTHING
   #error: DecodeError | undefined = undefined
 
   constructor(options: DecoderOptions) {
     this.#splitter = new FrameSplitter(options.maxPacketBytes)
     this.#frames = options.frames
+    this.#stopsBehindConnect = options.stopsBehindConnect ?? false
   }
 
   /** Undefined until a valid CONNECT came. */
@@ -143,6 +152,7 @@ export class Decoder {
    */
   feed(chunk: Buffer): Decoded {
     const packets: Packet[] = []
+    this.#rest = NOTHING
     if (this.#error !== undefined) return { packets, error: this.#error }
     const splitter = this.#splitter
     splitter.push(chunk)
@@ -160,8 +170,17 @@ export class Decoder {
       const packet = this.#decode()
       if (packet === undefined) break
       packets.push(packet)
+      if (this.#stopsBehindConnect && packet.cmd === 'connect') {
+        this.#rest = splitter.takeRest()
+        break
+      }
     }
     return { packets, error: this.#error }
+  }
+
+  /** What the last chunk had behind CONNECT, when the decoder stops there; to be fed when it may be looked at. */
+  get rest(): Buffer {
+    return this.#rest
   }
 
   /** Decodes the frame that the splitter shows; returns undefined after an error. */

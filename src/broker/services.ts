@@ -68,7 +68,7 @@ export async function createServices(
   const metrics = createMetrics()
   const hooks = new Hooks(logger, metrics)
   const tables = new LocalTables()
-  const routing = new Routing(runtime.node.name, tables)
+  const routing = new Routing(runtime.node.name, tables, config.session.queue)
   const { maxMessages, maxPayloadBytes, expirySec } = config.retained
   const retainer = new Retainer(tables, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
   const pubsub = new PubSub({
