@@ -92,6 +92,8 @@ export class Distribution implements Remote {
   readonly #listeners = new Set<(event: NodeEvent) => void>()
   /** Kept across the connections of a peer. */
   readonly #quotas = new Map<string, AtomQuota>()
+  /** Of connections that have ended. */
+  readonly #pastTraffic = { bytesIn: 0, bytesOut: 0 }
   #isStopped = false
 
   constructor(options: DistributionOptions) {
@@ -135,6 +137,16 @@ export class Distribution implements Remote {
   /** Signals between this node and another, when there are any. */
   peer(node: string): Peer | undefined {
     return this.#entries.get(node)?.peer
+  }
+
+  /** Bytes that came from all nodes and went to them, since the start. */
+  traffic(): { readonly bytesIn: number; readonly bytesOut: number } {
+    let { bytesIn, bytesOut } = this.#pastTraffic
+    for (const { connection, peer } of this.#entries.values()) {
+      bytesIn += connection?.bytesIn ?? 0
+      bytesOut += peer.outbox.bytesOut
+    }
+    return { bytesIn, bytesOut }
   }
 
   /** Resolves with whether the node is connected; it is then, or was before. */
@@ -420,6 +432,8 @@ export class Distribution implements Remote {
 
   #down(node: string, entry: Entry, reason: NodedownReason): void {
     if (this.#entries.get(node) === entry) this.#entries.delete(node)
+    this.#pastTraffic.bytesIn += entry.connection?.bytesIn ?? 0
+    this.#pastTraffic.bytesOut += entry.peer.outbox.bytesOut
     entry.peer.lost()
     this.#emit({ tag: 'nodedown', node, hidden: entry.isHidden, reason })
   }
