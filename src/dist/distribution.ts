@@ -76,9 +76,15 @@ interface Entry {
   readonly giveUp: AbortController
   negotiation: Negotiation | undefined
   waiters: ((isUp: boolean) => void)[]
+  /** How often its outbox became too full. */
+  busyTimes: number
+  nextBusyReportMs: number
 }
 
 const NET_TICKTIME_MS = 60_000
+
+/** A link under constant load is full many times a second; the log tells of it once in this time. */
+const BUSY_REPORT_PAUSE_MS = 10_000
 
 export class Distribution implements Remote {
   readonly runtime: Runtime
@@ -286,7 +292,7 @@ export class Distribution implements Remote {
       runtime.scheduler,
       { ...OUTBOX_LIMITS, ...this.#options.limits },
       {
-        onBusy: (sender) => this.#busy(node, sender),
+        onBusy: (sender) => this.#busy(node, entry, sender),
         onOverflow: () => this.#overflow(node, entry),
       },
     )
@@ -299,6 +305,8 @@ export class Distribution implements Remote {
       giveUp: new AbortController(),
       negotiation: undefined,
       waiters: [],
+      busyTimes: 0,
+      nextBusyReportMs: 0,
     }
     this.#entries.set(node, entry)
     return entry
@@ -457,8 +465,15 @@ export class Distribution implements Remote {
     return quota
   }
 
-  #busy(node: string, sender: Process | undefined): void {
-    this.runtime.logger.warn({ report: 'busy_dist_port', node, process: sender?.pid }, `the link to ${node} is full`)
+  #busy(node: string, entry: Entry, sender: Process | undefined): void {
+    entry.busyTimes++
+    const nowMs = this.runtime.clock.monotonic()
+    if (nowMs < entry.nextBusyReportMs) return
+    entry.nextBusyReportMs = nowMs + BUSY_REPORT_PAUSE_MS
+    this.runtime.logger.warn(
+      { report: 'busy_dist_port', node, process: sender?.pid, times: entry.busyTimes },
+      `the link to ${node} is full`,
+    )
   }
 
   #overflow(node: string, entry: Entry): void {
