@@ -43,6 +43,8 @@ export interface ConnectionOptions {
 }
 
 export class Connection implements StreamEvents {
+  /** Bytes of frames and ticks that have come in. */
+  bytesIn = 0
   readonly #options: ConnectionOptions
   readonly #splitter: FrameSplitter
   readonly #decoder: Decoder
@@ -81,6 +83,7 @@ export class Connection implements StreamEvents {
   onData(chunk: Buffer): void {
     if (this.#isEnded) return
     this.#hasReceived = true
+    this.bytesIn += chunk.length
     this.#splitter.push(chunk)
     while (!this.#isEnded) {
       const frame = this.#splitter.next()

@@ -76,9 +76,15 @@ interface Entry {
   readonly giveUp: AbortController
   negotiation: Negotiation | undefined
   waiters: ((isUp: boolean) => void)[]
+  /** How often its outbox became too full. */
+  busyTimes: number
+  nextBusyReportMs: number
 }
 
 const NET_TICKTIME_MS = 60_000
+
+/** A link under constant load is full many times a second; the log tells of it once in this time. */
+const BUSY_REPORT_PAUSE_MS = 10_000
 
 export class Distribution implements Remote {
   readonly runtime: Runtime
@@ -92,6 +98,8 @@ export class Distribution implements Remote {
   readonly #listeners = new Set<(event: NodeEvent) => void>()
   /** Kept across the connections of a peer. */
   readonly #quotas = new Map<string, AtomQuota>()
+  /** Of connections that have ended. */
+  readonly #pastTraffic = { bytesIn: 0, bytesOut: 0 }
   #isStopped = false
 
   constructor(options: DistributionOptions) {
@@ -135,6 +143,16 @@ export class Distribution implements Remote {
   /** Signals between this node and another, when there are any. */
   peer(node: string): Peer | undefined {
     return this.#entries.get(node)?.peer
+  }
+
+  /** Bytes that came from all nodes and went to them, since the start. */
+  traffic(): { readonly bytesIn: number; readonly bytesOut: number } {
+    let { bytesIn, bytesOut } = this.#pastTraffic
+    for (const { connection, peer } of this.#entries.values()) {
+      bytesIn += connection?.bytesIn ?? 0
+      bytesOut += peer.outbox.bytesOut
+    }
+    return { bytesIn, bytesOut }
   }
 
   /** Resolves with whether the node is connected; it is then, or was before. */
@@ -274,7 +292,7 @@ export class Distribution implements Remote {
       runtime.scheduler,
       { ...OUTBOX_LIMITS, ...this.#options.limits },
       {
-        onBusy: (sender) => this.#busy(node, sender),
+        onBusy: (sender) => this.#busy(node, entry, sender),
         onOverflow: () => this.#overflow(node, entry),
       },
     )
@@ -287,6 +305,8 @@ export class Distribution implements Remote {
       giveUp: new AbortController(),
       negotiation: undefined,
       waiters: [],
+      busyTimes: 0,
+      nextBusyReportMs: 0,
     }
     this.#entries.set(node, entry)
     return entry
@@ -420,6 +440,8 @@ export class Distribution implements Remote {
 
   #down(node: string, entry: Entry, reason: NodedownReason): void {
     if (this.#entries.get(node) === entry) this.#entries.delete(node)
+    this.#pastTraffic.bytesIn += entry.connection?.bytesIn ?? 0
+    this.#pastTraffic.bytesOut += entry.peer.outbox.bytesOut
     entry.peer.lost()
     this.#emit({ tag: 'nodedown', node, hidden: entry.isHidden, reason })
   }
@@ -443,8 +465,15 @@ export class Distribution implements Remote {
     return quota
   }
 
-  #busy(node: string, sender: Process | undefined): void {
-    this.runtime.logger.warn({ report: 'busy_dist_port', node, process: sender?.pid }, `the link to ${node} is full`)
+  #busy(node: string, entry: Entry, sender: Process | undefined): void {
+    entry.busyTimes++
+    const nowMs = this.runtime.clock.monotonic()
+    if (nowMs < entry.nextBusyReportMs) return
+    entry.nextBusyReportMs = nowMs + BUSY_REPORT_PAUSE_MS
+    this.runtime.logger.warn(
+      { report: 'busy_dist_port', node, process: sender?.pid, times: entry.busyTimes },
+      `the link to ${node} is full`,
+    )
   }
 
   #overflow(node: string, entry: Entry): void {

@@ -123,14 +123,14 @@ export function replyFromTerm(term: unknown, to: Pid | Ref): IncomingReply | und
 }
 
 /** Name and arguments as Erlang sends them: `{add, 2}`, or `read` when there are no arguments. */
-export function requestToTerm(request: Request): unknown {
+function requestToTerm(request: Request): unknown {
   const [name, ...args] = request as readonly unknown[]
   if (typeof name !== 'string' || name.length > MAX_NAME) return args.length === 0 ? name : tuple(name, ...args)
   return args.length === 0 ? atom(name) : tuple(atom(name), ...args)
 }
 
 /** What is no atom, nor a tuple that begins with one, is a request whose name is the term itself. */
-export function requestFromTerm(term: unknown): Request {
+function requestFromTerm(term: unknown): Request {
   if (term instanceof Atom) return [term.name]
   if (term instanceof Tuple && term.length > 0) {
     const [name, ...args] = term.elements

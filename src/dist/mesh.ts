@@ -44,11 +44,6 @@ export const mesh: GenServer<State, None, None, undefined> = genServer<State, No
   },
 })
 
-/** Nodes of ours that are connected, as the mesh knows them; empty on a hidden node. */
-export function ownNodes(state: State): readonly string[] {
-  return [...state.own]
-}
-
 function changed(self: ProcessContext, state: State, event: NodeupMessage | NodedownMessage): void {
   if (event.tag === 'nodeup') tell(self, state, event.node)
   else state.own.delete(event.node)

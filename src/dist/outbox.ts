@@ -37,8 +37,8 @@ export interface OutboxEvents {
 }
 
 export class Outbox implements Flushable {
-  /** Frames written since the beginning. */
-  frames = 0
+  /** Bytes written to the stream since the beginning. */
+  bytesOut = 0
   readonly #scheduler: Scheduler
   readonly #limits: OutboxLimits
   readonly #events: OutboxEvents
@@ -81,7 +81,6 @@ export class Outbox implements Flushable {
       throw error
     }
     encoder.patchUint32(start, encoder.length - start - 4)
-    this.frames++
     if (this.#stream === undefined) return
     if (encoder.length >= BATCH_BYTES) {
       this.flush()
@@ -120,6 +119,7 @@ export class Outbox implements Flushable {
     if (stream === undefined || this.#encoder.length === 0) return
     const batch = this.#encoder.take()
     this.#hasWritten = true
+    this.bytesOut += batch.length
     stream.write([batch], batch.length)
     if (stream.writableLength === 0) this.drained()
   }
@@ -130,7 +130,10 @@ export class Outbox implements Flushable {
     if (stream === undefined) return
     this.flush()
     // Bytes that wait in the socket are as good as a tick, and a tick would wait behind them.
-    if (!this.#hasWritten && stream.writableLength === 0) stream.write([TICK], TICK.length)
+    if (!this.#hasWritten && stream.writableLength === 0) {
+      this.bytesOut += TICK.length
+      stream.write([TICK], TICK.length)
+    }
     this.#hasWritten = false
   }
 

@@ -352,10 +352,10 @@ export class Peer implements Remote {
     }
   }
 
-  /** Senders that can wait; `init` acts for code that is no process. */
+  /** Senders that can wait: all but those that answer for the node, to every peer. */
   #waitable(from: Pid): Process | undefined {
     const process = this.#runtime.process(from)
-    return process === this.#runtime.init ? undefined : process
+    return process?.name !== undefined && NEVER_BLOCKED.has(process.name) ? undefined : process
   }
 
   #isOfPeer(pid: Pid): boolean {
@@ -377,6 +377,9 @@ export class Peer implements Remote {
     }
   }
 }
+
+/** `init` acts for code that is no process. */
+const NEVER_BLOCKED: ReadonlySet<string> = new Set(['init', 'net_kernel', 'rex', 'global_name_server', 'agner_mesh'])
 
 function monitorKey(watcher: Pid, ref: Ref): string {
   return `${watcher.key} ${ref.key}`

@@ -51,7 +51,7 @@ function networkOf(distribution: Distribution, names: Network['names']): Network
     nodes: (kind) => distribution.nodes(kind),
     connect: (node) => distribution.connect(node),
     names,
-    traffic: () => ({ bytesIn: 0, bytesOut: 0 }),
+    traffic: () => distribution.traffic(),
   }
 }
 

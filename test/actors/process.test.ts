@@ -464,3 +464,65 @@ describe('a monitor', () => {
     expect(isDownMessage(a.box[1])).toBe(true)
   })
 })
+
+describe('a blocked process', () => {
+  test('takes no message until it is unblocked, and then takes them in order', async () => {
+    const world = new World()
+    const seen: unknown[] = []
+    const pid = world.runtime.spawn({
+      receive: (message) => {
+        seen.push(message)
+        if (message === 1) world.runtime.process(pid)!.block()
+      },
+    })
+    for (const message of [0, 1, 2]) world.runtime.send(pid, message)
+    await world.settle()
+    world.runtime.send(pid, 3)
+    await world.settle()
+    expect(seen).toEqual([0, 1])
+    expect(world.runtime.process(pid)!.status).toBe('suspended')
+    world.runtime.process(pid)!.unblock()
+    await world.settle()
+    expect(seen).toEqual([0, 1, 2, 3])
+  })
+
+  test('that awaits goes on only when both have ended', async () => {
+    const world = new World()
+    const seen: unknown[] = []
+    let release = (): void => {}
+    const pid = world.runtime.spawn({
+      receive: (message) => {
+        seen.push(message)
+        if (message === 1) {
+          world.runtime.process(pid)!.block()
+          return new Promise<void>((resolve) => {
+            release = resolve
+          })
+        }
+      },
+    })
+    for (const message of [1, 2]) world.runtime.send(pid, message)
+    await world.settle()
+    world.runtime.process(pid)!.unblock()
+    await world.settle()
+    expect(seen).toEqual([1])
+    world.runtime.process(pid)!.block()
+    release()
+    await world.settle()
+    expect(seen).toEqual([1])
+    world.runtime.process(pid)!.unblock()
+    await world.settle()
+    expect(seen).toEqual([1, 2])
+  })
+
+  test('dies of signals like any other', async () => {
+    const world = new World()
+    const pid = world.runtime.spawn({ receive: () => {} })
+    const process = world.runtime.process(pid)!
+    process.block()
+    world.runtime.exit(pid, 'kill')
+    process.unblock()
+    await world.settle()
+    expect(process.alive).toBe(false)
+  })
+})

@@ -221,6 +221,18 @@ describe.skipIf(!hasErlang)('with a real Erlang node', () => {
     expect(nodes(runtime)).toEqual([])
   })
 
+  it('a frozen node is given up after the tick time', async () => {
+    const epmdPort = await testEpmd()
+    const ours = await testNode('ours@127.0.0.1', epmdPort, { netTicktimeMs: 1000 })
+    const erl = await startErl({ name: 'erl@127.0.0.1', epmdPort, flags: ['-kernel', 'net_ticktime', '4'] })
+    const { messages, process } = notes(ours.runtime, 'watcher')
+    monitorNodes(process)
+    expect(await ping(ours.runtime, erl.name)).toBe('pong')
+    erl.kill('SIGSTOP')
+    await eventually(() => expect(messages).toHaveLength(2))
+    expect(messages[1]).toMatchObject({ tag: 'nodedown', reason: 'net_tick_timeout' })
+  })
+
   it('a disconnect ends what depends on it on the Erlang side, too', async () => {
     const { ours, erl, runtime } = await pair()
     notes(runtime, 'box')
