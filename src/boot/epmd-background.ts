@@ -15,12 +15,16 @@ const PROGRAM = fileURLToPath(new URL(`./epmd-main.${import.meta.url.endsWith('.
 /** What the background process sends when it listens. */
 export const READY = 'ready'
 
-/** Starts epmd with these arguments; resolves with 0 when it listens or another one does, else with its exit code. */
+/**
+ * Starts epmd with these arguments; resolves with 0 when it listens or another one does, else with its exit code.
+ * `execArgv` are the options of the runtime.
+ */
 export async function startEpmdInBackground(
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
+  execArgv: readonly string[] = process.execArgv,
 ): Promise<number> {
-  const child = spawn(process.execPath, [...process.execArgv, PROGRAM, ...argv], {
+  const child = spawn(process.execPath, [...execArgv, PROGRAM, ...argv], {
     detached: true,
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     cwd: dirname(PROGRAM),

@@ -98,8 +98,17 @@ export class AccessControl {
     this.#generation += 1
   }
 
-  /** Decides about a CONNECT. Never rejects: what fails inside refuses the client. */
-  async authenticate(credentials: Credentials): Promise<AuthOutcome> {
+  /** Decides about a CONNECT, at once when there is nobody to ask. Never rejects: what fails inside refuses the client. */
+  authenticate(credentials: Credentials): AuthOutcome | Promise<AuthOutcome> {
+    const { config, hooks, metrics } = this.#options
+    const isKnown = this.users.hashOf(credentials.username) ?? this.users.hashOfClient(credentials.clientId)
+    const mustAsk = isKnown !== undefined || hooks.chains['client.authenticate'].length > 0 || !config.allowAnonymous
+    if (mustAsk || this.banned.has(credentials)) return this.#authenticate(credentials)
+    metrics['client/auth/anonymous'] += 1
+    return ACCEPT
+  }
+
+  async #authenticate(credentials: Credentials): Promise<AuthOutcome> {
     const { metrics, config } = this.#options
     const known = this.banned.has(credentials) ? BANNED : await this.#ask(credentials)
     if (known !== undefined) {

@@ -48,11 +48,18 @@ export interface DecoderOptions {
   readonly maxPacketBytes: number
   /** Reader of rare frames; one may serve all connections of a node. Default: the decoder makes its own when it needs it. */
   readonly frames?: FrameReader
+  /**
+   * What stands behind CONNECT in its chunk is left in `rest` for later. @default false
+   */
+  readonly stopsBehindConnect?: boolean
 }
+
+const NOTHING = Buffer.alloc(0)
 
 /** `mqtt-packet`'s parser, given whole frames only, so that it keeps nothing between calls and can be shared. */
 export class FrameReader {
-  readonly #parsers = new Map<ProtocolVersion, Parser>()
+  /** By version; the one without a version reads CONNECT. A new parser costs 10 µs, a tenth of what a connection may. */
+  readonly #parsers = new Map<ProtocolVersion | undefined, Parser>()
   #packet: RarePacket | undefined = undefined
   #error: Error | undefined = undefined
 
@@ -60,23 +67,24 @@ export class FrameReader {
   read(frame: Buffer, version: ProtocolVersion | undefined): RarePacket | Error {
     this.#packet = undefined
     this.#error = undefined
-    const left = this.#parser(version).parse(frame)
+    const parser = this.#parser(version)
+    const left = parser.parse(frame)
     const packet = this.#packet as RarePacket | undefined
     const error = this.#error as Error | undefined
     this.#packet = undefined
     this.#error = undefined
+    // A parser takes a CONNECT, password included, for its settings from then on.
+    if (version === undefined) Object.assign(parser, { settings: {} })
     if (error === undefined && packet !== undefined && left === 0) return packet
     // A parser that stopped half way must not see the next frame.
-    if (version !== undefined) this.#parsers.delete(version)
+    this.#parsers.delete(version)
     return error ?? new Error('frame is not one whole packet')
   }
 
   #parser(version: ProtocolVersion | undefined): Parser {
-    // After CONNECT a parser keeps the packet, password included, so it is used once.
-    if (version === undefined) return this.#listen(mqttPacket.parser())
     let parser = this.#parsers.get(version)
     if (parser === undefined) {
-      parser = this.#listen(mqttPacket.parser({ protocolVersion: version }))
+      parser = this.#listen(mqttPacket.parser(version === undefined ? {} : { protocolVersion: version }))
       this.#parsers.set(version, parser)
     }
     return parser
@@ -105,11 +113,14 @@ export class Decoder {
   #frames: FrameReader | undefined
   #version: ProtocolVersion | undefined = undefined
   #isBridge = false
+  readonly #stopsBehindConnect: boolean
+  #rest: Buffer = NOTHING
   #error: DecodeError | undefined = undefined
 
   constructor(options: DecoderOptions) {
     this.#splitter = new FrameSplitter(options.maxPacketBytes)
     this.#frames = options.frames
+    this.#stopsBehindConnect = options.stopsBehindConnect ?? false
   }
 
   /** Undefined until a valid CONNECT came. */
@@ -141,6 +152,7 @@ export class Decoder {
    */
   feed(chunk: Buffer): Decoded {
     const packets: Packet[] = []
+    this.#rest = NOTHING
     if (this.#error !== undefined) return { packets, error: this.#error }
     const splitter = this.#splitter
     splitter.push(chunk)
@@ -158,8 +170,17 @@ export class Decoder {
       const packet = this.#decode()
       if (packet === undefined) break
       packets.push(packet)
+      if (this.#stopsBehindConnect && packet.cmd === 'connect') {
+        this.#rest = splitter.takeRest()
+        break
+      }
     }
     return { packets, error: this.#error }
+  }
+
+  /** What the last chunk had behind CONNECT, when the decoder stops there; to be fed when it may be looked at. */
+  get rest(): Buffer {
+    return this.#rest
   }
 
   /** Decodes the frame that the splitter shows; returns undefined after an error. */

@@ -191,6 +191,13 @@ export const BROKER_SETTINGS = {
         default: true,
         doc: 'Whether QoS 0 messages wait too while the client is offline.',
       }),
+      hold_timeout: duration({
+        field: 'holdTimeoutMs',
+        default: '1s',
+        min: 1,
+        word: OFF,
+        doc: 'A client whose queue is half full holds up those who publish QoS 1 and 2 to it, until it has acknowledged nothing for so long.',
+      }),
       priorities: map({
         field: 'priorities',
         allowed: 'a table from topic to a whole number from 0 to 255',

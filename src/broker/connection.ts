@@ -10,7 +10,8 @@
  * Out: `ToSession`.
  *
  * Two things slow a client that sends faster than the broker takes: bytes that wait in the mailbox of this process, and
- * messages that its session has not confirmed. Either stops the reading of the socket.
+ * messages that its session has not confirmed. Either stops the reading of the socket. What comes behind CONNECT before that
+ * is answered waits undecoded, however many packets it is; its bytes are those that wait in the mailbox.
  */
 
 import type { Pid } from '../actors/pid.ts'
@@ -40,6 +41,17 @@ import type { Transport, TransportEvents } from './transport.ts'
 
 const DRAINED: ConnectionMessage = { tag: 'drained' }
 const SOCKET_ENDED: ConnectionMessage = { tag: 'socket_ended' }
+
+type SocketEnd = Extract<ConnectionMessage, { tag: 'socket_ended' | 'socket_closed' }>
+
+/**
+ * Whether nothing that the client sends can be looked at before somebody has answered. One that authenticates step by step
+ * goes on talking.
+ */
+function isAnswerAwaited({ phase, authMethod }: ProtocolState): boolean {
+  return (phase === 'authenticating' || phase === 'opening') && authMethod === undefined
+}
+
 /** Makes the process of one accepted connection; it is spawned linked to its listener, and ends `{ shutdown: reason }`. */
 export function connection(environment: ConnectionEnvironment, transport: Transport): BehaviourFactory {
   return { create: (self) => new Connection(self, environment, transport) }
@@ -70,6 +82,8 @@ class Connection implements Behaviour, Flushable, TransportEvents, ProtocolEnvir
   #isPausedByProtocol = false
   #isPausedByMailbox = false
   #unhandledBytes = 0
+  /** What came behind CONNECT, in order, until that is answered; undefined when nothing waits. */
+  #held: (Buffer | SocketEnd)[] | undefined = undefined
   #writtenBytes = 0
   /** Unsent bytes when the session was told to wait. */
   #congestedBytes = 0
@@ -86,7 +100,8 @@ class Connection implements Behaviour, Flushable, TransportEvents, ProtocolEnvir
     this.#transport = transport
     this.#outbound = new Outbound(environment.metrics)
     this.#auth = new ClientAuth(environment, transport.peer.host, self)
-    this.#decoder = new Decoder({ maxPacketBytes: environment.limits.maxPacketBytes, frames: environment.frames })
+    const { maxPacketBytes } = environment.limits
+    this.#decoder = new Decoder({ maxPacketBytes, frames: environment.frames, stopsBehindConnect: true })
     this.#protocol = createProtocol(this)
     self.processFlag('trap_exit', true)
     self.onExit(() => {
@@ -164,6 +179,7 @@ class Connection implements Behaviour, Flushable, TransportEvents, ProtocolEnvir
   receive(message: unknown): void {
     if (Buffer.isBuffer(message)) this.#takeChunk(message)
     else this.#take(message as ToConnection | ConnectionMessage)
+    if (this.#held !== undefined && !isAnswerAwaited(this.#protocol)) this.#takeHeld(this.#held)
     if (this.#closeReason !== undefined && this.#isSocketClosed) this.#self.stop({ shutdown: this.#closeReason })
     if (!this.#isDirty && !this.#outbound.isEmpty) {
       this.#isDirty = true
@@ -188,6 +204,11 @@ class Connection implements Behaviour, Flushable, TransportEvents, ProtocolEnvir
   }
 
   #takeChunk(chunk: Buffer): void {
+    // Undecoded: a chunk of the smallest packets takes fifty times its size when it is decoded.
+    if (isAnswerAwaited(this.#protocol)) {
+      this.#hold(chunk)
+      return
+    }
     this.#unhandledBytes -= chunk.length
     if (this.#isPausedByMailbox && this.#unhandledBytes * 2 <= this.#environment.settings.maxUnhandledBytes) {
       this.#isPausedByMailbox = false
@@ -195,9 +216,28 @@ class Connection implements Behaviour, Flushable, TransportEvents, ProtocolEnvir
     }
     if (this.#closeReason !== undefined) return
     const { packets, error } = this.#decoder.feed(chunk)
-    countReceived(this.#environment.metrics, packets, chunk.length)
-    if (packets.length > 0) this.#run({ tag: 'packets', packets, bytes: chunk.length, nowMs: this.#nowMs() })
+    const { rest } = this.#decoder
+    const bytes = chunk.length - rest.length
+    countReceived(this.#environment.metrics, packets, bytes)
+    if (packets.length > 0) this.#run({ tag: 'packets', packets, bytes, nowMs: this.#nowMs() })
     if (error !== undefined) this.#run({ tag: 'malformed', error })
+    if (rest.length === 0) return
+    this.#unhandledBytes += rest.length
+    this.#takeChunk(rest)
+  }
+
+  #hold(what: Buffer | SocketEnd): void {
+    if (this.#held === undefined) this.#held = [what]
+    else this.#held.push(what)
+  }
+
+  /** CONNECT has been answered: what came behind it is taken as if it came now [MQTT311-3.1.4-5] [MQTT5-3.1.4-5]. */
+  #takeHeld(held: readonly (Buffer | SocketEnd)[]): void {
+    this.#held = undefined
+    for (const each of held) {
+      if (Buffer.isBuffer(each)) this.#takeChunk(each)
+      else this.#take(each)
+    }
   }
 
   #take(message: ToConnection | ConnectionMessage): void {
@@ -225,10 +265,12 @@ class Connection implements Behaviour, Flushable, TransportEvents, ProtocolEnvir
         this.#run(message)
         break
       case 'socket_ended':
-        this.#run({ tag: 'socket_closed', reason: 'closed', isWritable: true })
-        break
       case 'socket_closed':
-        this.#run({ tag: 'socket_closed', reason: message.reason, isWritable: false })
+        // What a client sent before it left counts, also when its session is only being opened.
+        if (this.#held !== undefined) this.#hold(message)
+        else if (message.tag === 'socket_ended') {
+          this.#run({ tag: 'socket_closed', reason: 'closed', isWritable: true })
+        } else this.#run({ tag: 'socket_closed', reason: message.reason, isWritable: false })
         break
       case 'DOWN':
         if (!message.ref.equals(this.#sessionMonitor)) break

@@ -52,6 +52,13 @@ export class FrameSplitter {
     this.#at = 0
   }
 
+  /** Takes back what follows the frame that `next` has shown; `next` then returns 'incomplete'. Only after 'frame'. */
+  takeRest(): Buffer {
+    const rest = this.#at < this.#chunk.length ? this.#chunk.subarray(this.#at) : NOTHING
+    this.#finish('incomplete')
+    return rest
+  }
+
   /** Finds the next complete frame; 'incomplete' asks for another chunk, 'malformed' and 'too_large' end the stream. */
   next(): FrameStatus {
     if (this.#held !== undefined) return this.#nextHeld(this.#held)

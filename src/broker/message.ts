@@ -44,6 +44,8 @@ export class Batch {
   readonly anyRetain: boolean
   /** Wall clock, ms, of the first expiry among the messages; Infinity when none expires. */
   readonly expiresAtMs: number
+  /** Of topics and payloads. */
+  readonly bytes: number
   /** Encodings shared by subscribers, keyed by what they depend on; owned by the codec. */
   wire: Map<string | number, Buffer> | undefined = undefined
 
@@ -52,11 +54,13 @@ export class Batch {
     let maxQoS = first.qos
     let anyRetain = first.retain
     let expiresAtMs = first.expiresAtMs
+    let bytes = first.topic.length * messages.length + first.payload.length
     for (let i = 1; i < messages.length; i += 1) {
       const message = messages[i]!
       if (message.qos > maxQoS) maxQoS = message.qos
       if (message.retain) anyRetain = true
       if (message.expiresAtMs < expiresAtMs) expiresAtMs = message.expiresAtMs
+      bytes += message.payload.length
     }
     this.messages = messages
     this.topic = first.topic
@@ -64,6 +68,7 @@ export class Batch {
     this.maxQoS = maxQoS
     this.anyRetain = anyRetain
     this.expiresAtMs = expiresAtMs
+    this.bytes = bytes
   }
 }
 

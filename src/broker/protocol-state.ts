@@ -39,7 +39,7 @@ export interface ProtocolLimits {
   readonly maxClientIdBytes: number
   /** Greatest packet that the broker takes, in bytes. The decoder enforces it; CONNACK announces it. */
   readonly maxPacketBytes: number
-  /** Packets that a client may send behind its CONNECT before it has been answered. */
+  /** Packets that wait here for the answer to CONNECT; the connection process holds back what it can before it is decoded. */
   readonly maxPipelinedPackets: number
   readonly topics: TopicLimits
   readonly maximumQoS: QoS

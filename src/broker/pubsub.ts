@@ -13,6 +13,7 @@
  * topic all are folded into one (`Matched`). Members of shared subscriptions are chosen per message.
  */
 import type { Pid } from '../actors/pid.ts'
+import type { BackPressure } from './back-pressure.ts'
 import { MatchCache, type MatchCacheLimits, type Weighed } from './match-cache.ts'
 import { fold, Interning } from './matched.ts'
 import { Batch, type Matched, type Message, type Run } from './message.ts'
@@ -63,6 +64,8 @@ const LEAST_WEIGHT = 24
 const NONE: readonly never[] = []
 
 export class PubSub {
+  /** Which subscribers hold up who publishes to them. */
+  readonly pressure: BackPressure
   readonly #routing: Routing
   readonly #send: (to: Pid, message: Deliver) => void
   readonly #random: () => number
@@ -76,6 +79,7 @@ export class PubSub {
 
   constructor(options: PubSubOptions) {
     this.#routing = options.routing
+    this.pressure = options.routing.pressure
     this.#send = options.send
     this.#random = options.random
     this.#strategy = options.sharedStrategy ?? 'round_robin'
@@ -113,6 +117,14 @@ export class PubSub {
     return count * length
   }
 
+  /** Whether a message of this topic would go anywhere. Unlike `publish` it leaves nothing in the cache. */
+  reaches(topic: string): boolean {
+    const cached = this.#cache.get(topic)
+    const isFresh = cached?.wildcardChanges === this.#wildcardChanges
+    const { audiences, nodes, shares } = isFresh ? cached : this.#find(topic)
+    return audiences.length > 0 || nodes.length > 0 || shares.length > 0
+  }
+
   /** Delivers batches that another node has forwarded, in order, to the sessions of this node. Returns how many took one. */
   dispatch(batches: readonly Batch[]): number {
     if (batches.length === 1) return this.#sendAll(batches[0]!, this.#destinations(batches[0]!.topic).audiencesFromAfar)
@@ -137,7 +149,11 @@ export class PubSub {
       const member = share.pick(this.#strategy, message, this.#random, exclude, keeps)
       if (member === undefined) lost.push(message)
       else {
-        const run: Run = { batch: new Batch([message]), matched: member.matched }
+        const batch = new Batch([message])
+        const run: Run = { batch, matched: member.matched }
+        if (member.subscriber !== undefined && isWeighed(batch, member.matched)) {
+          this.pressure.add(member.subscriber, 1, batch.bytes)
+        }
         const held = runs.get(member)
         if (held === undefined) runs.set(member, [run])
         else held.push(run)
@@ -145,6 +161,37 @@ export class PubSub {
     }
     for (const [member, list] of runs) this.#send(member.pid, { tag: 'deliver', runs: list })
     return lost
+  }
+
+  /** The record of a session of this node that has subscribed. */
+  subscriber(pid: Pid): Subscriber | undefined {
+    return this.#routing.subscribers.subscriber(pid)
+  }
+
+  /**
+   * Subscribers, other than the publisher itself, one of which must be better before the QoS 1 and 2 messages among those from
+   * `begin` up to `end` should be published; none when nobody is in the way. Subscribers on other nodes are not asked.
+   */
+  blockers(messages: readonly Message[], begin: number, end: number): readonly Subscriber[] {
+    if (!this.pressure.isAny) return NONE
+    let topic: string | undefined
+    for (let i = begin; i < end; i++) {
+      const message = messages[i]!
+      if (message.qos === 0 || message.topic === topic) continue
+      topic = message.topic
+      const { audiences, shares } = this.#destinations(topic)
+      for (const { matched, subscribers } of audiences) {
+        if (matched.qos === 0) continue
+        for (const subscriber of subscribers) {
+          if (subscriber.isPressing && subscriber.clientId !== message.from) return [subscriber]
+        }
+      }
+      for (const share of shares) {
+        const members = share.blockers(message.from)
+        if (members.length > 0) return members
+      }
+    }
+    return NONE
   }
 
   /** Number of topics whose destinations are cached. */
@@ -188,6 +235,7 @@ export class PubSub {
     let count = 0
     for (const { matched, subscribers } of audiences) {
       const message: Deliver = { tag: 'deliver', runs: [{ batch, matched }] }
+      if (isWeighed(batch, matched)) this.#weighAll(subscribers, batch, matched)
       if (matched.noLocal) count += this.#sendOthers(message, subscribers, batch)
       else {
         for (let i = 0; i < subscribers.length; i++) send(subscribers[i]!.pid, message)
@@ -195,6 +243,15 @@ export class PubSub {
       }
     }
     return count
+  }
+
+  #weighAll(subscribers: readonly Subscriber[], { messages, bytes, from }: Batch, { noLocal }: Matched): void {
+    const { pressure } = this
+    const { length } = messages
+    for (let i = 0; i < subscribers.length; i++) {
+      const subscriber = subscribers[i]!
+      if (!noLocal || subscriber.clientId !== from) pressure.add(subscriber, length, bytes)
+    }
   }
 
   /** To those who do not want their own messages [MQTT5-3.8.3-3]. */
@@ -224,14 +281,15 @@ export class PubSub {
       const run: Run = { batch, matched }
       for (const subscriber of subscribers) {
         if (matched.noLocal && subscriber.clientId === from) continue
-        this.#gather(subscriber, run)
+        this.#gather(subscriber, batch, run)
         count++
       }
     }
     return count
   }
 
-  #gather(subscriber: Subscriber, run: Run): void {
+  #gather(subscriber: Subscriber, batch: Batch, run: Run): void {
+    if (isWeighed(batch, run.matched)) this.pressure.add(subscriber, batch.messages.length, batch.bytes)
     if (subscriber.pending === undefined) {
       subscriber.pending = [run]
       this.#touched.push(subscriber)
@@ -266,7 +324,7 @@ export class PubSub {
     for (const [member, list] of chosen) {
       const part = list.length === messages.length ? batch : new Batch(list)
       const run: Run = { batch: part, matched: member.matched }
-      if (member.subscriber !== undefined) this.#gather(member.subscriber, run)
+      if (member.subscriber !== undefined) this.#gather(member.subscriber, part, run)
       else this.#send(member.pid, { tag: 'deliver', runs: [run] })
     }
     return count
@@ -313,6 +371,11 @@ export class PubSub {
       shares: shares.length === 0 ? NONE : shares,
     }
   }
+}
+
+/** Whether a run counts in the backlog of a session. The session, which takes it off again, asks the same. */
+export function isWeighed(batch: Batch, matched: Matched): boolean {
+  return batch.maxQoS > 0 && matched.qos > 0
 }
 
 function append(found: Subscription[], held: ReturnType<Routing['subscribers']['get']>): void {

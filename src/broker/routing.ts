@@ -7,6 +7,7 @@
  * and the last subscriber of a filter on this node make a difference there, and whether any of them is durable.
  */
 import type { Pid } from '../actors/pid.ts'
+import { BackPressure, type BackPressureLimits, NO_BACK_PRESSURE } from './back-pressure.ts'
 import { matchedOf } from './matched.ts'
 import type { QoS } from './packet.ts'
 import { RouteIndex } from './route-index.ts'
@@ -75,6 +76,8 @@ export class Routing {
   /** Name of this node, as it stands in route rows. */
   readonly node: string
   readonly subscribers = new Subscribers()
+  /** Which subscribers hold up who publishes to them. */
+  readonly pressure: BackPressure
   /** Client id → subscriptions on this node: `subscriptions list` and `show` of ctl. */
   readonly subscriptions = new SubscriptionTable(this.subscribers)
   /** Routes of all nodes. */
@@ -85,8 +88,9 @@ export class Routing {
   readonly #listeners: ((filter: string) => void)[] = []
   readonly #max = { topics: 0, routes: 0, subscribers: 0, subscriptions: 0 }
 
-  constructor(node: string, tables: Tables) {
+  constructor(node: string, tables: Tables, pressure: BackPressureLimits = NO_BACK_PRESSURE) {
     this.node = node
+    this.pressure = new BackPressure(pressure)
     const changed = (filter: string) => this.#changed(filter)
     this.global = new RouteIndex(tables.open(ROUTE), tables.open(SHARED_SUBSCRIPTION), this.subscribers, changed)
     this.local = new RouteIndex(
@@ -148,6 +152,7 @@ export class Routing {
    */
   drop(subscriber: Subscriber, max: number): boolean {
     subscriber.availability = 'down'
+    this.pressure.forget(subscriber)
     for (let i = 0; i < max && subscriber.first !== undefined; i++) {
       this.#remove(subscriber.first, reparse(subscriber.first.key))
     }

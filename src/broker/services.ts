@@ -68,7 +68,7 @@ export async function createServices(
   const metrics = createMetrics()
   const hooks = new Hooks(logger, metrics)
   const tables = new LocalTables()
-  const routing = new Routing(runtime.node.name, tables)
+  const routing = new Routing(runtime.node.name, tables, config.session.queue)
   const { maxMessages, maxPayloadBytes, expirySec } = config.retained
   const retainer = new Retainer(tables, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
   const pubsub = new PubSub({
@@ -80,13 +80,16 @@ export async function createServices(
   })
   const nextMessageId = guidGenerator(runtime)
   const publish = (messages: readonly Message[]) => void publishAll({ hooks, metrics, pubsub }, messages)
-  const publishSys: SysPublish = (topic, payload, { retain: isRetained }) =>
+  const publishSys: SysPublish = (topic, payload, { retain: isRetained }) => {
+    // A topic of its own for each client that comes or goes: nothing is made, or remembered, for nobody.
+    const isHeard = isRetained || hooks.chains['message.publish'].length > 0 || pubsub.reaches(topic)
+    if (!isHeard) return
     publish([
       {
         id: nextMessageId(),
         from: '',
         topic,
-        payload: Buffer.from(payload),
+        payload: Buffer.from(typeof payload === 'string' ? payload : payload()),
         qos: 0,
         retain: isRetained,
         publishedAtMs: clock.now(),
@@ -94,6 +97,7 @@ export async function createServices(
         properties: undefined,
       },
     ])
+  }
   const sessions = new Sessions(runtime, tables)
   const services: Services = {
     runtime,

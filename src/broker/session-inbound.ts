@@ -109,6 +109,14 @@ export function accepted(
   flush(state, effects)
 }
 
+/** Confirms to the connection what it gave, although not all of it is accepted. */
+export function deferred(state: SessionState, effects: Effect[]): void {
+  for (const pending of state.pendingAcks) {
+    if (pending.attachment !== state.attachment || state.connection === undefined) continue
+    for (; pending.syncs > 0; pending.syncs -= 1) effects.push({ tag: 'synced', from: state.self })
+  }
+}
+
 /** Sets the code of an acknowledgement. A failure ends the QoS 2 exchange in 5.0 only: 3.1.1 knows no failure here. */
 function setCode(state: SessionState, ack: AckPacket, code: number): void {
   if (state.version !== 5) return
@@ -134,7 +142,7 @@ function flush(state: SessionState, effects: Effect[]): void {
       if (effects.length === 0) effects.push({ tag: 'out', from: state.self, packets: pending.acks })
       else for (const ack of pending.acks) out(state, effects, ack)
     }
-    if (pending.sync) effects.push({ tag: 'synced', from: state.self })
+    for (; pending.syncs > 0; pending.syncs -= 1) effects.push({ tag: 'synced', from: state.self })
   }
 }
 
@@ -160,7 +168,7 @@ function acknowledge(state: SessionState, intake: Intake, ack: AckPacket, index:
   if (pending === undefined) {
     const ticket = state.nextTicket
     state.nextTicket += 1
-    pending = { ticket, attachment: state.attachment, acks: [], indexes: [], pubacks: 0, accepted: false, sync: false }
+    pending = { ticket, attachment: state.attachment, acks: [], indexes: [], pubacks: 0, accepted: false, syncs: 0 }
     intake.pending = pending
     state.pendingAcks.push(pending)
   }

@@ -13,7 +13,7 @@ import type { Pid } from '../actors/pid.ts'
 import type { ClientInfo, SessionPacket } from './process-messages.ts'
 import { RC } from './reason-codes.ts'
 import { drop } from './session-effects.ts'
-import { accepted, closeIntake, type Intake, published, released } from './session-inbound.ts'
+import { accepted, closeIntake, deferred, type Intake, published, released } from './session-inbound.ts'
 import {
   acknowledged,
   deliver,
@@ -46,6 +46,9 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
     case 'accepted':
       accepted(state, event.ticket, event.codes, effects)
       break
+    case 'deferred':
+      deferred(state, effects)
+      break
     case 'congested':
       if (isConnection(state, event.from)) {
         state.congested = event.on
@@ -61,9 +64,11 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
       break
     case 'subscribed':
       subscribed(state, event.ticket, event.codes, effects)
+      goOn(state, nowMs, effects)
       break
     case 'unsubscribed':
       unsubscribed(state, event.ticket, effects)
+      goOn(state, nowMs, effects)
       break
     case 'retained':
       deliverRetained(state, nowMs, effects, event.ticket, event.messages, event.done)
@@ -78,6 +83,7 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
       break
     case 'kick':
       if (state.connection !== undefined && !state.closing) {
+        takeAllHeld(state, nowMs, effects)
         state.closing = true
         effects.push({ tag: 'close', to: state.connection, reasonCode: event.reasonCode, reason: event.reason })
       }
@@ -105,9 +111,19 @@ function takePackets(
   sync: boolean,
   effects: Effect[],
 ): void {
+  takeAll(state, nowMs, packets, effects)
+  if (sync) confirm(state, 1, effects)
+}
+
+function takeAll(state: SessionState, nowMs: number, packets: readonly SessionPacket[], effects: Effect[]): void {
   const intake: Intake = { publish: undefined, pending: undefined }
   for (const packet of packets) {
     if (state.closing) break
+    if (state.asking > 0 && mustWait(state, packet)) {
+      if (state.held === undefined) state.held = [packet]
+      else state.held.push(packet)
+      continue
+    }
     switch (packet.cmd) {
       case 'publish':
         published(state, nowMs, packet, intake, effects)
@@ -129,12 +145,50 @@ function takePackets(
     }
   }
   closeIntake(state, intake, effects)
-  if (!sync) return
-  // A client whose requests wait, for the router or to be taken over, is read no further: `synced` comes with their answers.
+}
+
+/**
+ * While a SUBSCRIBE or UNSUBSCRIBE has no answer from the router, whether a packet has to wait for it. A client that
+ * subscribes and publishes in one go wants its own messages; so a PUBLISH waits, and what is behind one keeps its place.
+ * Acknowledgements never wait.
+ */
+function mustWait(state: SessionState, { cmd }: SessionPacket): boolean {
+  if (cmd === 'publish') return true
+  return state.held !== undefined && (cmd === 'pubrel' || cmd === 'subscribe' || cmd === 'unsubscribe')
+}
+
+/** Takes what waited for the router, up to the next request that needs it. */
+function takeHeld(state: SessionState, nowMs: number, effects: Effect[]): void {
+  const { held } = state
+  if (held === undefined || state.asking > 0) return
+  state.held = undefined
+  takeAll(state, nowMs, held, effects)
+}
+
+/** Takes all that waits, answer or no answer: what a client sent before it went counts. */
+function takeAllHeld(state: SessionState, nowMs: number, effects: Effect[]): void {
+  while (state.held !== undefined) {
+    state.asking = 0
+    takeHeld(state, nowMs, effects)
+  }
+  state.asking = 0
+}
+
+/** A client whose requests wait, for the router or to be taken over, is read no further: `synced` comes with their answers. */
+function confirm(state: SessionState, syncs: number, effects: Effect[]): void {
   const last = state.pendingAcks.at(-1)
-  if (state.pendingSubscribes !== undefined) state.owedSyncs += 1
-  else if (last !== undefined && last.attachment === state.attachment) last.sync = true
-  else effects.push({ tag: 'synced', from: state.self })
+  if (state.pendingSubscribes !== undefined) state.owedSyncs += syncs
+  else if (last !== undefined && last.attachment === state.attachment) last.syncs += syncs
+  else for (let i = 0; i < syncs; i += 1) effects.push({ tag: 'synced', from: state.self })
+}
+
+/** The router has answered a request. */
+function goOn(state: SessionState, nowMs: number, effects: Effect[]): void {
+  takeHeld(state, nowMs, effects)
+  if (state.pendingSubscribes !== undefined || state.owedSyncs === 0) return
+  const syncs = state.owedSyncs
+  state.owedSyncs = 0
+  confirm(state, syncs, effects)
 }
 
 function attach(state: SessionState, nowMs: number, client: ClientInfo, effects: Effect[]): void {
@@ -147,6 +201,7 @@ function attach(state: SessionState, nowMs: number, client: ClientInfo, effects:
       return
     }
     if (former !== undefined) {
+      takeAllHeld(state, nowMs, effects)
       // [MQTT5-3.1.4-3] [MQTT311-3.1.4-2]
       effects.push({
         tag: 'close',
@@ -173,6 +228,7 @@ function attach(state: SessionState, nowMs: number, client: ClientInfo, effects:
   state.closing = false
   state.awaitingAccept = 0
   state.owedSyncs = 0
+  state.asking = 0
   state.window = Math.min(client.receiveMaximum, state.limits.maxInflight, MAX_PACKET_IDS)
   // Identifiers of a former connection are no burden on this one's quota, which begins anew [MQTT5-4.9].
   const limit =
@@ -190,6 +246,7 @@ function detach(
   reason: string,
   effects: Effect[],
 ): void {
+  takeAllHeld(state, nowMs, effects)
   state.connection = undefined
   state.congested = false
   state.closing = false
@@ -234,6 +291,7 @@ function end(
   reason: string,
   effects: Effect[],
 ): void {
+  takeAllHeld(state, nowMs, effects)
   const { connection } = state
   state.ended = true
   state.connection = undefined

@@ -223,6 +223,7 @@ export function redeliver(state: SessionState, nowMs: number, effects: Effect[])
 
 /** Takes an acknowledgement of the client for one of our PUBLISHes or PUBRELs. */
 export function acknowledged(state: SessionState, nowMs: number, ack: AckPacket, effects: Effect[]): void {
+  const { unknownAcks } = state.counters
   switch (ack.cmd) {
     case 'puback': {
       const packet = state.inflight.puback(ack.messageId)
@@ -239,6 +240,7 @@ export function acknowledged(state: SessionState, nowMs: number, ack: AckPacket,
     case 'pubrel':
       return
   }
+  if (state.counters.unknownAcks === unknownAcks) state.progress += 1
   if (state.queue !== undefined || state.resend.length > 0 || state.retainedReads.length > 0) {
     drain(state, nowMs, effects)
   }

@@ -15,7 +15,7 @@ import type { Message } from './message.ts'
 import type { MessageQueue, QueueLimits } from './mqueue.ts'
 import type { AckPacket, ProtocolVersion, QoS } from './packet.ts'
 import { PacketIdSet } from './packet-ids.ts'
-import type { ClientInfo, OutPacket, OutPublish, ToSession, Will } from './process-messages.ts'
+import type { ClientInfo, OutPacket, OutPublish, SessionPacket, ToSession, Will } from './process-messages.ts'
 import type { ParsedFilter } from './topic.ts'
 
 /** Seconds: a session with this expiry never expires [MQTT5-3.1.2.11.2]. */
@@ -61,6 +61,8 @@ export type SessionEvent =
   | { readonly tag: 'discard'; readonly reasonCode: number; readonly reason: string }
   /** The connection is to be closed by an administrator; the session lives on as its expiry says. */
   | { readonly tag: 'kick'; readonly reasonCode: number; readonly reason: string }
+  /** Publishes wait, and there is room for more: the connection may read on although they are not accepted. */
+  | { readonly tag: 'deferred' }
   /** The messages of a `publish` effect are taken over by all who get them; `codes[i]` is the reason code of message i. */
   | { readonly tag: 'accepted'; readonly ticket: number; readonly codes: readonly number[] | undefined }
   /** The routes of a `subscribe` effect stand (0) or were refused (≥ 0x80); undefined: all stand. */
@@ -143,8 +145,8 @@ export interface PendingAcks {
   /** How many of them are PUBACKs; they count against the receive maximum until they are sent. */
   pubacks: number
   accepted: boolean
-  /** Send `synced` after these. */
-  sync: boolean
+  /** How many `synced` to send after these. */
+  syncs: number
 }
 
 export interface PendingSubscribe {
@@ -206,12 +208,16 @@ export interface SessionState {
   sharedCount: number
   nextTicket: number
   pendingSubscribes: Map<number, PendingSubscribe | PendingUnsubscribe> | undefined
+  /** How many of them are of this connection: what it publishes meanwhile waits, to meet the subscriptions as it sees them. */
+  asking: number
   retainedReads: RetainedRead[]
 
   // To the client
   readonly inflight: Inflight
   /** QoS 1 and 2 messages that may be in flight on this connection: the smaller of both sides' limits. */
   window: number
+  /** Grows with each acknowledgement of the client that ends or advances a delivery. */
+  progress: number
   /** Created with the first message that must wait. */
   queue: MessageQueue | undefined
   /** What a resumed connection still has to get again, the next one last. */
@@ -220,6 +226,8 @@ export interface SessionState {
   draining: boolean
 
   // From the client
+  /** What came behind a SUBSCRIBE or UNSUBSCRIBE and waits for the answer of the router; `sync` bounds it. */
+  held: SessionPacket[] | undefined
   readonly awaitingRel: PacketIdSet
   readonly pendingAcks: PendingAcks[]
   /** PUBACKs that this connection waits for. */
@@ -280,12 +288,15 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     sharedCount: 0,
     nextTicket: 1,
     pendingSubscribes: undefined,
+    asking: 0,
     retainedReads: [],
     inflight: new Inflight(),
     window: 0,
+    progress: 0,
     queue: undefined,
     resend: [],
     draining: false,
+    held: undefined,
     awaitingRel: new PacketIdSet(),
     pendingAcks: [],
     awaitingAccept: 0,

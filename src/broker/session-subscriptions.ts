@@ -90,7 +90,6 @@ export function subscribed(
       state.retainedReads.push({ ticket: nextTicket(state), subscription, asked: false })
     }
   }
-  paySyncs(state, effects)
   readRetained(state, effects)
 }
 
@@ -122,7 +121,6 @@ export function unsubscribed(state: SessionState, ticket: number, effects: Effec
   if (pending.attachment === state.attachment && state.connection !== undefined) {
     out(state, effects, { cmd: 'unsuback', messageId: pending.messageId, granted: pending.granted })
   }
-  paySyncs(state, effects)
 }
 
 /** [MQTT5-3.3.1-9, 10, 11]; never for a shared subscription [MQTT5-4.8.2]. */
@@ -144,12 +142,6 @@ function abandonRead(state: SessionState, { key }: ParsedFilter, effects: Effect
   effects.push({ tag: 'forget_retained', ticket: read.ticket })
 }
 
-/** Once the router owes nothing, the connection may read on. */
-function paySyncs(state: SessionState, effects: Effect[]): void {
-  if (state.pendingSubscribes !== undefined) return
-  for (; state.owedSyncs > 0; state.owedSyncs -= 1) effects.push({ tag: 'synced', from: state.self })
-}
-
 function nextTicket(state: SessionState): number {
   const ticket = state.nextTicket
   state.nextTicket += 1
@@ -160,6 +152,7 @@ function remember(state: SessionState, pending: PendingSubscribe | PendingUnsubs
   const ticket = nextTicket(state)
   state.pendingSubscribes ??= new Map()
   state.pendingSubscribes.set(ticket, pending)
+  state.asking += 1
   return ticket
 }
 
@@ -167,5 +160,6 @@ function recall(state: SessionState, ticket: number): PendingSubscribe | Pending
   const pending = state.pendingSubscribes?.get(ticket)
   state.pendingSubscribes?.delete(ticket)
   if (state.pendingSubscribes?.size === 0) state.pendingSubscribes = undefined
+  if (pending?.attachment === state.attachment && state.asking > 0) state.asking -= 1
   return pending
 }

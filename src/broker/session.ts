@@ -5,6 +5,7 @@
  *     sm ─ open ─▶ session          `opened` to the connection and to sm; or it ends, and sm starts another
  *     connection ─ packets, congested, detach ─▶ session ─ out, synced, close ─▶ connection       (process-messages.ts)
  *     publishers ─ deliver ─▶ session ─ publish ─▶ other sessions, directly from the routing tables (pubsub.ts)
+ *     session ─ relieved ─▶ publishers that wait until it is less behind                              (back-pressure.ts)
  *     session ─ subscribe, unsubscribe, availability, durable ─▶ router ─ subscribed, unsubscribed ─▶ session
  *     session ─ detached ─▶ sm      so that a will that waits is known if this process should crash
  *
@@ -20,13 +21,16 @@ import type { Pid } from '../actors/pid.ts'
 import type { ProcessContext } from '../actors/process.ts'
 import type { Ref } from '../actors/ref.ts'
 import type { DownMessage, RemoteName } from '../actors/signal.ts'
+import type { RELIEVED } from './back-pressure.ts'
 import type { Delivery } from './delivery.ts'
 import type { Message } from './message.ts'
 import type { ClientInfo, OpenedSession, ToConnection, ToSession, Will } from './process-messages.ts'
 import { publishAll, type SessionEnvironment } from './publish.ts'
+import { type GATE_TIMEOUT, type GateOwner, PublishGate } from './publish-gate.ts'
 import { RC } from './reason-codes.ts'
 import type { RetainedCursor } from './retained-cursor.ts'
 import type { FromRouter } from './router.ts'
+import { SessionBacklog } from './session-backlog.ts'
 import { handle } from './session-machine.ts'
 import { reportAnswered, reportDelivered, reportDropped } from './session-reports.ts'
 import { type ASK_ROUTER_AGAIN, RouterLink } from './session-router.ts'
@@ -77,14 +81,15 @@ type Own =
   | { readonly tag: 'timer'; readonly timer: SessionTimer; readonly attachment: number }
   | { readonly tag: 'drain' }
   | typeof ASK_ROUTER_AGAIN
+  | typeof GATE_TIMEOUT
 
-type Incoming = ToSession | FromManager | FromRouter | Own | DownMessage
+type Incoming = ToSession | FromManager | FromRouter | typeof RELIEVED | Own | DownMessage
 
 /** Ticket of the request that takes a session's shared subscriptions away before it ends; the machine's begin with 1. */
 const FAREWELL = 0
 
 /** The session of one client as a process. */
-class SessionProcess {
+class SessionProcess implements GateOwner {
   readonly state: SessionState
   readonly #self: ProcessContext
   readonly #environment: SessionEnvironment
@@ -97,6 +102,9 @@ class SessionProcess {
   #willTimer: Ref | undefined
   /** Retained messages that are being read, by ticket. */
   #cursors: Map<number, RetainedCursor> | undefined
+  /** Publishes of the client that wait for subscribers of theirs. */
+  #gate: PublishGate | undefined
+  readonly #backlog: SessionBacklog
   /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
   #nowMs = 0
   /** Counters of the state that the metrics have already. */
@@ -108,6 +116,7 @@ class SessionProcess {
     this.#self = self
     this.#environment = environment
     this.#router = new RouterLink(self, environment.routers)
+    this.#backlog = new SessionBacklog(self, environment.pubsub)
     this.state = newSessionState({
       self: self.pid,
       limits: environment.limits,
@@ -122,6 +131,7 @@ class SessionProcess {
     this.#nowMs = this.#self.runtime.clock.now()
     switch (message.tag) {
       case 'deliver':
+        this.#backlog.takeOff(message.runs)
         if (this.state.ended) this.#passOn(message)
         else this.#handle(message)
         break
@@ -152,6 +162,12 @@ class SessionProcess {
         // The will is settled; the manager must not publish it again.
         if (message.timer === 'will') this.#tellDetached()
         break
+      case 'relieved':
+        this.#gate?.relieved()
+        break
+      case 'gate_timeout':
+        this.#gate?.timeout()
+        break
       case 'ask_router_again':
         this.#router.askAgain()
         break
@@ -159,6 +175,8 @@ class SessionProcess {
         this.#down(message)
         break
     }
+    if (this.#gate !== undefined) this.#settleGate(this.#gate)
+    this.#backlog.settle(this.state, this.#gate === undefined || !this.#gate.isFull)
     return this.#isOver
   }
 
@@ -202,11 +220,9 @@ class SessionProcess {
           reason: effect.reason,
         })
         break
-      case 'publish': {
-        const codes = publishAll(this.#environment, effect.messages)
-        if (effect.ticket !== 0) this.#handle({ tag: 'accepted', ticket: effect.ticket, codes })
+      case 'publish':
+        this.#publish(effect)
         break
-      }
       case 'subscribe':
         this.#router.subscribe(effect.ticket, state.clientId, state.expirySec > 0, effect.subscriptions)
         break
@@ -305,6 +321,7 @@ class SessionProcess {
     }
     metrics['session/terminated'] += 1
     hooks.notify('session.terminated', state.clientId, reason)
+    this.#gate?.flush()
     const shared = [...state.subscriptions.values()]
       .map(({ filter }) => filter)
       .filter(({ group }) => group !== undefined)
@@ -349,6 +366,7 @@ class SessionProcess {
       return
     }
     this.#tellAvailability()
+    this.#backlog.find()
     this.#handle(answer)
     reportAnswered(this.#environment, this.state.clientId, request)
   }
@@ -358,6 +376,36 @@ class SessionProcess {
     // Only the groups of shared subscriptions choose by it.
     if (sharedCount === 0 || ended) return
     this.#router.tellAvailability(connection === undefined ? 'offline' : congested ? 'congested' : 'online')
+  }
+
+  // Messages from the client
+
+  #publish(effect: Extract<Effect, { tag: 'publish' }>): void {
+    const { messages, ticket } = effect
+    const { pubsub } = this.#environment
+    // Without a ticket all is QoS 0, or a will, which waits for nobody but what is before it.
+    if (this.#gate === undefined && (ticket === 0 || !pubsub.pressure.mustLook(messages.length))) {
+      const codes = this.publish(messages)
+      if (ticket !== 0) this.accept(ticket, codes)
+    } else {
+      this.#gate ??= new PublishGate(this.#self, pubsub, this)
+      this.#gate.add(effect)
+    }
+  }
+
+  // GateOwner
+
+  publish(messages: readonly Message[]): readonly number[] | undefined {
+    return publishAll(this.#environment, messages)
+  }
+
+  accept(ticket: number, codes: readonly number[] | undefined): void {
+    this.#handle({ tag: 'accepted', ticket, codes })
+  }
+
+  #settleGate(gate: PublishGate): void {
+    if (gate.isEmpty) this.#gate = undefined
+    else if (!gate.isFull) this.#handle({ tag: 'deferred' })
   }
 
   // Messages

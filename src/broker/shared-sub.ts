@@ -12,7 +12,7 @@
  */
 import type { Pid } from '../actors/pid.ts'
 import type { Matched, Message } from './message.ts'
-import type { Subscriber, Subscribers } from './subscribers.ts'
+import type { Availability, Subscriber, Subscribers } from './subscribers.ts'
 import type { SharedMemberRow, Table, TableEvent } from './tables.ts'
 
 export type SharedStrategy =
@@ -94,13 +94,25 @@ export class ShareGroup {
     for (let i = 0; i < count; i++) {
       const member = members[(begin + i) % count]!
       if (exclude?.equals(member.pid)) continue
-      const availability = member.subscriber === undefined ? 'online' : member.subscriber.availability
+      const availability = availabilityOf(member.subscriber)
       if (availability === 'online') return this.#choose(strategy, member)
       if (availability === 'congested') congested ??= member
       else if (availability === 'offline') offline ??= member
     }
     const second = congested ?? (onlineOnly ? undefined : offline)
     return second === undefined ? undefined : this.#choose(strategy, second)
+  }
+
+  /** The members who are there and read, if all of them are behind: they hold up who publishes QoS 1 and 2 messages. */
+  blockers(from: string): readonly Subscriber[] {
+    const pressing: Subscriber[] = []
+    for (const { subscriber, matched } of this.members) {
+      if (subscriber === undefined) return NONE
+      if (subscriber.availability !== 'online' || subscriber.isStalled) continue
+      if (!subscriber.isPressing || matched.qos === 0 || subscriber.clientId === from) return NONE
+      pressing.push(subscriber)
+    }
+    return pressing
   }
 
   #begin(strategy: SharedStrategy, message: Message, random: () => number): number {
@@ -122,6 +134,15 @@ export class ShareGroup {
     return member
   }
 }
+
+/** One that is behind gets messages as one that does not read does: when there is no better one. */
+function availabilityOf(subscriber: Subscriber | undefined): Availability {
+  if (subscriber === undefined) return 'online'
+  const { availability, isPressing, isStalled } = subscriber
+  return availability === 'online' && (isPressing || isStalled) ? 'congested' : availability
+}
+
+const NONE: readonly never[] = []
 
 const NO_GROUPS: ReadonlyMap<string, ShareGroup> = new Map()
 

@@ -25,6 +25,20 @@ export class Subscriber {
   /** Head of the list of its subscriptions. */
   first: Subscription | undefined = undefined
   count = 0
+  // Back-pressure (back-pressure.ts); changed by the session itself and by whoever publishes to it.
+  /** QoS 1 and 2 messages that are on their way to the session or wait in its queue. */
+  backlog = 0
+  backlogBytes = 0
+  /** The client is there and reads. Said by the session. */
+  isTaking = false
+  /** Whoever publishes QoS 1 and 2 messages to it is to wait. */
+  isPressing = false
+  /** It has pressed and taken nothing for too long. */
+  isStalled = false
+  /** Grows with each acknowledgement of the client. */
+  progress = 0
+  /** Publishers that wait, in order. */
+  waiters: Pid[] | undefined = undefined
   /** Scratch of `PubSub` within one call: what is gathered for this session. */
   pending: Run[] | undefined = undefined
   /** Scratch of `PubSub` within one call: the matching subscriptions so far. */

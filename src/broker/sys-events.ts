@@ -9,8 +9,12 @@ import type { AlarmHandler } from './alarm.ts'
 import type { Hooks } from './hooks.ts'
 import type { ProtocolVersion } from './packet.ts'
 
-/** Publishes a message of the broker, QoS 0. */
-export type SysPublish = (topic: string, payload: string, options: { readonly retain: boolean }) => void
+/** Publishes a message of the broker, QoS 0. A payload that is a function is made only when somebody is to get it. */
+export type SysPublish = (
+  topic: string,
+  payload: string | (() => string),
+  options: { readonly retain: boolean },
+) => void
 
 /** What events need; `node` is the node's name. */
 export interface SysEventOptions {
@@ -29,26 +33,26 @@ export function publishPresence(hooks: Hooks, { node, publish, nowMs }: SysEvent
     ['$SYS/brokers', node, 'clients', topicLevel(clientId), event].join('/')
   const connected = (client: Presence, host: string, session: boolean, connack: number) => {
     const { clientId, username = 'undefined', protocolVersion } = client
-    const payload = {
-      clientid: clientId,
-      username,
-      ipaddress: host,
-      session,
-      protocol: protocolVersion,
-      connack,
-    }
-    publish(topic(clientId, 'connected'), JSON.stringify({ ...payload, ts: seconds(nowMs()) }), EVENT)
+    const payload = () =>
+      JSON.stringify({
+        clientid: clientId,
+        username,
+        ipaddress: host,
+        session,
+        protocol: protocolVersion,
+        connack,
+        ts: seconds(nowMs()),
+      })
+    publish(topic(clientId, 'connected'), payload, EVENT)
+  }
+  const disconnected = (clientId: string, reason: string) => {
+    const payload = () => JSON.stringify({ clientid: clientId, reason, ts: seconds(nowMs()) })
+    publish(topic(clientId, 'disconnected'), payload, EVENT)
   }
   const ends = [
     hooks.on('client.connected', (client) => connected(client, hostOf(client.peer), !client.cleanStart, 0)),
     hooks.on('client.refused', (client, code) => connected(client, client.host, false, code)),
-    hooks.on('client.disconnected', ({ clientId }, reason) =>
-      publish(
-        topic(clientId, 'disconnected'),
-        JSON.stringify({ clientid: clientId, reason, ts: seconds(nowMs()) }),
-        EVENT,
-      ),
-    ),
+    hooks.on('client.disconnected', ({ clientId }, reason) => disconnected(clientId, reason)),
   ]
   return () => {
     for (const end of ends) end()

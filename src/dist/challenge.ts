@@ -8,7 +8,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 
 /** Bytes of a digest: it is MD5, which the protocol fixes. */
-export const DIGEST_BYTES = 16
+const DIGEST_BYTES = 16
 
 /** The answer to a challenge: MD5 of the cookie and the challenge in decimal. */
 export function digestOf(cookie: string, challenge: number): Buffer {

@@ -13,7 +13,7 @@ export const EPMD_PORT = 4369
 export const MAX_REQUEST_BYTES = 1024
 
 /** Longest name of a node, before the `@`. */
-export const MAX_NAME_BYTES = 255
+const MAX_NAME_BYTES = 255
 
 /** Longest reply to NAMES that a client reads: more than 50,000 nodes of one machine. */
 export const MAX_NAMES_REPLY_BYTES = 1 << 20

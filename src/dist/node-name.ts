@@ -11,7 +11,7 @@
 import { isLoopback, parseAddress } from './ip.ts'
 
 /** Characters that a whole node name may have: Erlang keeps it as an atom. */
-export const MAX_NODE_NAME_LENGTH = 255
+const MAX_NODE_NAME_LENGTH = 255
 
 /** The two parts of a node name. */
 export interface NodeName {

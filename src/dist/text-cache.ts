@@ -8,20 +8,34 @@
 
 const SLOTS = 1024
 /** Longer text is not looked for. */
-export const MAX_CACHED_TEXT_BYTES = 24
+export const MAX_CACHED_TEXT_BYTES = 40
 
 export class TextCache {
-  readonly #slots = new Array<string>(SLOTS).fill('')
+  readonly #texts = new Array<string>(SLOTS).fill('')
+  /** The bytes of the text of each slot, side by side: they compare faster than characters do. */
+  readonly #bytes = new Uint8Array(SLOTS * MAX_CACHED_TEXT_BYTES)
 
   /** The text of `source[from, to)`, which is neither empty nor longer than allowed; undefined when it is not all ASCII. */
   ascii(source: Buffer, from: number, to: number): string | undefined {
     const slot = hashOf(source, from, to) & (SLOTS - 1)
-    const known = this.#slots[slot]!
-    if (isSame(known, source, from, to)) return known
-    for (let i = from; i < to; i++) if (source[i]! > 127) return undefined
-    const characters = source.toString('latin1', from, to)
-    this.#slots[slot] = characters
-    return characters
+    const bytes = this.#bytes
+    const known = this.#texts[slot]!
+    const base = slot * MAX_CACHED_TEXT_BYTES
+    const length = to - from
+    if (known.length === length) {
+      let i = 0
+      while (i < length && bytes[base + i] === source[from + i]) i++
+      if (i === length) return known
+    }
+    let highest = 0
+    for (let i = 0; i < length; i++) {
+      const byte = source[from + i]!
+      bytes[base + i] = byte
+      highest |= byte
+    }
+    const characters = highest > 127 ? '' : source.toString('latin1', from, to)
+    this.#texts[slot] = characters
+    return characters === '' ? undefined : characters
   }
 }
 
@@ -32,11 +46,4 @@ export function hashOf(source: Uint8Array, from: number, to: number): number {
   let hash = (source[from]! << 5) ^ (source[from + (length >> 1)]! << 3) ^ (source[from + (length >> 2)]! << 8)
   hash = Math.imul(hash ^ source[last]! ^ (source[last - (length > 1 ? 1 : 0)]! << 6) ^ (length << 11), 0x9e3779b1)
   return hash >>> 15
-}
-
-function isSame(text: string, source: Uint8Array, from: number, to: number): boolean {
-  const length = text.length
-  if (length !== to - from) return false
-  for (let i = 0; i < length; i++) if (text.charCodeAt(i) !== source[from + i]) return false
-  return true
 }

@@ -35,6 +35,8 @@ export function tlsTransport(options: TlsOptions): Transport {
         { ...identity, requestCert: true, handshakeTimeout: handshakeTimeoutMs, noDelay: true, pauseOnConnect: true },
         (socket) => onAccept(new SocketStream(socket)),
       )
+      // A handshake that takes too long or goes wrong is only told; the socket would stay.
+      server.on('tlsClientError', (_error, socket) => socket.destroy())
       return openServer(server, at)
     },
     connect: ({ host, port }, signal) => {

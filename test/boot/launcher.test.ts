@@ -24,14 +24,22 @@ beforeAll(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
+/** Options of the runtime that nodes are started with. */
+const SET_BY_US = ['--max-semi-space-size=8']
+
 interface Ran {
   code: number
   stdout: string
   stderr: string
 }
 
-function run(program: string, args: string[], path: string[] = [RUNTIME, '/usr/bin', '/bin']): Promise<Ran> {
-  const env = { ...process.env, PATH: path.join(':'), NODE_OPTIONS: '' }
+function run(
+  program: string,
+  args: string[],
+  path: string[] = [RUNTIME, '/usr/bin', '/bin'],
+  options = '',
+): Promise<Ran> {
+  const env = { ...process.env, PATH: path.join(':'), NODE_OPTIONS: options }
   return new Promise((resolve) => {
     execFile(program, args, { cwd: tmpdir(), env }, (error, stdout, stderr) => {
       resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr })
@@ -45,22 +53,30 @@ describe('bin/node', () => {
   it('starts our program for each option of ours, with arguments and folder as they are', async () => {
     expect(await agner('--name', 'n1@127.0.0.1', '--set', 'a=b c', '', '*')).toEqual([
       'agner',
-      [],
+      SET_BY_US,
       ['--name', 'n1@127.0.0.1', '--set', 'a=b c', '', '*'],
       tmpdir(),
     ])
     for (const option of ['-name', '-setcookie', '--cookie', '--set=x=y', '--detached', '--hidden', '--sname']) {
-      expect(await agner(option, 'x')).toEqual(['agner', [], [option, 'x'], tmpdir()])
+      expect(await agner(option, 'x')).toEqual(['agner', SET_BY_US, [option, 'x'], tmpdir()])
     }
   })
 
   it("takes the runtime's options before ours", async () => {
     expect(await agner('--max-old-space-size=512', '--no-warnings', '--name', 'n1@127.0.0.1')).toEqual([
       'agner',
-      ['--max-old-space-size=512', '--no-warnings'],
+      [...SET_BY_US, '--max-old-space-size=512', '--no-warnings'],
       ['--name', 'n1@127.0.0.1'],
       tmpdir(),
     ])
+  })
+
+  it('leaves the size of the young generation to whoever has set it', async () => {
+    const options = '--max-semi-space-size=32'
+    const { stdout } = await run(launcher(), ['--name', 'x'], undefined, options)
+    expect(JSON.parse(stdout)).toEqual(['agner', [], ['--name', 'x'], tmpdir()])
+    const own = await agner(options, '--name', 'x')
+    expect((own[1] as string[]).at(-1)).toBe(options)
   })
 
   it('is the runtime for everything else', async () => {
@@ -79,7 +95,7 @@ describe('bin/node', () => {
   })
 
   it('shows our help when that is all that is asked', async () => {
-    expect(await agner('--help')).toEqual(['agner', [], ['--help'], tmpdir()])
+    expect(await agner('--help')).toEqual(['agner', SET_BY_US, ['--help'], tmpdir()])
     expect((await run(launcher(), ['-h'])).stdout).toContain('Usage: node [options]')
   })
 
@@ -90,7 +106,7 @@ describe('bin/node', () => {
     await symlink(join(links, 'first'), join(links, 'node'))
     for (const program of [join(links, 'first'), join(links, 'node'), 'node']) {
       const { stdout } = await run(program, ['--name', 'x'], [links, RUNTIME, '/usr/bin', '/bin'])
-      expect(JSON.parse(stdout)).toEqual(['agner', [], ['--name', 'x'], tmpdir()])
+      expect(JSON.parse(stdout)).toEqual(['agner', SET_BY_US, ['--name', 'x'], tmpdir()])
     }
   })
 

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { Alarms } from '../../src/broker/alarm.ts'
-import { alarmPublisher } from '../../src/broker/sys-events.ts'
+import { alarmPublisher, type SysPublish } from '../../src/broker/sys-events.ts'
 
 let nowMs: number
 let alarms: Alarms
@@ -50,8 +50,8 @@ describe('an alarm', () => {
 
   it('is published with its times in seconds', () => {
     const published: [string, unknown, boolean][] = []
-    const publish = (topic: string, payload: string, { retain }: { retain: boolean }) =>
-      void published.push([topic, JSON.parse(payload), retain])
+    const publish: SysPublish = (topic, payload, { retain }) =>
+      void published.push([topic, JSON.parse(String(payload)), retain])
     alarms.addHandler(alarmPublisher({ node: 'n1@127.0.0.1', publish, nowMs: () => nowMs }))
     alarms.alert({ ...full, id: 'queue_high_watermark.a/b' })
     nowMs += 2000

@@ -58,6 +58,24 @@ describe('a client of a whole broker', () => {
     }
   })
 
+  it('may send any number of packets behind CONNECT before it is answered', async () => {
+    const { port } = await serve()
+    const client = await PlainClient.open(port, 4)
+    const ids = Array.from({ length: 5000 }, (_, i) => i + 1)
+    client.send(
+      connectPacket({ protocolVersion: 4 }),
+      ...ids.map((messageId) => publishPacket({ topic: 't', qos: 1, messageId })),
+    )
+    let bytes = 0
+    const connackAndPubacks = 4 * (1 + ids.length)
+    client.socket.on('data', (chunk) => {
+      bytes += chunk.length
+    })
+    await turnsUntil(() => bytes === connackAndPubacks || client.socket.closed)
+    expect(client.packets[0]).toMatchObject({ cmd: 'connack' })
+    expect(client.packets.slice(1).map((packet) => (packet.cmd === 'puback' ? packet.messageId : 0))).toEqual(ids)
+  })
+
   it('is taken over by a second one of its id, and told so in 5.0 [MQTT5-3.1.4-3]', async () => {
     const { client } = await serve()
     const first = await client(v5)

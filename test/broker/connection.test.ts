@@ -283,6 +283,42 @@ describe('authentication', () => {
     expect(client.transport.isPaused).toBe(false)
   })
 
+  it('does not limit how much may come behind CONNECT, in whatever pieces; the socket is not read meanwhile', async () => {
+    const client = new Client({ maxPipelinedPackets: 1 })
+    let accept: (() => void) | undefined
+    client.broker.authenticate = () =>
+      new Promise((resolve) => {
+        accept = () => resolve({ outcome: 'accept' })
+      })
+    await client.run()
+    const topics = Array.from({ length: 3000 }, (_, i) => `t/${i}`)
+    const bytes = bytesOf(4, connectPacket(), ...topics.map((topic) => publishPacket({ topic })))
+    for (let at = 0; at < bytes.length; at += 10_001) client.transport.receive(bytes.subarray(at, at + 10_001))
+    await client.run()
+    expect(client.transport.isPaused).toBe(true)
+    expect(client.broker.metrics['packets/publish/received']).toBe(0)
+    accept!()
+    await client.run()
+    expect(client.broker.session.packets.map((packet) => (packet.cmd === 'publish' ? packet.topic : ''))).toEqual(
+      topics,
+    )
+    expect(client.transport.isPaused).toBe(false)
+  })
+
+  it('that refuses a client throws away what came behind CONNECT', async () => {
+    const client = new Client()
+    client.broker.authenticate = () => ({ outcome: 'refuse', reasonCode: 0x87, reason: 'no' })
+    await client.run()
+    client.transport.receive(bytesOf(4, connectPacket(), publishPacket({ topic: 'early' }), { cmd: 'pingreq' }))
+    client.transport.halfClose()
+    await client.run()
+    expect(client.commands).toEqual(['connack'])
+    expect(client.broker.sessions).toEqual([])
+    client.transport.fail()
+    await client.run()
+    client.expectGone()
+  })
+
   it('that fails of itself refuses the client', async () => {
     const client = new Client()
     client.broker.authenticate = () => Promise.reject(new Error('database is down'))

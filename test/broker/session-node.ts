@@ -36,11 +36,11 @@ export class SessionNode {
   readonly sessions: Sessions
   readonly tables = new LocalTables()
 
-  constructor(seed: number, limits: SessionLimits = LIMITS) {
+  constructor(seed: number, limits: SessionLimits = LIMITS, holdTimeoutMs = 1000) {
     this.simulation = simulate({ seed })
     this.runtime = this.simulation.node('a')
     const { runtime, tables } = this
-    this.routing = new Routing(runtime.node.name, tables)
+    this.routing = new Routing(runtime.node.name, tables, { ...limits.queue, holdTimeoutMs })
     this.retainer = new Retainer(
       tables,
       { maxMessages: 1e6, maxPayloadBytes: 1e6, expiryMs: Number.POSITIVE_INFINITY },

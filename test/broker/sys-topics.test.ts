@@ -5,7 +5,7 @@ import { Hooks } from '../../src/broker/hooks.ts'
 import { createMetrics, METRIC_NAMES } from '../../src/broker/metrics.ts'
 import type { ClientInfo } from '../../src/broker/process-messages.ts'
 import { Stats } from '../../src/broker/stats.ts'
-import { publishPresence } from '../../src/broker/sys-events.ts'
+import { publishPresence, type SysPublish } from '../../src/broker/sys-events.ts'
 import { formatDatetime, formatUptime, type SysTopicsOptions, sysTopics } from '../../src/broker/sys-topics.ts'
 import { validateName } from '../../src/broker/topic.ts'
 import { type Simulation, simulate } from '../../src/testing/simulation.ts'
@@ -19,8 +19,8 @@ interface Published {
 let sim: Simulation
 let runtime: Runtime
 let published: Published[]
-const publish = (topic: string, payload: string, { retain }: { retain: boolean }) =>
-  void published.push({ topic, payload, retain })
+const publish: SysPublish = (topic, payload, { retain }) =>
+  void published.push({ topic, payload: typeof payload === 'string' ? payload : payload(), retain })
 
 beforeEach(() => {
   sim = simulate({ seed: 1, nodes: ['n1@127.0.0.1'] })

@@ -129,6 +129,11 @@ describe('the encoder refuses', () => {
     ['equal pids', [new Pid(NODE, 1, 2), new Pid({ ...NODE }, 1, 2)]],
     ['texts that are one in UTF-8', ['\ud800', '\ud801']],
     ['zeros', [float(-0), float(0)]],
+    ['bit strings', [new BitBinary(Buffer.of(0xff), 1), new BitBinary(Buffer.of(0x80), 1)]],
+    ['ports', [new Port(NODE, 5), new Port({ ...NODE }, 5)]],
+    ['exports', [new Export(atom('m'), atom('f'), 1), new Export(atom('m'), atom('f'), 1)]],
+    ['improper lists', [new ImproperList([1], 2), new ImproperList([1n], 2)]],
+    ['bigints', [tuple(2n ** 70n), tuple(2n ** 70n)]],
   ])('a Map with one term twice as a key: %s', (_name, keys) => {
     const map = new Map<unknown, unknown>(keys.map((key) => [key, 1]))
     expect(map.size).toBe(2)
@@ -140,6 +145,9 @@ describe('the encoder refuses', () => {
     ['tuples', [tuple(1, 2), tuple(tuple(1), 2), tuple(1), [1]]],
     ['text and an atom', ['a', atom('a')]],
     ['texts', ['a', 'b', '']],
+    ['bits', [new BitBinary(Buffer.of(0x80), 1), new BitBinary(Buffer.of(0x80), 2), Buffer.of(0x80)]],
+    ['ports and pids', [new Port(NODE, 5), new Pid(NODE, 5, 0), new Port({ ...NODE, creation: 8 }, 5)]],
+    ['tails', [new ImproperList([1, 2], 3), new ImproperList([1], 2), [1, 2]]],
   ])('no Map with different terms as keys: %s', (_name, keys) => {
     expect(decodeAll(encode(new Map<unknown, unknown>(keys.map((key) => [key, 1]))))).toBeInstanceOf(Map)
   })

@@ -4,9 +4,10 @@
  */
 import { describe, expect, test } from 'vitest'
 import { AtomQuota } from '../../src/dist/atom-table.ts'
+import { Decoder } from '../../src/dist/etf-decode.ts'
 import { encode } from '../../src/dist/etf-encode.ts'
 import { atom, type Tuple } from '../../src/dist/term.ts'
-import { decodeAll, decoder, etf, refusal, uint32 } from './etf-support.ts'
+import { decodeAll, decoder, etf, NODE, refusal, uint32 } from './etf-support.ts'
 
 const NAME = [119, 3, 'n@h'] as const
 const MEGABYTE = 1 << 20
@@ -115,6 +116,32 @@ describe('the decoder answers with an error', () => {
     expect((decodeAll(nils) as unknown[]).length).toBe(MEGABYTE)
     const binary = etf(109, uint32(MEGABYTE), Buffer.alloc(MEGABYTE))
     expect(refusal(binary, decoder({ maxHeapBytes: 1000 }))).toBeUndefined()
+  })
+})
+
+describe('a fun, which is sent on as it is,', () => {
+  const funOf = (...free: readonly (number | string | Uint8Array)[]): Buffer => {
+    const head = etf(1, Buffer.alloc(16), uint32(0), uint32(1), ...NAME, 97, 1, 97, 1, 88, ...NAME, Buffer.alloc(12))
+    const body = Buffer.concat([head, etf(...free).subarray(1)]).subarray(1)
+    return etf(112, uint32(body.length + 4), body)
+  }
+  const twice = (...key: readonly (number | Uint8Array)[]): Buffer =>
+    funOf(116, uint32(2), ...key, 97, 1, ...key, 97, 2)
+
+  test('is refused when something is in it for which another node would drop the connection', () => {
+    expect(refusal(funOf(116, uint32(1), 119, 1, 'a', 97, 1))).toBeUndefined()
+    expect(refusal(twice(119, 1, Buffer.from('a')))).toBe('malformed')
+    expect(refusal(twice(97, 1))).toBe('malformed')
+    expect(refusal(twice(104, 1, 97, 1))).toBe('malformed')
+    const mixed = [119, 1, 'a', 97, 1, 119, 1, 'a', 97, 2, 97, 1, 97, 3]
+    expect(refusal(funOf(116, uint32(3), ...mixed))).toBe('malformed')
+    expect(refusal(etf(116, uint32(3), ...mixed))).toBeUndefined()
+  })
+
+  test('has no reference to a distribution header in it', () => {
+    const by = new Decoder({ node: NODE, cachedAtom: () => atom('ok') })
+    expect(refusal(funOf(82, 0), by)).toBe('malformed')
+    expect(refusal(etf(108, uint32(1), 82, 0, 106), by)).toBeUndefined()
   })
 })
 

@@ -5,6 +5,7 @@ import { Pid } from '../../src/actors/pid.ts'
 import { Ref } from '../../src/actors/ref.ts'
 import type { AtomQuota } from '../../src/dist/atom-table.ts'
 import { type DecodeReason, Decoder } from '../../src/dist/etf-decode.ts'
+import { encode } from '../../src/dist/etf-encode.ts'
 import type { DecodeLimits } from '../../src/dist/etf-limits.ts'
 import { Atom, atom, BitBinary, Export, ImproperList, Port, Tuple } from '../../src/dist/term.ts'
 
@@ -48,10 +49,10 @@ const VALUE_ATOMS = ['true', 'false', 'undefined', 'null']
 const word = fc.nat(0xffffffff)
 const nodeName = fc.constantFrom('here@127.0.0.1', 'there@127.0.0.1', 'łódź@host.example')
 const identity = fc
-  .record({ name: nodeName, creation: fc.constantFrom(7, 8, 0xffffffff) })
+  .record({ name: nodeName, creation: fc.constantFrom(7, 8, 0xffffffff) }, { noNullPrototype: true })
   .map((made) => (made.name === NODE.name && made.creation === NODE.creation ? NODE : made))
 
-export const atomNames = fc
+const atomNames = fc
   .oneof(
     { weight: 5, arbitrary: fc.string({ unit: 'grapheme', maxLength: 12 }) },
     { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 255 }) },
@@ -92,6 +93,8 @@ export const terms: fc.Arbitrary<unknown> = fc.letrec<{ term: unknown; leaf: unk
   scalar: fc.oneof(
     numbers,
     fc.string({ unit: 'grapheme' }),
+    fc.string({ unit: 'grapheme-ascii', maxLength: 50 }),
+    fc.constantFrom('', 'normal', 'noproc', 'sensors/1/temperature'),
     fc.string({ unit: 'binary', maxLength: 60 }),
     atoms,
     bigint,
@@ -133,6 +136,21 @@ export const terms: fc.Arbitrary<unknown> = fc.letrec<{ term: unknown; leaf: unk
   ),
 })).term
 
+const change = fc.tuple(fc.constantFrom('set', 'cut', 'put'), fc.nat(), fc.oneof(fc.nat(255), fc.constantFrom(0, 255)))
+
+/** The bytes of terms with some changed, cut out or put in. */
+export const mutatedTerms: fc.Arbitrary<Buffer> = fc
+  .tuple(terms, fc.array(change, { minLength: 1, maxLength: 4 }))
+  .map(([term, changes]) => {
+    const bytes = [...encode(term)]
+    for (const [kind, where, value] of changes) {
+      const at = 1 + (where % bytes.length)
+      if (kind === 'set') bytes[at] = value
+      else bytes.splice(at, kind === 'cut' ? 1 : 0, ...(kind === 'put' ? [value] : []))
+    }
+    return Buffer.from(bytes.map((byte) => byte ?? 0))
+  })
+
 /** What becomes of a term on its way through Erlang: text comes back as a binary. */
 export function throughErlang(term: unknown): unknown {
   if (typeof term === 'string') return Buffer.from(term)
@@ -150,7 +168,7 @@ export function throughErlang(term: unknown): unknown {
 export function isSameTerm(one: unknown, other: unknown): boolean {
   if (Object.is(one, other)) return true
   if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
-  if (one.constructor !== other.constructor || one instanceof Atom) return false
+  if (Object.getPrototypeOf(one) !== Object.getPrototypeOf(other) || one instanceof Atom) return false
   if (one instanceof Uint8Array) return one instanceof Buffer && one.equals(other as Buffer)
   if (one instanceof Pid) return one.equals(other)
   if (one instanceof Ref) return one.equals(other) && typeof one.id === typeof (other as Ref).id

@@ -1,0 +1,259 @@
+/**
+ * A network of machines in one OS process, under virtual time: byte streams that take a random time, arrive in random pieces and
+ * can be cut. On it the production code of epmd, handshake and connections runs unchanged.
+ *
+ * A cut is what a partition is to TCP: nothing arrives, nobody is told, and what was sent arrives when the cut is mended. Who
+ * does not want to wait notices by missing ticks. `reset` is the other way to lose a link: both ends are told at once.
+ */
+import type { Address, ByteStream, ConnectResult, ListenResult, StreamEvents, Transport } from '../dist/transport.ts'
+import type { SeededRandom } from './random.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+/** How the network behaves. */
+export interface DistNetworkOptions {
+  /** Milliseconds that bytes take from machine to machine. @default 0.1 to 5 */
+  readonly delayMs?: { readonly least: number; readonly most: number }
+  /** Longest piece in which bytes arrive. @default 1460 */
+  readonly mostPieceBytes?: number
+}
+
+/** All machines, by host name or address. */
+export class DistNetwork {
+  readonly #time: VirtualTime
+  readonly #random: SeededRandom
+  readonly #delayMs: { readonly least: number; readonly most: number }
+  readonly #mostPieceBytes: number
+  readonly #listeners = new Map<string, (stream: ByteStream) => void>()
+  readonly #ends = new Set<End>()
+  readonly #cut = new Set<string>()
+  #lastPort = 40_000
+
+  constructor(time: VirtualTime, random: SeededRandom, options: DistNetworkOptions = {}) {
+    this.#time = time
+    this.#random = random
+    this.#delayMs = options.delayMs ?? { least: 0.1, most: 5 }
+    this.#mostPieceBytes = options.mostPieceBytes ?? 1460
+  }
+
+  /** The network as the machine `host` sees it; `127.0.0.1` and `::1` are the machine itself. */
+  transport(host: string): Transport {
+    const self = (name: string) => (name === '127.0.0.1' || name === '::1' || name === '::' ? host : name)
+    return {
+      proto: 'inet_tcp',
+      listen: (at, onAccept) => Promise.resolve(this.#listen({ ...at, host: self(at.host) }, onAccept)),
+      connect: (to, signal) => this.#connect(host, { ...to, host: self(to.host) }, signal),
+    }
+  }
+
+  /** Stops all bytes between two machines. */
+  cut(a: string, b: string): void {
+    this.#cut.add(pairOf(a, b))
+  }
+
+  /** Lets bytes through again, those that wait first. */
+  mend(a: string, b: string): void {
+    this.#cut.delete(pairOf(a, b))
+    for (const end of this.#ends) end.resumeDelivery()
+  }
+
+  /** Ends all streams between two machines with `ECONNRESET`. */
+  reset(a: string, b: string): void {
+    for (const end of [...this.#ends]) if (pairOf(end.host, end.peer.host) === pairOf(a, b)) end.close('ECONNRESET')
+  }
+
+  /** A machine dies: its listeners are gone, and the streams to it end for the others. */
+  kill(host: string): void {
+    for (const key of [...this.#listeners.keys()]) if (key.startsWith(`${host} `)) this.#listeners.delete(key)
+    for (const end of [...this.#ends]) if (end.host === host || end.peer.host === host) end.close('ECONNRESET')
+  }
+
+  isCut(a: string, b: string): boolean {
+    return this.#cut.has(pairOf(a, b))
+  }
+
+  get nowMs(): number {
+    return this.#time.monotonic()
+  }
+
+  /** When bytes that are sent now arrive. */
+  arrivalMs(): number {
+    return this.nowMs + this.#delayMs.least + this.#random.next() * (this.#delayMs.most - this.#delayMs.least)
+  }
+
+  pieceOf(bytes: number): number {
+    return Math.min(bytes, 1 + this.#random.below(this.#mostPieceBytes))
+  }
+
+  after(ms: number, callback: () => void): void {
+    this.#time.set(ms, callback)
+  }
+
+  forget(end: End): void {
+    this.#ends.delete(end)
+  }
+
+  #listen(at: Address, onAccept: (stream: ByteStream) => void): ListenResult {
+    const address = at.port === 0 ? { host: at.host, port: ++this.#lastPort } : at
+    const key = `${address.host} ${address.port}`
+    if (this.#listeners.has(key)) return { ok: false, reason: 'EADDRINUSE' }
+    this.#listeners.set(key, onAccept)
+    const close = () => {
+      this.#listeners.delete(key)
+      return Promise.resolve()
+    }
+    return { ok: true, listener: { address, close } }
+  }
+
+  /** While the way is cut a connection neither comes up nor fails. */
+  #connect(from: string, to: Address, signal: AbortSignal | undefined): Promise<ConnectResult> {
+    return new Promise((resolve) => {
+      signal?.addEventListener('abort', () => resolve({ ok: false, reason: 'aborted' }))
+      const arrive = () => {
+        if (signal?.aborted === true) return resolve({ ok: false, reason: 'aborted' })
+        if (this.isCut(from, to.host)) return this.after(100, arrive)
+        const onAccept = this.#listeners.get(`${to.host} ${to.port}`)
+        if (onAccept === undefined) return resolve({ ok: false, reason: 'ECONNREFUSED' })
+        const mine = new End(this, from, to)
+        // A machine knows itself by its loopback address, which epmd looks for.
+        const theirs = new End(this, to.host, { host: from === to.host ? '127.0.0.1' : from, port: ++this.#lastPort })
+        mine.other = theirs
+        theirs.other = mine
+        this.#ends.add(mine).add(theirs)
+        onAccept(theirs)
+        resolve({ ok: true, stream: mine })
+      }
+      this.after(this.arrivalMs() - this.nowMs, arrive)
+    })
+  }
+}
+
+/** What is on its way to an end: bytes, or the end of the stream. */
+interface Arriving {
+  what: Buffer | 'end'
+  readonly dueMs: number
+}
+
+/** One end of a stream. */
+class End implements ByteStream {
+  readonly peer: Address
+  readonly host: string
+  other!: End
+  readonly #network: DistNetwork
+  readonly #arriving: Arriving[] = []
+  #events: StreamEvents | undefined
+  #unsentBytes = 0
+  #isDelivering = false
+  #isPaused = false
+  #isEnding = false
+  #closedBy: string | undefined
+
+  constructor(network: DistNetwork, host: string, peer: Address) {
+    this.#network = network
+    this.host = host
+    this.peer = peer
+  }
+
+  get writableLength(): number {
+    return this.#unsentBytes
+  }
+
+  start(events: StreamEvents): void {
+    this.#events = events
+    const reason = this.#closedBy
+    if (reason !== undefined) this.#network.after(0, () => events.onClose(reason))
+    else this.resumeDelivery()
+  }
+
+  write(buffers: readonly Buffer[], bytes: number): void {
+    if (this.#closedBy !== undefined || this.#isEnding) return
+    this.#unsentBytes += bytes
+    this.other.#arrive(Buffer.concat(buffers))
+  }
+
+  pause(): void {
+    this.#isPaused = true
+  }
+
+  resume(): void {
+    this.#isPaused = false
+    this.resumeDelivery()
+  }
+
+  end(): void {
+    if (this.#closedBy !== undefined || this.#isEnding) return
+    this.#isEnding = true
+    this.other.#arrive('end')
+  }
+
+  destroy(): void {
+    if (this.#closedBy !== undefined) return
+    this.#close('closed')
+    this.other.#arrive('end')
+  }
+
+  /** Called by the network when the link is lost. */
+  close(reason: string): void {
+    this.#close(reason)
+  }
+
+  /** Called when what waits may go on. */
+  resumeDelivery(): void {
+    const next = this.#arriving[0]
+    if (next === undefined || this.#isDelivering || !this.#isReading) return
+    this.#isDelivering = true
+    this.#network.after(Math.max(0, next.dueMs - this.#network.nowMs), () => {
+      this.#isDelivering = false
+      // The clock may be a rounding error short of what was asked for.
+      const untilMs = Math.max(next.dueMs, this.#network.nowMs)
+      while (this.#isReading && (this.#arriving[0]?.dueMs ?? Number.POSITIVE_INFINITY) <= untilMs) {
+        this.#deliver(this.#arriving[0]!)
+      }
+      this.resumeDelivery()
+    })
+  }
+
+  get #isReading(): boolean {
+    if (this.#isPaused || this.#events === undefined || this.#closedBy !== undefined) return false
+    return !this.#network.isCut(this.host, this.peer.host)
+  }
+
+  /** In the order of sending, as TCP sees to. */
+  #arrive(what: Buffer | 'end'): void {
+    const lastMs = this.#arriving.at(-1)?.dueMs ?? 0
+    this.#arriving.push({ what, dueMs: Math.max(lastMs, this.#network.arrivalMs()) })
+    this.resumeDelivery()
+  }
+
+  #deliver(next: Arriving): void {
+    const { what } = next
+    if (what === 'end') {
+      this.#close('closed')
+      this.other.#arrive('end')
+      return
+    }
+    const piece = this.#network.pieceOf(what.length)
+    if (piece === what.length) this.#arriving.shift()
+    else next.what = what.subarray(piece)
+    this.other.#hasLeft(piece)
+    if (!this.#isEnding) this.#events?.onData(what.subarray(0, piece))
+  }
+
+  #hasLeft(bytes: number): void {
+    this.#unsentBytes -= bytes
+    if (this.#unsentBytes === 0 && this.#closedBy === undefined) this.#events?.onDrain()
+  }
+
+  #close(reason: string): void {
+    if (this.#closedBy !== undefined) return
+    this.#closedBy = reason
+    this.#unsentBytes = 0
+    this.#network.forget(this)
+    const events = this.#events
+    // As with sockets, nobody is called back in the middle of a call.
+    if (events !== undefined) this.#network.after(0, () => events.onClose(reason))
+  }
+}
+
+function pairOf(a: string, b: string): string {
+  return a < b ? `${a} ${b}` : `${b} ${a}`
+}
