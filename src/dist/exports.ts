@@ -84,7 +84,7 @@ export interface Network {
 }
 
 /** The network of a node without distribution. */
-export const NO_NETWORK: Network = {
+const NO_NETWORK: Network = {
   nodes: () => [],
   connect: async () => false,
   names: async () => undefined,

@@ -8,7 +8,18 @@ export { type CookieResult, type CookieSources, readCookie } from './cookie.ts'
 export { Distribution, type DistributionOptions, distributionOf, type NodeKind } from './distribution.ts'
 export { EpmdClient } from './epmd-client.ts'
 export { type EpmdServer, startEpmdServer } from './epmd-server.ts'
+export * as erpc from './erpc.ts'
 export { UnsendableError, type UnsendableReason } from './errors.ts'
+export { otpExports } from './exports/all.ts'
+export {
+  type CallContext,
+  ErlangError,
+  type ExportedFunction,
+  type ExportedModule,
+  Exports,
+  type SocketInfo,
+  type TableInfo,
+} from './exports.ts'
 export * as netAdm from './net-adm.ts'
 export {
   connectNode,
@@ -20,6 +31,9 @@ export {
   nodes,
 } from './net-kernel.ts'
 export { checkNodeName, checkShortNodeName, type NameCheck } from './node-name.ts'
+export * as pg from './pg.ts'
+export type { RemoteCallLimits } from './remote-calls.ts'
+export * as rpc from './rpc.ts'
 export { type StartDistributionOptions, startDistribution } from './start-distribution.ts'
 export { type Node, type StartNodeOptions, type StartNodeResult, startNode } from './start-node.ts'
 export * from './term.ts'

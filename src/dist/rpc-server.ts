@@ -50,7 +50,7 @@ export const rpcServer = genServer<RemoteCalls, Calls, Casts, RemoteCalls>({
 })
 
 /** What `rpc:call` returns for an outcome: the value, what was thrown, or `{badrpc, {'EXIT', Reason}}`. */
-export function rpcResult(outcome: CallOutcome): unknown {
+function rpcResult(outcome: CallOutcome): unknown {
   if (outcome.ok) return outcome.value
   if ('signal' in outcome) return badrpc(reasonToTerm(outcome.signal))
   const { class: exceptionClass, reason } = outcome.error

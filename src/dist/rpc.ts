@@ -3,7 +3,7 @@
  *
  * As in OTP it stands on erpc, and what a function throws counts as its value. Arguments and values are terms.
  */
-import type { Caller, Timeout } from '../actors/gen.ts'
+import { type Caller, callerProcess, type Timeout } from '../actors/gen.ts'
 import * as erpc from './erpc.ts'
 import { reasonFromTerm } from './exit-reason.ts'
 import { atomName, type Tuple, tuple } from './term.ts'
@@ -41,8 +41,35 @@ export async function call(
   }
 }
 
-/** A call whose promise is awaited later: OTP's `async_call`, with `await` for its `yield`. */
-export const asyncCall = call
+/** A call that is under way: OTP's `async_call`. */
+export interface AsyncCall {
+  /** Waits for the result [OTP rpc:yield/1]. */
+  yield(): Promise<RpcResult>
+  /** The result if it is there within the time, else undefined; 0 looks once [OTP rpc:nb_yield/2]. */
+  nbYield(timeoutMs: number): Promise<RpcResult | undefined>
+}
+
+/** Begins a call whose result is wanted later [OTP rpc:async_call/4]. */
+export function asyncCall(
+  caller: Caller,
+  node: string,
+  module: string,
+  name: string,
+  args: readonly unknown[] = [],
+): AsyncCall {
+  const { timers } = callerProcess(caller).runtime
+  const result = call(caller, node, module, name, args)
+  // Misuse is told to who asks for the result; nobody may ask.
+  result.catch(() => {})
+  return {
+    yield: () => result,
+    nbYield: (timeoutMs) =>
+      new Promise((resolve, reject) => {
+        const timer = timers.set(timeoutMs, () => resolve(undefined))
+        result.then(resolve, reject).finally(() => timers.clear(timer))
+      }),
+  }
+}
 
 /** Calls a function on a node without waiting for anything; fails in silence [OTP rpc:cast/4]. */
 export const cast = erpc.cast

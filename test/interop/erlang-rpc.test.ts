@@ -273,6 +273,10 @@ describe.skipIf(!hasErlang)('rpc to Erlang', () => {
       ],
       badNodes: ['nobody@127.0.0.1'],
     })
+    const later = rpc.asyncCall(runtime, ERL, 'timer', 'sleep', [200])
+    expect(await later.nbYield(0)).toBeUndefined()
+    expect(await later.yield()).toEqual({ ok: true, value: atom('ok') })
+    expect(await later.nbYield(1000)).toEqual({ ok: true, value: atom('ok') })
     rpc.cast(runtime, ERL, 'application', 'set_env', [atom('kernel'), atom('seen'), 1])
     await eventually(async () => expect(await erl.eval('application:get_env(kernel, seen)')).toBe('{ok,1}'))
   })
