@@ -259,7 +259,7 @@ describe.skipIf(!hasErlang)('with a real Erlang node', () => {
   it('of connections that both begin at once one survives, every time', async () => {
     const { ours, erl, runtime } = await pair()
     const { messages } = notes(runtime, 'box')
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 100; round++) {
       const [theirs, mine] = await Promise.all([
         erl.eval(`net_kernel:connect_node('${ours.name}')`),
         connectNode(runtime, erl.name),
