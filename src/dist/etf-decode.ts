@@ -17,7 +17,6 @@ import { IdentifierReader, isAtomTag } from './identifier-reader.ts'
 import { BitBinary, Fun, ImproperList, Tuple } from './term.ts'
 
 export type { DecodeError, DecodeReason } from './byte-reader.ts'
-export type { DecoderOptions } from './identifier-reader.ts'
 
 /** `end` is the offset behind the term: what follows is the caller's to judge. */
 export type Decoded =
