@@ -65,13 +65,13 @@ export class Connection implements StreamEvents {
     this.#scheduleTick()
   }
 
-  /** Ends the connection; what was written before leaves if `reason` is `disconnect`. */
+  /** Ends the connection; what was written before leaves when it ends on purpose. */
   end(reason: NodedownReason): void {
     if (this.#isEnded) return
     this.#isEnded = true
     const { runtime, peer, stream, onEnd } = this.#options
     if (this.#timer !== undefined) runtime.timers.clear(this.#timer)
-    if (reason === 'disconnect') {
+    if (reason === 'disconnect' || reason === 'net_kernel_terminated') {
       peer.outbox.flush()
       stream.end()
     } else {

@@ -29,6 +29,7 @@ import {
   type HandshakeOptions,
   type HandshakePeer,
 } from './handshake-types.ts'
+import { byeMessage, MESH } from './mesh-protocol.ts'
 import { type Negotiation, negotiate } from './negotiate.ts'
 import { canTalk } from './node-name.ts'
 import { OUTBOX_LIMITS, Outbox, type OutboxLimits } from './outbox.ts'
@@ -169,8 +170,15 @@ export class Distribution implements Remote {
     const entry = this.#entries.get(node)
     if (entry === undefined) return false
     if (entry.connection === undefined) this.#failed(node, entry, 'disconnect')
-    else entry.connection.end('disconnect')
+    else this.#leave(node, entry.connection, entry.peer, 'disconnect')
     return true
+  }
+
+  /** Ends a connection on purpose; a node of ours is told, so that it does not connect again by itself. */
+  #leave(node: string, connection: Connection, peer: Peer, reason: NodedownReason): void {
+    const { init, node: own } = this.runtime
+    if (!this.hidden) peer.send(init.pid, { name: MESH, node }, byeMessage(own.name))
+    connection.end(reason)
   }
 
   /** Calls `listener` for every node that comes or goes; returns what ends that. */
@@ -187,7 +195,7 @@ export class Distribution implements Remote {
     this.#accepting.clear()
     for (const [node, entry] of [...this.#entries]) {
       if (entry.connection === undefined) this.#failed(node, entry, 'net_kernel_terminated')
-      else entry.connection.end('net_kernel_terminated')
+      else this.#leave(node, entry.connection, entry.peer, 'net_kernel_terminated')
     }
   }
 

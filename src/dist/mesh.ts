@@ -1,28 +1,39 @@
 /**
- * Full mesh among our own nodes: a node that connects learns of the others, and connects to them as well.
+ * Full mesh among our own nodes: a node that connects learns of the others, and connects to them as well; a connection that was
+ * lost is tried again.
  *
  * The process is registered as `agner_mesh` on every visible node of ours and nowhere else: Erlang drops what is sent to a name
- * that it does not have, so what is sent on every nodeup tells our nodes from others. The message is
- * `{peers, Node, [Peer]}`: the sender, and those that it knows to be ours. Erlang's own nodes make their mesh by
- * `global`, in which our nodes take no part.
+ * that it does not have, so what is sent on every nodeup tells our nodes from others. Without the second part two nodes that
+ * lose only their own connection would stay apart while both still talk to all others. A node that leaves on purpose says so
+ * before, and is left alone. Erlang's own nodes make their mesh by `global`, in which our nodes take no part.
  */
 import { type GenServer, genServer, ok } from '../actors/gen-server.ts'
 import type { ProcessContext } from '../actors/process.ts'
 import { type Distribution, distributionOf } from './distribution.ts'
+import { BYE, MESH, PEERS, peersMessage } from './mesh-protocol.ts'
 import { monitorNodes, type NodedownMessage, type NodeupMessage } from './net-kernel.ts'
 import { canTalk } from './node-name.ts'
-import { Atom, atom, Tuple, tuple } from './term.ts'
-
-/** Registered name of the process. */
-export const MESH = 'agner_mesh'
+import { Atom, Tuple } from './term.ts'
 
 /** A list that is longer is no list of nodes. */
 const MAX_PEERS = 10_000
+
+/** A lost node is tried again after these pauses; the last one is repeated. */
+const FIRST_RETRY_MS = 1000
+const LAST_RETRY_MS = 30_000
+/** It is given up after about ten minutes: then whoever comes back dials. */
+const MAX_RETRIES = 24
 
 interface State {
   readonly distribution: Distribution
   /** Connected nodes that are ours. */
   readonly own: Set<string>
+}
+
+interface Retry {
+  readonly tag: 'retry'
+  readonly node: string
+  readonly retries: number
 }
 
 // biome-ignore lint/complexity/noBannedTypes: no requests at all
@@ -41,16 +52,37 @@ export const mesh: GenServer<State, None, None, undefined> = genServer<State, No
   info: ({ state, self }, message) => {
     if (message instanceof Tuple) heard(self, state, message)
     else if (isNodeEvent(message)) changed(self, state, message)
+    else if (isRetry(message)) retry(self, state, message)
   },
 })
 
 function changed(self: ProcessContext, state: State, event: NodeupMessage | NodedownMessage): void {
-  if (event.tag === 'nodeup') tell(self, state, event.node)
-  else state.own.delete(event.node)
+  if (event.tag === 'nodeup') {
+    tell(self, state, event.node)
+  } else if (state.own.delete(event.node) && event.reason !== 'disconnect') {
+    retryLater(self, event.node, 0)
+  }
+}
+
+function retryLater(self: ProcessContext, node: string, retries: number): void {
+  const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** retries, LAST_RETRY_MS)
+  // Spread, so that the nodes that lost the same one do not all come at once.
+  const inMs = pauseMs * (0.5 + self.runtime.random() / 2)
+  self.sendAfter(inMs, self.pid, { tag: 'retry', node, retries } satisfies Retry)
+}
+
+function retry(self: ProcessContext, { distribution }: State, { node, retries }: Retry): void {
+  if (distribution.isConnected(node)) return
+  void distribution.connect(node).then((isUp) => {
+    if (!isUp && retries < MAX_RETRIES && self.runtime.whereis(MESH)?.equals(self.pid)) {
+      retryLater(self, node, retries + 1)
+    }
+  })
 }
 
 function heard(self: ProcessContext, state: State, message: Tuple): void {
   const [tag, sender, peers] = message.elements
+  if (tag === BYE && sender instanceof Atom) state.own.delete(sender.name)
   if (message.length !== 3 || tag !== PEERS || !(sender instanceof Atom) || !Array.isArray(peers)) return
   const { distribution, own } = state
   if (!distribution.isConnected(sender.name) || peers.length > MAX_PEERS) return
@@ -67,10 +99,12 @@ function heard(self: ProcessContext, state: State, message: Tuple): void {
 
 function tell(self: ProcessContext, { own }: State, node: string): void {
   const others = [...own].filter((name) => name !== node)
-  self.send({ name: MESH, node }, tuple(PEERS, atom(self.runtime.node.name), others.map(atom)))
+  self.send({ name: MESH, node }, peersMessage(self.runtime.node.name, others))
 }
 
-const PEERS = atom('peers')
+function isRetry(message: unknown): message is Retry {
+  return typeof message === 'object' && message !== null && (message as Retry).tag === 'retry'
+}
 
 function isNodeEvent(message: unknown): message is NodeupMessage | NodedownMessage {
   const { tag, node } = (typeof message === 'object' && message !== null ? message : {}) as Partial<NodeupMessage>

@@ -167,8 +167,8 @@ export class Peer implements Remote {
   }
 
   monitor(from: Pid, to: Pid | RemoteName, ref: Ref): void {
-    this.#ownMonitors.set(ref.id as number, { watcher: from, object: to, ref, shape: undefined })
     this.#frame({ op: 'monitor', from, to: to instanceof Pid ? to : to.name, ref })
+    this.#ownMonitors.set(ref.id as number, { watcher: from, object: to, ref, shape: undefined })
   }
 
   demonitor(from: Pid, to: Pid | RemoteName, ref: Ref): void {

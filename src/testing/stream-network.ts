@@ -79,6 +79,12 @@ export class StreamNetwork {
     for (const end of [...this.#ends]) if (end.host === host || end.peerHost === host) end.close('ECONNRESET')
   }
 
+  /** The host has lost its power: nobody is told, and it listens no more. Its peers find out when they next send something. */
+  vanish(host: string): void {
+    for (const key of [...this.#listeners.keys()]) if (key.startsWith(`${host} `)) this.#listeners.delete(key)
+    for (const end of [...this.#ends]) if (end.host === host) end.close('closed')
+  }
+
   isFrozen(a: string, b: string): boolean {
     return this.#frozen.has(pairOf(a, b))
   }
