@@ -7,6 +7,7 @@ import { child, supervisor } from '../../src/actors/supervisor.ts'
 import { distributionOf } from '../../src/dist/distribution.ts'
 import * as erpc from '../../src/dist/erpc.ts'
 import { UnsendableError } from '../../src/dist/errors.ts'
+import { encode } from '../../src/dist/etf-encode.ts'
 import { ErlangError, type ExportedModule } from '../../src/dist/exports.ts'
 import { disconnectNode } from '../../src/dist/net-kernel.ts'
 import * as rpc from '../../src/dist/rpc.ts'
@@ -162,5 +163,23 @@ describe('functions started by a peer', () => {
     const away = await erpc.call(a, A, 'supervisor', 'which_children', [tuple(atom('top'), atom(B))])
     expect(there).toEqual([tuple(atom('only'), expect.anything(), atom('worker'), [])])
     expect(away).toEqual(there)
+  })
+
+  it('tell the cookie to nobody, whatever is asked of whatever process', async () => {
+    const cookie = 'a_cookie_that_is_secret'
+    const { a, b } = await nodes({ cookie })
+    const ask = (module: string, name: string, args: unknown[]): Promise<unknown> =>
+      erpc.call(a, B, module, name, args).catch((error: erpc.ErpcError) => error.reason)
+    const items = ['messages', 'dictionary', 'links', 'current_stacktrace', 'initial_call', 'group_leader'].map(atom)
+    const answers: unknown[] = []
+    for (const { pid, name } of b.processes) {
+      answers.push(await ask('erlang', 'process_info', [pid]), await ask('erlang', 'process_info', [pid, items]))
+      // Of init, which is no server, they would wait in vain.
+      if (name === 'init') continue
+      answers.push(await ask('sys', 'get_state', [pid]), await ask('sys', 'get_status', [pid]))
+    }
+    answers.push(await ask('observer_backend', 'get_table_list', [atom('ets'), []]))
+    for (const answer of answers) expect(encode(answer).includes(cookie)).toBe(false)
+    expect(answers.length).toBeGreaterThan(15)
   })
 })
