@@ -13,13 +13,16 @@ import { testEpmd, testNode } from '../support/node.ts'
 
 const OURS = 'ours@127.0.0.1'
 
-// Diff(Path, Theirs, Ours) is the list of the paths where they differ.
+// Diff(Path, Theirs, Ours) is the list of the paths where they differ. A process dictionary has no order of its own.
 const DIFF = `
   Kind = fun(X) when is_integer(X); is_float(X) -> number; (X) when is_boolean(X) -> boolean; (X) when is_atom(X) -> atom;
             (X) when is_pid(X) -> pid; (X) when is_port(X) -> port; (X) when is_reference(X) -> reference;
             (X) when is_binary(X) -> binary; (X) when is_list(X) -> list; (X) when is_tuple(X) -> tuple; (X) when is_map(X) -> map end,
   IsProps = fun(L) -> L =/= [] andalso lists:all(fun({K, _}) when is_atom(K) -> true; (_) -> false end, L) end,
-  Diff = fun Diff(Path, A, B) ->
+  Ordered = fun(L) -> case lists:keymember('$ancestors', 1, L) of true -> lists:sort(L); false -> L end end,
+  Diff = fun Diff(Path, A0, B0) ->
+    A = case Kind(A0) of list -> Ordered(A0); _ -> A0 end,
+    B = case Kind(B0) of list -> Ordered(B0); _ -> B0 end,
     case {Kind(A), Kind(B)} of
       {list, list} when A =:= []; B =:= [] -> [];
       {list, list} ->
