@@ -23,7 +23,7 @@ const [first, ...rest] = process.argv.slice(2)
 function run(name: string, args: readonly string[]): Promise<boolean> {
   return new Promise((resolve) => {
     const script = join(HERE, scripts.get(name) ?? name)
-    const child = spawn(process.execPath, ['--import', 'tsx', script, ...args], { stdio: 'inherit' })
+    const child = spawn(process.execPath, ['--expose-gc', '--import', 'tsx', script, ...args], { stdio: 'inherit' })
     // Without this a benchmark would outlive a runner that is told to stop, and its brokers with it.
     const forward = (): void => void child.kill('SIGTERM')
     process.on('SIGTERM', forward)

@@ -2,14 +2,16 @@
  * Retained messages: cost of storing and replacing, bytes per message, and what reading costs by filter (all of them, one tree,
  * a wildcard in the middle, a filter that matches nothing), in pages of 100 as a session reads them.
  *
- *     node --expose-gc --import tsx bench/retainer.ts [messages]
+ *     npm run bench -- retainer [messages]
  */
 
 import type { Message } from '../src/broker/message.ts'
 import { Retainer } from '../src/broker/retained/retainer.ts'
 import { LocalTables } from '../src/broker/tables/local-table.ts'
 
-const COUNT = Number(process.argv[2] ?? 100_000)
+// `--quick`, which goes to every benchmark, is not for this one.
+const numbers = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
+const COUNT = Number(numbers[0] ?? 100_000)
 const SITES = 100
 
 const retainer = new Retainer(

@@ -1,7 +1,7 @@
 /**
  * What a message, a process and a call cost, beside plain nact and a plain function call, in one run.
  *
- *     node --expose-gc --import tsx bench/actors/index.ts
+ *     npm run bench -- actors
  *
  * Each figure is the median of five rounds after one warm-up round; ours and nact's rounds alternate. Trust the ratios, not the
  * absolute figures: the machine may be busy.
