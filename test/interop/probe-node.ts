@@ -86,7 +86,7 @@ export class Probe {
         this.#dialling.delete(peer)
         resolve(outcome)
       }
-      const negotiator = this.#negotiator('initiator', done)
+      const negotiator = this.#negotiator('initiator', done, peer)
       const negotiation = negotiate(connected.stream, handshake, first, system.timers, negotiator)
       this.#dialling.set(peer, { negotiation, done })
     })
@@ -107,7 +107,11 @@ export class Probe {
     return this.#dialling.has(peer) ? 'connecting' : 'none'
   }
 
-  #negotiator(role: 'initiator' | 'acceptor', done: (outcome: string) => void = () => {}): Negotiator {
+  #negotiator(
+    role: 'initiator' | 'acceptor',
+    done: (outcome: string) => void = () => {},
+    dialled: string | undefined = undefined,
+  ): Negotiator {
     return {
       decide: ({ name }, answer) => {
         const decision = decide(this.name, name, this.#stateOf(name))
@@ -118,7 +122,8 @@ export class Probe {
         }
         answer(decision)
       },
-      askedIfNew: (answer) => answer(true),
+      // Not new when the peer's own attempt has come up meanwhile: the peer would drop that one for this one.
+      askedIfNew: (answer) => answer(dialled === undefined || !this.links.has(dialled)),
       failed: (failure) => {
         this.reports.push(reportFailure(this.name, role, failure))
         done(failure.reason)
