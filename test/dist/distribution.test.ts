@@ -1,13 +1,17 @@
 /** Nodes of ours among themselves, over a simulated network: connecting, losing connections, mesh, ticks, back-pressure. */
 import { describe, expect, it } from 'vitest'
-import { call } from '../../src/actors/gen.ts'
+import { Exit } from '../../src/actors/errors.ts'
+import { call, type ServerRef } from '../../src/actors/gen.ts'
+import { genEvent } from '../../src/actors/gen-event.ts'
 import { genServer, ok, reply } from '../../src/actors/gen-server.ts'
+import { genStatem, started } from '../../src/actors/gen-statem.ts'
 import type { Process } from '../../src/actors/process.ts'
 import type { Runtime } from '../../src/actors/runtime.ts'
 import { child, countChildren, startChild, supervisor, whichChildren } from '../../src/actors/supervisor.ts'
 import * as sys from '../../src/actors/sys.ts'
 import { ping } from '../../src/dist/net-adm.ts'
 import { monitorNodes, nodes } from '../../src/dist/net-kernel.ts'
+import { atom, tuple } from '../../src/dist/term.ts'
 import { Cluster, nameOf } from './cluster.ts'
 
 type Calls = { echo: (value: unknown) => unknown }
@@ -76,6 +80,53 @@ describe('nodes of ours', () => {
     }
     await expect(cluster.run(sys.replaceState(a, server, (state) => state))).rejects.toThrow('badarg')
     expect(await cluster.run(startChild(a, { name: 'top', node: nameOf('b') }, []))).toMatchObject({ ok: false })
+  })
+
+  it('call event managers and state machines of each other as their own', async () => {
+    const cluster = new Cluster({ nodes: ['a', 'b'] })
+    const [a, b] = [cluster.runtime('a'), cluster.runtime('b')]
+    const events: unknown[] = []
+    const bus = genEvent<unknown>()
+    const handler = {
+      name: 'handler',
+      init: () => ({ seen: 0 }),
+      handleEvent: (event: unknown) => void events.push(event),
+      handleCall: (request: unknown) => {
+        if (request === 'fail') throw new Exit({ told: 'so' })
+        return { reply: [request] }
+      },
+    }
+    await cluster.run(bus.start(b, undefined, { name: 'bus' }))
+    for (const id of [undefined, '1', 'one', 'No 1', '01']) {
+      await cluster.run(bus.addHandler(b, 'bus', handler, undefined, id))
+    }
+    const at = { name: 'bus', node: nameOf('b') }
+    bus.notify(a, at, { n: 1 })
+    await cluster.run(bus.syncNotify(a, at, 'two'))
+    expect(events).toEqual([...Array(5).fill({ n: 1 }), ...Array(5).fill('two')])
+    for (const ask of [
+      (from: Runtime, to: ServerRef) => bus.whichHandlers(from, to),
+      (from: Runtime, to: ServerRef) => bus.call(from, to, 'handler/No 1', { any: 'thing' }),
+      (from: Runtime, to: ServerRef) => bus.call(from, to, 'nobody', 1),
+      (from: Runtime, to: ServerRef) => bus.deleteHandler(from, to, 'nobody', 1),
+      (from: Runtime, to: ServerRef) => sys.getStatus(from, to),
+    ]) {
+      expect(await cluster.run<unknown>(ask(a, at))).toEqual(await cluster.run<unknown>(ask(b, 'bus')))
+    }
+    expect(await cluster.run(bus.call(a, at, 'handler', 'fail'))).toEqual({ ok: false, reason: { told: 'so' } })
+    expect(await cluster.run(bus.deleteHandler(a, at, 'handler/01', 1))).toEqual({ ok: true, value: undefined })
+    expect(await cluster.run(bus.whichHandlers(a, at))).toEqual(['handler/No 1', 'handler/one', 'handler/1'])
+    expect(await cluster.run(bus.addHandler(a, at, handler, undefined).catch((error) => error))).toMatchObject({
+      reason: { badarg: expect.stringContaining('function') },
+    })
+    const machine = genStatem<'idle', { n: number }>({
+      init: () => started('idle', { n: 1 }),
+      states: { idle: () => {} },
+    })
+    const pid = await cluster.run(machine.start(b, undefined))
+    expect(await cluster.run(sys.getStatus(a, pid))).toEqual(await cluster.run(sys.getStatus(b, pid)))
+    // As from Erlang: nothing in the term tells a machine's state from any other.
+    expect(await cluster.run(sys.getState(a, pid))).toEqual(tuple(atom('idle'), { n: 1 }))
   })
 
   it('a reply that is no plain data is sent as well as it can be, and the server lives', async () => {

@@ -1,5 +1,8 @@
 /** A real Erlang node for a test: evaluates expressions that are sent to it, and is killed when the test ends. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { onTestFinished } from 'vitest'
 
@@ -71,6 +74,18 @@ export class Erl {
     const answer = this.#answer(id)
     this.child.stdin!.write(`${id} ${expression.replaceAll(/\s+/g, ' ')}.\n`)
     return answer
+  }
+
+  /** Compiles a module from its source and loads it. */
+  async load(name: string, source: string): Promise<void> {
+    const folder = await mkdtemp(join(tmpdir(), 'agner-erl-'))
+    onTestFinished(() => rm(folder, { recursive: true, force: true }))
+    const path = join(folder, `${name}.erl`)
+    await writeFile(path, `-module(${name}).\n${source}`)
+    const loaded = await this.eval(
+      `{ok, ${name}, Code} = compile:file("${path}", [binary]), code:load_binary(${name}, "${path}", Code)`,
+    )
+    if (loaded !== `{module,${name}}`) throw new Error(`${name} cannot be loaded: ${loaded} ${this.output.join('\n')}`)
   }
 
   ready(): Promise<string> {

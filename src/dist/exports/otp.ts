@@ -8,10 +8,12 @@ import { whichApplications } from '../../actors/application.ts'
 import { Exit } from '../../actors/errors.ts'
 import { CALL_TIMEOUT_MS, call, type ServerRef } from '../../actors/gen.ts'
 import { Pid } from '../../actors/pid.ts'
+import type { Runtime } from '../../actors/runtime.ts'
 import * as sys from '../../actors/sys.ts'
 import { reasonToTerm } from '../exit-reason.ts'
 import { badarg, type CallContext, ErlangError, type ExportedModule, functionClause } from '../exports.ts'
-import { replyToTerm } from '../otp-shapes.ts'
+import { behaviourOf } from '../incoming-message.ts'
+import { replyToTerm, shapeOfState } from '../otp-shapes.ts'
 import { presentable } from '../presentable.ts'
 import { Atom, atom, atomName, charlist, isTuple, type Tuple, tuple } from '../term.ts'
 
@@ -41,8 +43,10 @@ export const supervisorExports: ExportedModule = {
 }
 
 export const sysExports: ExportedModule = {
-  'get_state/1': async ({ self }, ref) =>
-    presentable(await asking(ref, sysCall('get_state', ref), () => sys.getState(self, serverRef(ref)))),
+  'get_state/1': async ({ self }, ref) => {
+    const state = presentable(await asking(ref, sysCall('get_state', ref), () => sys.getState(self, serverRef(ref))))
+    return replyToTerm(shapeOfState(behaviourAt(self.runtime, serverRef(ref))), state)
+  },
   'get_status/1': async ({ self }, ref) => {
     const status = await asking(ref, sysCall('get_status', ref), () => sys.getStatus(self, serverRef(ref)))
     return isStatus(status) ? replyToTerm('status', { ...status, state: presentable(status.state) }) : status
@@ -87,7 +91,7 @@ async function askSupervisor(
   request: 'which_children' | 'count_children',
 ): Promise<unknown> {
   const what = tuple(atom('gen_server'), atom('call'), [ref, atom(request), atom('infinity')])
-  const answer = await asking(ref, what, () => call(self, serverRef(ref), [request], CALL_TIMEOUT_MS))
+  const answer = await asking(ref, what, () => call(self, serverRef(ref), [request], CALL_TIMEOUT_MS, '$supervisor'))
   const isOfSupervisor = request === 'which_children' ? Array.isArray(answer) : isCounts(answer)
   // What answers in another way is no supervisor; OTP's own servers crash of the question.
   if (!isOfSupervisor) throw badarg()
@@ -100,6 +104,13 @@ function isCounts(answer: unknown): boolean {
 
 function isStatus(status: sys.Status | { readonly error?: unknown }): status is sys.Status {
   return 'behaviour' in status && 'pid' in status
+}
+
+/** The behaviour of a process of this node; what processes of others answer is a term already. */
+function behaviourAt(runtime: Runtime, server: ServerRef): string {
+  if (server instanceof Pid) return behaviourOf(runtime.process(server)) ?? ''
+  if (typeof server !== 'string' && server.node !== runtime.node.name) return ''
+  return behaviourOf(runtime.registry.find(typeof server === 'string' ? server : server.name)) ?? ''
 }
 
 /** Calls; when that fails, exits with `{Reason, What}`, as `gen_server:call` does. */
