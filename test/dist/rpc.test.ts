@@ -85,10 +85,25 @@ describe('erpc between nodes of ours', () => {
     const { a, b } = await nodes()
     await Promise.allSettled(Array.from({ length: 20 }, () => erpc.call(a, B, 'tests', 'wait', [], 20)))
     await eventually(() => waiting(b) === 20)
-    // The monitor of a call that was given up is taken back.
+    // The monitor of a call that was given up is taken back, also when the peer had not told the pid by then.
+    await Promise.allSettled(Array.from({ length: 20 }, () => erpc.call(a, B, 'tests', 'wait', [], 0)))
+    await eventually(() => waiting(b) === 40)
     await eventually(() => expect(distributionOf(b)!.peer(A)!.counts.peerMonitors).toBe(0))
+    expect(distributionOf(a)!.peer(B)!.counts.ownSpawns).toBe(0)
     for (const { pid, label } of b.processes) if (label === 'tests:wait/0') b.exit(pid, 'kill')
     expect(await erpc.call(a, B, 'tests', 'add', [1, 1])).toBe(2)
+  })
+
+  it('is given up when the process that calls ends', async () => {
+    const { a, b } = await nodes()
+    const caller = a.spawn(async (self) => {
+      await Promise.all([1, 2, 3].map(() => erpc.call(self, B, 'tests', 'wait')))
+    })
+    await eventually(() => waiting(b) === 3)
+    expect(distributionOf(a)!.peer(B)!.counts.ownSpawns).toBe(3)
+    a.exit(caller, 'kill')
+    expect(distributionOf(a)!.peer(B)!.counts.ownSpawns).toBe(0)
+    await eventually(() => expect(distributionOf(b)!.peer(A)!.counts.peerMonitors).toBe(0))
   })
 
   it('is refused with system_limit when too many run', async () => {
