@@ -44,6 +44,8 @@ export interface ErlOptions {
   readonly cookie?: string
   readonly epmdPort: number
   readonly flags?: readonly string[]
+  /** With a short name. */
+  readonly short?: boolean
 }
 
 export class Erl {
@@ -105,8 +107,14 @@ export class Erl {
 }
 
 /** Starts an Erlang node. */
-export async function startErl({ name, cookie = 'secret', epmdPort, flags = [] }: ErlOptions): Promise<Erl> {
-  const args = ['-name', name, '-setcookie', cookie, '-noshell', '-kernel', 'logger_level', 'error']
+export async function startErl({
+  name,
+  cookie = 'secret',
+  epmdPort,
+  flags = [],
+  short = false,
+}: ErlOptions): Promise<Erl> {
+  const args = [short ? '-sname' : '-name', name, '-setcookie', cookie, '-noshell', '-kernel', 'logger_level', 'error']
   const child = spawn('erl', [...args, ...flags, '-eval', LOOP], {
     stdio: ['pipe', 'pipe', 'pipe'],
     env: { ...process.env, ERL_EPMD_PORT: String(epmdPort) },

@@ -244,8 +244,8 @@ class ErlangNode implements FaultNode {
     return { outstanding: Number(outstanding), settled: Number(settled) }
   }
 
-  async processes(): Promise<number> {
-    return Number(await this.#erl.eval('fault_node:counts()'))
+  footprint(): Promise<string> {
+    return this.#erl.eval('fault_node:counts()')
   }
 }
 
@@ -507,7 +507,7 @@ export class FaultCluster {
   /** What a node holds, as text, without what changes by itself. */
   async #footprint(name: string): Promise<string> {
     const { node } = this.#member(name)
-    if (node instanceof ErlangNode) return String(await node.processes())
+    if (node instanceof ErlangNode) return node.footprint()
     const { labels, ...rest } = await (node as OurNode).footprint()
     const sorted = Object.fromEntries(Object.entries(labels).sort())
     const peers = Object.fromEntries(Object.entries(rest.peers).sort())

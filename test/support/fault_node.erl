@@ -87,8 +87,15 @@ forget() ->
     ledger ! forget,
     ok.
 
+%% Processes of this module, and what there is between processes here and elsewhere.
 counts() ->
-    length(processes()).
+    Infos = [process_info(P, [current_function, links, monitors, monitored_by]) || P <- processes()],
+    Known = [I || I <- Infos, I =/= undefined],
+    Own = [F || [{_, {?MODULE, F, _}} | _] <- Known],
+    Links = [L || [_, {links, Ls} | _] <- Known, L <- Ls, is_pid(L), node(L) =/= node()],
+    Monitors = [P || [_, _, {monitors, Ms}, _] <- Known, {process, P} <- Ms, is_pid(P), node(P) =/= node()],
+    Watchers = [P || [_, _, _, {monitored_by, Ps}] <- Known, P <- Ps, is_pid(P), node(P) =/= node()],
+    [length(Own), length(Links), length(Monitors), length(Watchers)].
 
 traffic(Peers) ->
     traffic ! {peers, Peers},
