@@ -41,6 +41,8 @@ export interface FootprintOf {
   readonly activeAliases: number
   readonly foreignMonitors: number
   readonly names: number
+  /** Monitors that processes of other nodes hold on those of this one. */
+  readonly watchedFrom: readonly string[]
   readonly labels: Readonly<Record<string, number>>
   readonly peers: Readonly<Record<string, Readonly<Record<string, number>>>>
 }
@@ -245,7 +247,7 @@ class ErlangNode implements FaultNode {
   }
 
   footprint(): Promise<string> {
-    return this.#erl.eval('fault_node:counts()')
+    return this.#erl.eval('fault_node:footprint()')
   }
 }
 

@@ -147,13 +147,19 @@ class FaultNode {
 
   footprint(): FootprintOf {
     const labels: Record<string, number> = {}
-    for (const { label } of this.#runtime.processes) labels[label ?? '?'] = (labels[label ?? '?'] ?? 0) + 1
+    const watchedFrom: string[] = []
+    for (const { label = '?', monitoredBy } of this.#runtime.processes) {
+      labels[label] = (labels[label] ?? 0) + 1
+      for (const { watcher, ref } of monitoredBy ?? []) {
+        if (this.#runtime.isForeign(watcher)) watchedFrom.push(`${label} by ${watcher.key} ${ref.key}`)
+      }
+    }
     const { distribution } = this.#node
     const peers = distribution.nodes('known').flatMap((name) => {
       const counts = distribution.peer(name)?.counts
       return counts === undefined ? [] : [[name, counts] as const]
     })
-    return { ...this.#runtime.footprint(), labels, peers: Object.fromEntries(peers) }
+    return { ...this.#runtime.footprint(), watchedFrom, labels, peers: Object.fromEntries(peers) }
   }
 
   #pidOf(text: string): Pid {

@@ -1,7 +1,7 @@
 %% What fault-node.ts is for a node of ours, for an Erlang node: processes that hold links and monitors, and a ledger of what they
 %% are told. Pids travel as term_to_binary in base64.
 -module(fault_node).
--export([start/0, spawn_targets/1, finish/2, watch/2, fired/0, held/0, forget/0, counts/0, traffic/1, settled/0]).
+-export([start/0, spawn_targets/1, finish/2, watch/2, fired/0, held/0, forget/0, footprint/0, traffic/1, settled/0]).
 
 start() ->
     Ready = self(),
@@ -87,15 +87,17 @@ forget() ->
     ledger ! forget,
     ok.
 
-%% Processes of this module, and what there is between processes here and elsewhere.
-counts() ->
-    Infos = [process_info(P, [current_function, links, monitors, monitored_by]) || P <- processes()],
-    Known = [I || I <- Infos, I =/= undefined],
-    Own = [F || [{_, {?MODULE, F, _}} | _] <- Known],
-    Links = [L || [_, {links, Ls} | _] <- Known, L <- Ls, is_pid(L), node(L) =/= node()],
-    Monitors = [P || [_, _, {monitors, Ms}, _] <- Known, {process, P} <- Ms, is_pid(P), node(P) =/= node()],
-    Watchers = [P || [_, _, _, {monitored_by, Ps}] <- Known, P <- Ps, is_pid(P), node(P) =/= node()],
-    [length(Own), length(Links), length(Monitors), length(Watchers)].
+%% How many processes of this module there are, and what there is between processes here and elsewhere.
+footprint() ->
+    Infos = [{P, process_info(P, [current_function, links, monitors, monitored_by])} || P <- processes()],
+    Known = [I || {_, Info} = I <- Infos, Info =/= undefined],
+    {length([P || {P, [{_, {?MODULE, _, _}} | _]} <- Known]),
+     [{P, F, L} || {P, [{_, F}, {links, Ls} | _]} <- Known, L <- Ls, is_pid(L), node(L) =/= node()],
+     [{P, F, M} || {P, [{_, F}, _, {monitors, Ms} | _]} <- Known, {process, M} <- Ms, is_elsewhere(M)],
+     [{P, F, W} || {P, [{_, F}, _, _, {monitored_by, Ws}]} <- Known, W <- Ws, is_pid(W), node(W) =/= node()]}.
+
+is_elsewhere({_, Node}) -> Node =/= node();
+is_elsewhere(Pid) -> is_pid(Pid) andalso node(Pid) =/= node().
 
 traffic(Peers) ->
     traffic ! {peers, Peers},
