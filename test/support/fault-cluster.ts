@@ -59,12 +59,14 @@ interface Commands {
   nodes(): Promise<readonly string[]>
   traffic(peers: readonly string[]): Promise<unknown>
   settled(): Promise<{ outstanding: number; settled: number }>
+  /** What there is between the node and others, to be compared. */
+  footprint(): Promise<FootprintOf | string>
 }
 
 /** A command on its way to a node of ours. */
 export interface Told {
   readonly id: number
-  readonly op: keyof Commands | 'footprint' | 'disconnect'
+  readonly op: keyof Commands
   readonly args: readonly unknown[]
 }
 
@@ -275,6 +277,15 @@ interface Member {
   state: 'well' | 'frozen' | 'dead'
 }
 
+const QUIET: Omit<FootprintOf, 'peers'> = {
+  timers: 0,
+  activeAliases: 0,
+  foreignMonitors: 0,
+  names: 6,
+  watchedFrom: [],
+  labels: { agner_mesh: 1, echo: 1, global: 1, init: 1, net_kernel: 1, rpc: 1 },
+}
+
 const REASONS = ['shutdown', 'crash', 'normal', 'killed', 'because'] as const
 export const OUR_NAMES = ['n1', 'n2', 'n3'].map((name) => `${name}@127.0.0.1`)
 export const ERLANG_NAME = 'erl@127.0.0.1'
@@ -288,7 +299,6 @@ export class FaultCluster {
   readonly #members = new Map<string, Member>()
   readonly #targets: Target[] = []
   readonly #watches = new Map<number, Watch>()
-  readonly #baselines = new Map<string, string>()
   #lastId = 0
   #faults = 0
 
@@ -301,7 +311,7 @@ export class FaultCluster {
     const cluster = new FaultCluster(seed, await testEpmd())
     for (const name of NAMES) await cluster.#start(name)
     await cluster.heal()
-    for (const name of NAMES) cluster.#baselines.set(name, await cluster.#footprint(name))
+    await cluster.#isQuiet()
     return cluster
   }
 
@@ -377,9 +387,7 @@ export class FaultCluster {
     for (const target of this.#targets) if (this.#isAlive(target)) await this.#finishTarget(target)
     await this.check()
     for (const name of NAMES) await this.#member(name).node.forget()
-    for (const name of NAMES) {
-      await eventually(async () => expect(await this.#footprint(name), name).toBe(this.#baselines.get(name)))
-    }
+    await this.#isQuiet()
   }
 
   /** What a failure has to tell. */
@@ -506,14 +514,16 @@ export class FaultCluster {
     return true
   }
 
-  /** What a node holds, as text, without what changes by itself. */
-  async #footprint(name: string): Promise<string> {
-    const { node } = this.#member(name)
-    if (node instanceof ErlangNode) return node.footprint()
-    const { labels, ...rest } = await (node as OurNode).footprint()
-    const sorted = Object.fromEntries(Object.entries(labels).sort())
-    const peers = Object.fromEntries(Object.entries(rest.peers).sort())
-    return JSON.stringify({ ...rest, labels: sorted, peers })
+  /** Waits until there is nothing between the nodes, and no process but those of every node. */
+  async #isQuiet(): Promise<void> {
+    const none = { links: 0, ownMonitors: 0, peerMonitors: 0, ownSpawns: 0 }
+    const quiet = NAMES.map((name) => {
+      const peers = Object.fromEntries(NAMES.filter((other) => other !== name).map((other) => [other, none]))
+      return name === ERLANG_NAME ? '{4,[],[],[]}' : { ...QUIET, peers }
+    })
+    await eventually(async () =>
+      expect(await Promise.all(NAMES.map((name) => this.#member(name).node.footprint()))).toEqual(quiet),
+    )
   }
 
   #names(state: Member['state']): string[] {

@@ -109,10 +109,6 @@ class FaultNode {
     return this.#node.distribution.nodes('connected').sort()
   }
 
-  disconnect(node: string): boolean {
-    return this.#node.distribution.disconnect(node)
-  }
-
   /** Calls of several kinds to these nodes from now on, without end. None: no more. */
   traffic(peers: readonly string[]): void {
     const isNew = this.#peers.length === 0 && peers.length > 0

@@ -87,7 +87,7 @@ forget() ->
     ledger ! forget,
     ok.
 
-%% How many processes of this module there are, and what there is between processes here and elsewhere.
+%% How many processes run in this module, this one among them, and what there is between processes here and elsewhere.
 footprint() ->
     Infos = [{P, process_info(P, [current_function, links, monitors, monitored_by])} || P <- processes()],
     Known = [I || {_, Info} = I <- Infos, Info =/= undefined],
