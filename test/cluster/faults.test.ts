@@ -4,7 +4,7 @@
  *
  * In the environment, `FAULT_SECONDS` says how long it goes on and `SEED` which faults there are; without it every run has others.
  */
-import { describe, expect, it } from 'vitest'
+import { describe, it } from 'vitest'
 import { hasErlang } from '../support/erl.ts'
 import { FaultCluster } from '../support/fault-cluster.ts'
 
@@ -22,12 +22,11 @@ describe.skipIf(!hasErlang)('three nodes of ours and one of Erlang', () => {
         await cluster.work()
         await cluster.fault()
         await cluster.check()
-      } while (performance.now() < until)
+      } while (performance.now() < until || cluster.faults < 4)
       await cluster.work()
       await cluster.end()
     } catch (error) {
       throw new Error(`SEED=${seed}: ${(error as Error).message}\n${cluster.describe()}`, { cause: error })
     }
-    expect(cluster.counts.faults).toBeGreaterThan(3)
   })
 })

@@ -294,13 +294,14 @@ const NAMES = [...OUR_NAMES, ERLANG_NAME]
 export class FaultCluster {
   /** What was done, for who reads of a failure. */
   readonly history: string[] = []
+  /** How many there have been. */
+  faults = 0
   readonly random: SeededRandom
   readonly #epmdPort: number
   readonly #members = new Map<string, Member>()
   readonly #targets: Target[] = []
   readonly #watches = new Map<number, Watch>()
   #lastId = 0
-  #faults = 0
 
   private constructor(seed: number, epmdPort: number) {
     this.random = new SeededRandom(seed)
@@ -326,7 +327,7 @@ export class FaultCluster {
   /** A fault, work in its shadow, and its end. */
   async fault(): Promise<void> {
     const victims = this.#pickVictims()
-    this.#faults++
+    this.faults++
     for (const { name, kind } of victims) this.#strike(name, kind)
     const shadowMs = this.random.below(5000)
     const until = performance.now() + shadowMs
@@ -394,10 +395,6 @@ export class FaultCluster {
   describe(): string {
     const outputs = OUR_NAMES.map((name) => (this.#member(name).node as OurNode).output.slice(-20).join(''))
     return `${this.history.join('\n')}\n${outputs.join('\n')}`
-  }
-
-  get counts(): { faults: number; watches: number; targets: number } {
-    return { faults: this.#faults, watches: this.#watches.size, targets: this.#targets.length }
   }
 
   #pickVictims(): { name: string; kind: 'kill' | 'freeze' }[] {
