@@ -5,12 +5,12 @@
  */
 import { lookup } from 'node:dns/promises'
 import { existsSync, readFileSync } from 'node:fs'
-import { constants, homedir } from 'node:os'
+import { constants, homedir, hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { boot, type World } from './boot.ts'
 import { type DetachedReport, detach, REPORTS } from './detach.ts'
-import { startBroker } from './start-broker.ts'
+import { runNode } from './run-node.ts'
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
 
@@ -24,6 +24,7 @@ const world: World = {
   argv: process.argv.slice(2),
   env,
   home: homedir(),
+  hostname: hostname(),
   root,
   version: (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version,
   isTerminal: process.stderr.isTTY === true,
@@ -42,7 +43,7 @@ const world: World = {
     return Buffer.concat(chunks)
   },
   resolveHost: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
-  startBroker,
+  runNode,
   untilSignal: () =>
     new Promise((resolve) => {
       for (const signal of SIGNALS) {

@@ -49,33 +49,45 @@ export interface Node {
   /** What other nodes may call; more can be registered. */
   readonly exports: Exports
   readonly epmd: EpmdClient
-  /** Port on which other nodes are accepted. */
+  /** Address on which other nodes are accepted. */
+  readonly host: string
   readonly port: number
-  /** Leaves the cluster and ends all processes. */
+  /** Leaves the other nodes, which are told, ends all processes and lets epmd forget the name. */
   stop(): Promise<void>
 }
 
 /** A node, or the sentence that says why it does not start. */
 export type StartNodeResult =
   | { readonly ok: true; readonly node: Node }
-  | { readonly ok: false; readonly reason: 'bad_name' | 'name_in_use' | 'listen' | 'epmd'; readonly problem: string }
+  | {
+      readonly ok: false
+      readonly reason: 'bad_name' | 'name_in_use' | 'listen' | 'epmd'
+      readonly problem: string
+      /** A code of the system, such as `EADDRINUSE`, where there is one. */
+      readonly detail: string
+      /** Where it was to listen. */
+      readonly at: Address
+    }
 
 /** Starts a node. */
 export async function startNode(options: StartNodeOptions): Promise<StartNodeResult> {
   const { name, system = realSystem(), transport = tcpTransport(), epmdPort = EPMD_PORT } = options
+  const at = { host: options.listen?.host ?? listenHostOf(name), port: options.listen?.port ?? 0 }
+  const failed = (reason: StartNodeFailure['reason'], problem: string, detail = ''): StartNodeFailure => {
+    return { ok: false, reason, problem, detail, at }
+  }
   const parsed = parseNodeName(name)
-  if (parsed === undefined) return { ok: false, reason: 'bad_name', problem: `${name} is no node name` }
+  if (parsed === undefined) return failed('bad_name', `${name} is no node name`)
   const early: ByteStream[] = []
   let take = (stream: ByteStream): void => void early.push(stream)
-  const at = { host: options.listen?.host ?? listenHostOf(name), port: options.listen?.port ?? 0 }
   const listening = await transport.listen(at, (stream) => take(stream))
   if (!listening.ok) {
-    const problem = `the node cannot listen on ${at.host} port ${at.port}: ${listening.reason}`
-    return { ok: false, reason: 'listen', problem }
+    const { reason } = listening
+    return failed('listen', `the node cannot listen on ${at.host} port ${at.port}: ${reason}`, reason)
   }
   const { listener } = listening
   const epmd = new EpmdClient({
-    transport: tcpTransport(),
+    transport: transport.proto === 'inet_tls' ? tcpTransport() : transport,
     system,
     port: epmdPort,
     ...(options.startEpmd === undefined ? {} : { startEpmd: options.startEpmd }),
@@ -90,8 +102,9 @@ export async function startNode(options: StartNodeOptions): Promise<StartNodeRes
   if (!registered.ok) {
     await listener.close()
     for (const stream of early) stream.destroy()
-    if (registered.reason === 'name_in_use') return { ok: false, reason: 'name_in_use', problem: nameInUse(name) }
-    return { ok: false, reason: 'epmd', problem: `epmd on port ${epmdPort} cannot be used: ${registered.detail}` }
+    const { reason, detail } = registered
+    if (reason === 'name_in_use') return failed('name_in_use', nameInUse(name))
+    return failed('epmd', `epmd on port ${epmdPort} cannot be used: ${detail}`, detail)
   }
   const { registration } = registered
   const logger = options.logger === undefined ? {} : { logger: options.logger }
@@ -111,8 +124,10 @@ export async function startNode(options: StartNodeOptions): Promise<StartNodeRes
   take = (stream) => distribution.accept(stream)
   for (const stream of early) take(stream)
   const stop = () => stopNode({ runtime, distribution, registration, listener })
-  return { ok: true, node: { runtime, distribution, exports, epmd, port: listener.address.port, stop } }
+  return { ok: true, node: { runtime, distribution, exports, epmd, ...listener.address, stop } }
 }
+
+type StartNodeFailure = Extract<StartNodeResult, { ok: false }>
 
 interface Parts {
   readonly runtime: Runtime
@@ -122,11 +137,11 @@ interface Parts {
 }
 
 async function stopNode({ runtime, distribution, registration, listener }: Parts): Promise<void> {
-  registration.close()
   const closed = listener.close()
-  distribution.stop()
+  await distribution.stop()
   runtime.stop()
   await closed
+  registration.close()
 }
 
 /** Asks the epmd of the node's host. */

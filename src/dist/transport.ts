@@ -63,7 +63,7 @@ export type ConnectResult =
 /** A way to other nodes. */
 export interface Transport {
   /** Erlang's name for it, as in `-proto_dist`. */
-  readonly proto: 'inet_tcp' | 'inet_tls'
+  readonly proto: 'inet_tcp' | 'inet6_tcp' | 'inet_tls'
   /** Accepted streams are handed over before they are started. */
   listen(at: Address, onAccept: (stream: ByteStream) => void): Promise<ListenResult>
   /** Never rejects. There is no time limit but `signal`. */
