@@ -42,6 +42,8 @@ export interface World {
   log(line: string): void
   readStdin(): Promise<Buffer>
   readonly resolveHost: Resolve
+  /** Starts an epmd that outlives the node; resolves when it listens or cannot be had. */
+  startEpmd(port: number): Promise<void>
   runNode(start: NodeStart): Promise<RunningNode>
   /** Resolves with the name of the first signal that asks the node to stop. */
   untilSignal(): Promise<string>
@@ -96,7 +98,7 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
   if (prepared.isNewCookie) logger.info(`a cookie was made at random in ${world.home}/.agner.cookie`)
   let node: RunningNode
   try {
-    const { version, env } = world
+    const { version } = world
     const { log: _log, dist: _dist, ...brokerConfig } = config
     const { cookie, dist, epmdPort } = prepared
     const { hidden, join } = options
@@ -111,7 +113,7 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
       dataDir,
       logger,
       version,
-      env,
+      startEpmd: () => world.startEpmd(epmdPort),
     })
   } catch (error) {
     logger.debug({ err: error }, 'start failed')

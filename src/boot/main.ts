@@ -10,6 +10,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { boot, type World } from './boot.ts'
 import { type DetachedReport, detach, REPORTS } from './detach.ts'
+import { startEpmdInBackground } from './epmd-background.ts'
 import { runNode } from './run-node.ts'
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
@@ -43,6 +44,11 @@ const world: World = {
     return Buffer.concat(chunks)
   },
   resolveHost: async (host) => (await lookup(host, { all: true })).map(({ address }) => address),
+  startEpmd: async (port) => {
+    // It serves others too and lives on: our cookie is no business of it.
+    const { AGNER_COOKIE: _, ...rest } = env
+    await startEpmdInBackground(['-port', String(port)], rest)
+  },
   runNode,
   untilSignal: () =>
     new Promise((resolve) => {

@@ -15,7 +15,6 @@ import type { BrokerConfig } from '../broker/config.ts'
 import type { Distribution } from '../dist/distribution.ts'
 import { type Node, startNode } from '../dist/start-node.ts'
 import type { DistOptions } from './dist-options.ts'
-import { startEpmdInBackground } from './epmd-background.ts'
 import { join } from './join.ts'
 import { NodeStartError } from './start-error.ts'
 
@@ -33,8 +32,8 @@ export interface NodeStart {
   readonly logger: Logger
   /** Of this package. */
   readonly version: string
-  /** For the programs that are started on the way. */
-  readonly env: Readonly<Record<string, string | undefined>>
+  /** Starts an epmd when none answers; resolves when it listens or cannot be had. */
+  startEpmd(): Promise<void>
 }
 
 /** A node that runs. */
@@ -49,7 +48,7 @@ export interface RunningNode {
 
 /** Starts a node. Rejects with `NodeStartError`, or what `startBroker` rejects with, and has then left nothing behind. */
 export async function runNode(start: NodeStart): Promise<RunningNode> {
-  const { name, cookie, hidden, dist, epmdPort, config, logger, version, env } = start
+  const { name, cookie, hidden, dist, epmdPort, config, logger, version } = start
   const started = await startNode({
     ...dist,
     name,
@@ -57,7 +56,7 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
     hidden,
     epmdPort,
     logger,
-    startEpmd: async () => void (await startEpmdInBackground(['-port', String(epmdPort)], env)),
+    startEpmd: () => start.startEpmd(),
   })
   if (!started.ok) throw new NodeStartError(started)
   const { node } = started
