@@ -10,9 +10,11 @@
  */
 import type { Logger } from 'pino'
 import type { ExitReason } from '../actors/errors.ts'
-import { startBroker } from '../broker/broker.ts'
+import { BROKER_SUP } from '../broker/app.ts'
+import { type Broker, startBroker } from '../broker/broker.ts'
 import type { BrokerConfig } from '../broker/config.ts'
 import type { Distribution } from '../dist/distribution.ts'
+import type { TableInfo } from '../dist/exports.ts'
 import { type Node, startNode } from '../dist/start-node.ts'
 import type { DistOptions } from './dist-options.ts'
 import { join } from './join.ts'
@@ -63,6 +65,7 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
   logNodes(node.distribution, logger)
   try {
     const broker = await startBroker({ ...config, runtime: node.runtime, version })
+    node.exports.showTables(() => tablesOf(broker))
     if (start.join !== undefined) await join.start(node.runtime, start.join, { name: 'join' })
     return {
       listeners: [...broker.listeners, { name: 'dist', host: node.host, port: node.port }],
@@ -90,6 +93,14 @@ function logNodes(distribution: Distribution, logger: Logger): void {
       const { reason } = event
       logger.info({ report: tag, peer: node, hidden, reason }, `${type}node ${node} is down: ${reason}`)
     }
+  })
+}
+
+/** The broker's tables for observers. They belong to no process in particular, so they show under the top of the tree. */
+function tablesOf({ runtime, services }: Broker): TableInfo[] {
+  const owner = runtime.whereis(BROKER_SUP) ?? runtime.init.pid
+  return services.tables.all().map(({ definition: { name, type }, size }) => {
+    return { name, owner, type, size, memoryBytes: 0 }
   })
 }
 

@@ -11,6 +11,7 @@ import type { Distribution, DistributionOptions, FindResult } from './distributi
 import { EpmdClient, type Registration, type RegistrationEvent } from './epmd-client.ts'
 import { otpExports } from './exports/all.ts'
 import type { Exports } from './exports.ts'
+import { names } from './net-adm.ts'
 import { listenHostOf, nameInUse, parseNodeName } from './node-name.ts'
 import type { RemoteCallLimits } from './remote-calls.ts'
 import { startDistribution } from './start-distribution.ts'
@@ -117,8 +118,8 @@ export async function startNode(options: StartNodeOptions): Promise<StartNodeRes
     find: (node) => findByEpmd(epmd, node),
     exports,
     names: async () => {
-      const result = await epmd.names()
-      return result.ok ? result.nodes : undefined
+      const result = await names(epmd)
+      return result.ok ? result.names : undefined
     },
   })
   take = (stream) => distribution.accept(stream)

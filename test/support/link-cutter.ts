@@ -21,6 +21,8 @@ const ALIVE2 = 120
 const NAME_LENGTH_AT = 2 + 1 + 8 + 4
 
 export class LinkCutter {
+  /** Called with everything that passes between nodes. */
+  tap: ((bytes: Buffer) => void) | undefined
   readonly #epmd: EpmdServer
   readonly #servers = new Set<Server>()
   readonly #sockets = new Set<Socket>()
@@ -120,7 +122,7 @@ export class LinkCutter {
     gather(near, wanted, (first) => {
       const pair = pairOf(first.toString('utf8', nameAt, wanted(first)), to)
       const far = () => this.#own(connect({ host: '127.0.0.1', port, noDelay: true }))
-      const link = new Link(pair, near, first, far)
+      const link = new Link(pair, near, first, far, (bytes) => this.tap?.(bytes))
       this.#links.add(link)
       near.once('close', () => this.#links.delete(link))
       const cut = this.#cuts.get(pair)
@@ -137,14 +139,16 @@ class Link {
   readonly #near: Socket
   readonly #first: Buffer
   readonly #connect: () => Socket
+  readonly #tap: (bytes: Buffer) => void
   #far: Socket | undefined
   #isSilenced = true
 
-  constructor(pair: string, near: Socket, first: Buffer, connectFar: () => Socket) {
+  constructor(pair: string, near: Socket, first: Buffer, connectFar: () => Socket, tap: (bytes: Buffer) => void) {
     this.pair = pair
     this.#near = near
     this.#first = first
     this.#connect = connectFar
+    this.#tap = tap
   }
 
   cut(how: Cut): void {
@@ -163,6 +167,7 @@ class Link {
     this.#isSilenced = false
     if (this.#far === undefined) {
       this.#far = this.#connect()
+      this.#tap(this.#first)
       this.#far.write(this.#first)
       this.#pass(this.#near, this.#far)
       this.#pass(this.#far, this.#near)
@@ -183,6 +188,7 @@ class Link {
   /** What comes from one goes to the other, as fast as that takes it; so does the end. */
   #pass(from: Socket, to: Socket): void {
     from.on('data', (chunk) => {
+      this.#tap(chunk)
       if (!to.write(chunk)) from.pause()
     })
     to.on('drain', () => {

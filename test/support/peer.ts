@@ -13,7 +13,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -160,6 +160,18 @@ export class Peers {
       .reverse()
   }
 
+  /** Kills the epmd that the first node has started. */
+  async killEpmd(): Promise<void> {
+    const marks = [`-port`, String(this.epmdPort)]
+    for (const entry of await readdir('/proc')) {
+      if (!/^\d+$/.test(entry)) continue
+      const words = (await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '')).split('\0')
+      if (words.some((word) => word.includes('epmd-main')) && marks.every((mark) => words.includes(mark))) {
+        process.kill(Number(entry), 'SIGKILL')
+      }
+    }
+  }
+
   /** Cuts the link between two nodes in both directions until it is mended. */
   cut(a: Peer, b: Peer, how: Cut = 'silence'): void {
     this.#links().cut(a.name, b.name, how)
@@ -172,6 +184,11 @@ export class Peers {
   /** Cuts all links between one group of nodes and another. */
   partition(some: readonly Peer[], others: readonly Peer[], how: Cut = 'silence'): void {
     for (const a of some) for (const b of others) this.cut(a, b, how)
+  }
+
+  /** Has `seen` called with everything that passes between nodes from now on. */
+  tap(seen: (bytes: Buffer) => void): void {
+    this.#links().tap = seen
   }
 
   heal(): void {
