@@ -12,7 +12,7 @@ import type { DistConfig } from './dist-settings.ts'
 /** What the settings say about a node. */
 export type DistOptions = Pick<
   StartNodeOptions,
-  'listen' | 'transport' | 'netTicktimeMs' | 'limits' | 'maxFrameBytes' | 'mesh' | 'remoteCalls'
+  'listen' | 'transport' | 'netTicktimeMs' | 'limits' | 'mesh' | 'remoteCalls'
 >
 
 /** Options, or sentences that say what is wrong. */
@@ -31,8 +31,7 @@ export async function distOptions(config: DistConfig, folder: string): Promise<D
       listen: listen === 'auto' ? { port } : { host: listen, port },
       transport,
       netTicktimeMs,
-      limits: { busyBytes, maxBytes: maxBufferBytes },
-      maxFrameBytes,
+      limits: { busyBytes, maxBytes: maxBufferBytes, maxFrameBytes },
       mesh: connectAll,
       remoteCalls: rpc,
     },

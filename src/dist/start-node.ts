@@ -7,7 +7,8 @@
 import type { Logger } from 'pino'
 import { type Runtime, startRuntime } from '../actors/runtime.ts'
 import { realSystem, type System } from '../actors/system.ts'
-import type { Distribution, DistributionOptions, FindResult } from './distribution.ts'
+import type { FindResult } from './connector.ts'
+import type { Distribution, DistributionOptions } from './distribution.ts'
 import { EpmdClient, type Registration, type RegistrationEvent } from './epmd-client.ts'
 import { otpExports } from './exports/all.ts'
 import type { Exports } from './exports.ts'
@@ -21,8 +22,7 @@ import { tcpTransport } from './transport-tcp.ts'
 /** Default port of epmd. */
 const EPMD_PORT = 4369
 
-export interface StartNodeOptions
-  extends Pick<DistributionOptions, 'cookie' | 'hidden' | 'netTicktimeMs' | 'limits' | 'maxFrameBytes'> {
+export interface StartNodeOptions extends Pick<DistributionOptions, 'cookie' | 'hidden' | 'netTicktimeMs' | 'limits'> {
   /** `NAME@HOST`; see `checkNodeName` for what it may be. */
   readonly name: string
   /** Where to listen. @default the address in the name when that is a loopback address, else all; any free port */
