@@ -19,11 +19,13 @@ export interface StreamEvents {
   onData(chunk: Buffer): void
   /** All that was written has left. */
   onDrain(): void
+  /** The peer will send no more. Only of streams that may be half open; the others close by themselves. */
+  onEnd?(): void
   /** The stream is gone, whoever ended it; called exactly once, also after `destroy`. `closed`, or an error code such as `ECONNRESET`. */
   onClose(reason: string): void
 }
 
-/** Bytes in order, both ways. A peer that ends its half ends the stream, when all that was written has left. */
+/** Bytes in order, both ways. Unless it may be half open, a peer that ends its half ends it, when all that was written has left. */
 export interface ByteStream {
   /** The other end; IPv4 in its own form also on a dual-stack socket. */
   readonly peer: Address
