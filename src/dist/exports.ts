@@ -77,7 +77,7 @@ export interface Network {
   /** Other nodes: `known` are those that this node has heard of, connected or not. */
   nodes(kind: NodeKind): readonly string[]
   connect(node: string): Promise<boolean>
-  /** The nodes that epmd of this host knows; undefined when there is no epmd. */
+  /** The nodes that epmd of this host knows, the oldest first; undefined when there is no epmd. */
   names(): Promise<readonly { readonly name: string; readonly port: number }[] | undefined>
   /** Bytes to and from other nodes since the start. */
   traffic(): { readonly bytesIn: number; readonly bytesOut: number }
