@@ -253,7 +253,7 @@ function tableRows(term: unknown, kind: 'ets' | 'mnesia'): TableRow[] {
       type: textOf(type),
       size: Number(size),
       bytes: Number(memory),
-      owner: owner instanceof Pid ? owner : undefined,
+      ...(owner instanceof Pid ? { owner } : {}),
       ...(protection === undefined ? {} : { protection: textOf(protection) }),
       ...(storage === undefined ? {} : { storage: textOf(storage) }),
       ...(id instanceof Ref ? { id } : {}),

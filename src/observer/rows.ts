@@ -95,7 +95,8 @@ export interface TableRow {
   readonly size: number
   /** When it is known. */
   readonly bytes?: number
-  readonly owner: Pid | undefined
+  /** Undefined for a replicated table. */
+  readonly owner?: Pid
   readonly protection?: string
   /** Of a replicated table: ram_copies, disc_copies. */
   readonly storage?: string

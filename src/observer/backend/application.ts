@@ -12,10 +12,13 @@ import type { CallContext, ExportedModule, Exports } from '../../dist/exports.ts
 import { exportRemoteShell } from '../remote-shell/shell-start.ts'
 import { type BackendOptions, OBSERVER_BACKEND, observerBackend } from './backend.ts'
 import { realLoop } from './load.ts'
+import { type ObservableTables, showTables } from './shown-tables.ts'
 
 export interface ObservableOptions {
   /** Of this package. */
   readonly version: string
+  /** Tables to show beside those of ets. @default none */
+  readonly tables?: ObservableTables
   /** Whether `erl -remsh` gets a shell, which only reads; else it is told that the shell is off. @default false */
   readonly remoteShell?: boolean
   /** Whether the node runs in a simulation, whose event loop is not its own. @default false */
@@ -41,7 +44,7 @@ const top = supervisor<BackendOptions>({
  */
 export async function makeObservable(
   { runtime, exports }: { readonly runtime: Runtime; readonly exports: Exports },
-  { version, remoteShell = false, simulated = false }: ObservableOptions,
+  { version, tables, remoteShell = false, simulated = false }: ObservableOptions,
 ): Promise<void> {
   const started = await application.start(runtime, {
     name: 'observer',
@@ -53,6 +56,7 @@ export async function makeObservable(
     },
   })
   if (!started.ok) throw new Exit(started.reason)
+  if (tables !== undefined) showTables(exports, runtime, tables)
   exports.register(MODULE, questions())
   exportRemoteShell({ runtime, exports }, { enabled: remoteShell, version })
 }

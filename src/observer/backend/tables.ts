@@ -130,8 +130,9 @@ function etsRow({ id, name, type, size, owner, protection, named }: EtsInfo): Ta
   return { name, kind: 'ets', type, size, owner, protection, ...(named ? {} : { id }) }
 }
 
-function tableRow({ name, type, size, memoryBytes, owner, storage }: TableInfo): TableRow {
-  return { name, kind: 'mnesia', type, size, bytes: memoryBytes, owner, storage: storage ?? 'ram_copies' }
+function tableRow({ name, type, size, memoryBytes, storage }: TableInfo): TableRow {
+  const bytes = memoryBytes > 0 ? { bytes: memoryBytes } : {}
+  return { name, kind: 'mnesia', type, size, ...bytes, storage: storage ?? 'ram_copies' }
 }
 
 function matches(row: Readonly<Record<string, unknown>>, key: string, match: RowsQuery['match']): boolean {

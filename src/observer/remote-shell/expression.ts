@@ -24,7 +24,7 @@ export async function evaluateExpression(line: string, callable: Callable): Prom
   const source = withPids(line.trim().replace(/\.$/, ''))
   let expression: Expression
   try {
-    expression = parseExpressionAt(source, 0, { ecmaVersion: 'latest' })
+    expression = parseExpressionAt(source, 0, { ecmaVersion: 'latest', allowAwaitOutsideFunction: true })
   } catch (error) {
     throw refused(`syntax: ${(error as Error).message.replace(/ \(\d+:\d+\)$/, '')}`)
   }

@@ -1,6 +1,6 @@
 /**
  * What `erl -remsh n1@host` asks of a node, exported: a shell for its terminal, completion, and a greeting [OTP shell:start/0,
- * edlin_expand:expand/1].
+ * edlin_expand:expand/1, user_drv].
  *
  * Erlang calls `shell:start()` by rpc, with its own terminal as group leader, and gets a pid that it links to its terminal. On a node
  * where the shell is off, that process says so and ends.
@@ -8,6 +8,7 @@
 import { Pid } from '../../actors/pid.ts'
 import type { Script } from '../../actors/process.ts'
 import type { Runtime } from '../../actors/runtime.ts'
+import { distributionOf } from '../../dist/distribution.ts'
 import { badarg, type CallContext, type Exports } from '../../dist/exports.ts'
 import { atom, atomName, charlist, text, tuple } from '../../dist/term.ts'
 import { commonPrefix, complete } from '../shell/completion.ts'
@@ -50,13 +51,15 @@ export function exportRemoteShell(
   }
   const spawn = (script: Script): Pid => runtime.spawn(script, { label: 'shell:start/0', trapExit: true })
   exports.register('shell', { 'start/0': start })
-  if (!enabled) return
-  exports.register('edlin_expand', { 'expand/1': (_context, reversed) => expand(runtime, reversed) })
-  // From OTP 26 on the terminal asks what to greet with.
+  // From OTP 26 on the terminal asks these before, and ends when it gets no answer.
+  exports.register('net_kernel', {
+    'get_net_ticktime/0': () => Math.round((distributionOf(runtime)?.netTicktimeMs ?? 60_000) / 1000),
+  })
   exports.register('application', {
     'get_env/3': (_context, application, key, fallback) =>
       atomName(application) === 'stdlib' && atomName(key) === 'shell_slogan' ? charlist(`agner ${version}`) : fallback,
   })
+  if (enabled) exports.register('edlin_expand', { 'expand/1': (_context, reversed) => expand(runtime, reversed) })
 }
 
 /** `{yes | no, TextToInsert, Candidates}` for a line, which comes the last character first. */

@@ -30,8 +30,10 @@ export async function complete(line: string, vocabulary: Vocabulary): Promise<Co
   if (text !== undefined) return matching(await vocabulary.words(), text)
   const pid = /<[\d.]*$/.exec(line)
   if (pid !== null) return matching(vocabulary.pids(), pid[0])
-  const path = /[A-Za-z_$][\w$]*(?:\.[\w$]*)*$/.exec(line)?.[0].split('.') ?? ['']
+  const path = /(?:[A-Za-z_$][\w$]*\.)*[\w$]*$/.exec(line)![0].split('.')
   const fragment = path.pop()!
+  // A member of what only running it would tell.
+  if (path.length === 0 && line.at(-1 - fragment.length) === '.') return { candidates: [], fragment }
   if (path.length === 0) return matching([...vocabulary.names()].sort(), fragment)
   return matching(membersOf(vocabulary.lookUp(path)), fragment)
 }

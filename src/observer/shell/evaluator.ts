@@ -38,6 +38,8 @@ export class Evaluator {
   readonly results = new Results()
   readonly #base: Readonly<Record<string, unknown>>
   readonly #context: Context
+  /** Deletes from within: the realm keeps what was assigned there beside what its context object has. */
+  readonly #delete: (name: string) => void
 
   constructor({ names, log, print }: EvaluatorOptions) {
     const say = (...values: unknown[]): void =>
@@ -52,6 +54,9 @@ export class Evaluator {
       f: (name: unknown) => this.#forget(name),
     }
     this.#context = createContext({ ...this.#base })
+    this.#delete = new Script('(name) => { delete globalThis[name] }').runInContext(this.#context) as (
+      name: string,
+    ) => void
   }
 
   /** Names at the prompt, those of the commands and of variables. */
@@ -121,7 +126,7 @@ export class Evaluator {
     const names = name === undefined ? Object.keys(this.#context) : [name]
     for (const each of names) {
       if (Object.hasOwn(this.#base, each)) this.#context[each] = this.#base[each]
-      else delete this.#context[each]
+      else this.#delete(each)
     }
     return 'ok'
   }
