@@ -4,13 +4,11 @@
  * The first SIGTERM, SIGINT or SIGHUP asks for an ordered stop, the second ends the process at once.
  */
 import { lookup } from 'node:dns/promises'
-import { existsSync, readFileSync } from 'node:fs'
 import { constants, homedir, hostname } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { boot, type World } from './boot.ts'
 import { type DetachedReport, detach, REPORTS } from './detach.ts'
 import { startEpmdInBackground } from './epmd-background.ts'
+import { packageRoot, packageVersion } from './package-root.ts'
 import { runNode } from './run-node.ts'
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
@@ -19,7 +17,7 @@ const { [REPORTS]: reports, ...env } = process.env
 /** In the background, what the user would have seen goes to the process that the user sees, until that is told enough. */
 const isReporting = reports !== undefined && process.send !== undefined
 
-const root = packageRoot(dirname(fileURLToPath(import.meta.url)))
+const root = packageRoot()
 
 const world: World = {
   argv: process.argv.slice(2),
@@ -27,7 +25,7 @@ const world: World = {
   home: homedir(),
   hostname: hostname(),
   root,
-  version: (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version,
+  version: packageVersion(),
   isTerminal: process.stderr.isTTY === true,
   out: (text) => {
     process.stdout.write(text)
@@ -79,9 +77,4 @@ process.exit()
 
 function report(message: DetachedReport): void {
   if (process.connected) process.send?.(message)
-}
-
-/** The directory with our package.json: above src/ in the sources, above build/ in the package. */
-function packageRoot(from: string): string {
-  return existsSync(join(from, 'package.json')) ? from : packageRoot(dirname(from))
 }

@@ -13,6 +13,8 @@ import type { ExitReason } from '../actors/errors.ts'
 import { BROKER_SUP } from '../broker/app.ts'
 import { type Broker, startBroker } from '../broker/broker.ts'
 import type { BrokerConfig } from '../broker/config.ts'
+import { commandTable } from '../ctl/commands.ts'
+import { exportCommands } from '../ctl/server.ts'
 import type { Distribution } from '../dist/distribution.ts'
 import type { TableInfo } from '../dist/exports.ts'
 import { type Node, startNode } from '../dist/start-node.ts'
@@ -66,6 +68,7 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
   try {
     const broker = await startBroker({ ...config, runtime: node.runtime, version })
     node.exports.showTables(() => tablesOf(broker))
+    exportCommands(node.exports, commandTable(), { runtime: node.runtime, services: broker.services })
     if (start.join !== undefined) await join.start(node.runtime, start.join, { name: 'join' })
     return {
       listeners: [...broker.listeners, { name: 'dist', host: node.host, port: node.port }],
