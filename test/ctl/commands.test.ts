@@ -5,7 +5,7 @@ import type { Broker } from '../../src/broker/broker.ts'
 import { type Command, done } from '../../src/ctl/command.ts'
 import { CommandTable } from '../../src/ctl/command-table.ts'
 import { commandTable } from '../../src/ctl/commands.ts'
-import { embeddedBroker } from '../support/broker.ts'
+import { embeddedBroker } from '../support/embedded-broker.ts'
 
 const RULE = '-'.repeat(80)
 
@@ -131,6 +131,7 @@ describe('clients and sessions', () => {
     await persistent.subscribeAsync('t', { qos: 1 })
     await persistent.endAsync()
     for (let i = 0; i < 3; i++) await broker.publish({ topic: 't', payload: 'x', qos: 1 })
+    await expect.poll(async () => (await lines('sessions', 'show', 'pers'))[0]).toContain('message_queue=3')
     const all = await lines('sessions', 'list')
     expect(all.map((line) => line.split(',')[0])).toEqual(['Session(pers', 'Session(trans'])
     expect(all[0]).toMatch(
