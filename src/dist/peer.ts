@@ -56,7 +56,7 @@ export type SpawnEnd =
 interface OwnSpawn {
   readonly from: Pid
   readonly ref: Ref
-  /** Undefined when nobody waits any more and the peer has not told the pid yet, whose monitor is then to be taken back. */
+  /** Undefined when nobody waits any more; the monitor is then taken back as soon as it is known of whom. */
   ended: ((end: SpawnEnd) => void) | undefined
   /** The new process, once the peer has told. */
   pid: Pid | undefined
@@ -338,7 +338,7 @@ export class Peer implements Remote {
     if (!spawn?.from.equals(to)) return
     if (result instanceof Pid) {
       spawn.pid = result
-      if (spawn.ended === undefined) this.#takeBack(spawn, result)
+      this.#takeBackAbandoned(spawn)
     } else {
       this.#ownSpawns.delete(ref.id as number)
       spawn.ended?.({ tag: 'error', reason: result })
@@ -346,14 +346,13 @@ export class Peer implements Remote {
   }
 
   #abandon(spawn: OwnSpawn): void {
-    if (spawn.ended === undefined || this.#ownSpawns.get(spawn.ref.id as number) !== spawn) return
     spawn.ended = undefined
-    if (spawn.pid !== undefined) this.#takeBack(spawn, spawn.pid)
+    this.#takeBackAbandoned(spawn)
   }
 
-  #takeBack({ from, ref }: OwnSpawn, to: Pid): void {
-    this.#ownSpawns.delete(ref.id as number)
-    this.#frame({ op: 'demonitor', from, to, ref })
+  #takeBackAbandoned({ from, ref, ended, pid }: OwnSpawn): void {
+    if (ended !== undefined || pid === undefined || !this.#ownSpawns.delete(ref.id as number)) return
+    this.#frame({ op: 'demonitor', from, to: pid, ref })
   }
 
   /** Remembers with a call's monitor what its answer will look like. */

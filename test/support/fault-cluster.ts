@@ -287,8 +287,8 @@ const QUIET: Omit<FootprintOf, 'peers'> = {
 }
 
 const REASONS = ['shutdown', 'crash', 'normal', 'killed', 'because'] as const
-export const OUR_NAMES = ['n1', 'n2', 'n3'].map((name) => `${name}@127.0.0.1`)
-export const ERLANG_NAME = 'erl@127.0.0.1'
+const OUR_NAMES = ['n1', 'n2', 'n3'].map((name) => `${name}@127.0.0.1`)
+const ERLANG_NAME = 'erl@127.0.0.1'
 const NAMES = [...OUR_NAMES, ERLANG_NAME]
 
 export class FaultCluster {
