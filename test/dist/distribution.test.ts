@@ -156,6 +156,22 @@ describe('nodes of ours', () => {
     }
   })
 
+  it('those that connect a moment after each other keep one connection, and never lose it', async () => {
+    for (let seed = 1; seed <= 600; seed++) {
+      const cluster = new Cluster({ seed, nodes: ['a', 'b'] })
+      const [first, second] = seed % 2 === 0 ? ['a', 'b'] : ['b', 'a']
+      const events: string[] = []
+      for (const name of ['a', 'b']) cluster.distribution(name).subscribe(({ tag }) => events.push(`${tag} ${name}`))
+      const one = cluster.distribution(first!).connect(nameOf(second!))
+      await cluster.sim.advance(30 * cluster.sim.random.next())
+      const other = cluster.distribution(second!).connect(nameOf(first!))
+      expect(await cluster.run(Promise.all([one, other])), `seed ${seed}`).toEqual([true, true])
+      await cluster.sim.advance('20s')
+      expect(events.sort(), `seed ${seed}`).toEqual(['nodeup a', 'nodeup b'])
+      cluster.sim.stop()
+    }
+  })
+
   it('a node that connects to one learns of all: full mesh', async () => {
     const names = ['a', 'b', 'c', 'd', 'e']
     for (let seed = 1; seed <= 5; seed++) {

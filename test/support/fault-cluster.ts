@@ -54,6 +54,8 @@ interface Commands {
   watch(id: number, target: string): Promise<unknown>
   fired(): Promise<readonly Fired[]>
   held(): Promise<readonly Held[]>
+  /** Nodes that it has given up since the last question, since they were silent. */
+  silent(): Promise<readonly string[]>
   forget(): Promise<unknown>
   ping(node: string): Promise<'pong' | 'pang'>
   nodes(): Promise<readonly string[]>
@@ -139,6 +141,10 @@ export class OurNode implements FaultNode {
 
   held(): Promise<readonly Held[]> {
     return this.#tell('held')
+  }
+
+  silent(): Promise<readonly string[]> {
+    return this.#tell('silent')
   }
 
   forget(): Promise<unknown> {
@@ -235,8 +241,11 @@ class ErlangNode implements FaultNode {
   }
 
   async nodes(): Promise<readonly string[]> {
-    const list = await this.#erl.eval('nodes(connected)')
-    return [...list.matchAll(/'([^']+)'/g)].map(([, name]) => name!).sort()
+    return namesIn(await this.#erl.eval('nodes(connected)')).sort()
+  }
+
+  async silent(): Promise<readonly string[]> {
+    return namesIn(await this.#erl.eval('fault_node:silent()'))
   }
 
   traffic(peers: readonly string[]): Promise<unknown> {
@@ -251,6 +260,10 @@ class ErlangNode implements FaultNode {
   footprint(): Promise<string> {
     return this.#erl.eval('fault_node:footprint()')
   }
+}
+
+function namesIn(list: string): string[] {
+  return [...list.matchAll(/'([^']+)'/g)].map(([, name]) => name!)
 }
 
 interface Target {
@@ -286,6 +299,23 @@ const QUIET: Omit<FootprintOf, 'peers'> = {
   labels: { agner_mesh: 1, echo: 1, global: 1, init: 1, net_kernel: 1, rpc: 1 },
 }
 
+/**
+ * Erlang forgets a monitor that is taken back while the connection is coming up, and sets it all the same when that is up: it stays at the
+ * other node until the connection ends, at Erlang's nodes as at ours. Those of calls that were given up are no leak of ours.
+ */
+function withoutOrphans(footprint: FootprintOf): FootprintOf {
+  const { watchedFrom, peers, foreignMonitors } = footprint
+  const others = watchedFrom.filter((watch) => !watch.startsWith(`echo by ${ERLANG_NAME}`))
+  const orphans = watchedFrom.length - others.length
+  const erlang = peers[ERLANG_NAME]!
+  return {
+    ...footprint,
+    watchedFrom: others,
+    foreignMonitors: foreignMonitors - orphans,
+    peers: { ...peers, [ERLANG_NAME]: { ...erlang, peerMonitors: erlang.peerMonitors! - orphans } },
+  }
+}
+
 const REASONS = ['shutdown', 'crash', 'normal', 'killed', 'because'] as const
 const OUR_NAMES = ['n1', 'n2', 'n3'].map((name) => `${name}@127.0.0.1`)
 const ERLANG_NAME = 'erl@127.0.0.1'
@@ -302,6 +332,8 @@ export class FaultCluster {
   readonly #targets: Target[] = []
   readonly #watches = new Map<number, Watch>()
   #lastId = 0
+  /** All nodes have reached each other since the last fault. */
+  #isHealed = false
 
   private constructor(seed: number, epmdPort: number) {
     this.random = new SeededRandom(seed)
@@ -328,6 +360,7 @@ export class FaultCluster {
   async fault(): Promise<void> {
     const victims = this.#pickVictims()
     this.faults++
+    this.#isHealed = false
     for (const { name, kind } of victims) this.#strike(name, kind)
     const shadowMs = this.random.below(5000)
     const until = performance.now() + shadowMs
@@ -353,10 +386,13 @@ export class FaultCluster {
     }
     await Promise.all(this.#names('dead').map((name) => this.#restart(name)))
     await eventually(() => this.#areAllConnected(), { withinMs: 60_000 })
+    await this.#allowForSilence()
+    this.#isHealed = true
   }
 
   /** Every watch of a living watcher has told what it must, once, and holds what it must. */
   async check(): Promise<void> {
+    await this.#allowForSilence()
     for (const name of NAMES) {
       await eventually(async () => {
         const { node, incarnation } = this.#member(name)
@@ -395,6 +431,18 @@ export class FaultCluster {
   describe(): string {
     const outputs = OUR_NAMES.map((name) => (this.#member(name).node as OurNode).output.slice(-20).join(''))
     return `${this.history.join('\n')}\n${outputs.join('\n')}`
+  }
+
+  /** On a machine with much to do a node may be silent for too long though nobody has frozen it. */
+  async #allowForSilence(): Promise<void> {
+    for (const name of NAMES) {
+      for (const other of await this.#member(name).node.silent()) {
+        for (const watch of this.#watches.values()) {
+          const ends = [watch.watcher, watch.target.node]
+          if (ends.includes(name) && ends.includes(other)) watch.mayLose = true
+        }
+      }
+    }
   }
 
   #pickVictims(): { name: string; kind: 'kill' | 'freeze' }[] {
@@ -445,8 +493,7 @@ export class FaultCluster {
     if (target === undefined) return
     const id = ++this.#lastId
     const { node, incarnation } = this.#member(watcher)
-    const isWell = [...this.#members.values()].every(({ state }) => state === 'well')
-    const isSure = isWell && this.#isAlive(target)
+    const isSure = this.#isHealed && this.#isAlive(target)
     this.#watches.set(id, { id, watcher, incarnation, target, isSure, mayLose: !isSure })
     this.#note(`watch ${id} on ${watcher}: ${target.node}#${target.incarnation}${isSure ? '' : ' (unsure)'}`)
     await node.watch(id, target.text)
@@ -514,13 +561,15 @@ export class FaultCluster {
   /** Waits until there is nothing between the nodes, and no process but those of every node. */
   async #isQuiet(): Promise<void> {
     const none = { links: 0, ownMonitors: 0, peerMonitors: 0, ownSpawns: 0 }
-    const quiet = NAMES.map((name) => {
+    for (const name of NAMES) {
       const peers = Object.fromEntries(NAMES.filter((other) => other !== name).map((other) => [other, none]))
-      return name === ERLANG_NAME ? '{4,[],[],[]}' : { ...QUIET, peers }
-    })
-    await eventually(async () =>
-      expect(await Promise.all(NAMES.map((name) => this.#member(name).node.footprint()))).toEqual(quiet),
-    )
+      const quiet = name === ERLANG_NAME ? '{4,[],[],[]}' : { ...QUIET, peers }
+      await eventually(async () => {
+        const footprint = await this.#member(name).node.footprint()
+        expect(typeof footprint === 'string' ? footprint : withoutOrphans(footprint), name).toEqual(quiet)
+        return true
+      })
+    }
   }
 
   #names(state: Member['state']): string[] {

@@ -45,6 +45,8 @@ class FaultNode {
   readonly #watches = new Map<number, Watch>()
   readonly #fired: Fired[] = []
   readonly #decoder: Decoder
+  /** Nodes that were given up since the last question. */
+  readonly #silent = new Set<string>()
   /** Nodes that the traffic goes to; empty when there is to be none. */
   #peers: readonly string[] = []
   #outstanding = 0
@@ -55,6 +57,9 @@ class FaultNode {
     this.#runtime = node.runtime
     this.#decoder = new Decoder({ node: node.runtime.node })
     void echo.start(node.runtime, undefined, { name: 'echo' })
+    node.distribution.subscribe((event) => {
+      if (event.tag === 'nodedown' && event.reason === 'net_tick_timeout') this.#silent.add(event.node)
+    })
   }
 
   spawn(count: number): string[] {
@@ -92,6 +97,12 @@ class FaultNode {
       monitor: [...(process.monitors ?? [])].some((monitor) => monitor.ref.equals(ref)),
       link: process.links?.has(target) ?? false,
     }))
+  }
+
+  silent(): string[] {
+    const nodes = [...this.#silent]
+    this.#silent.clear()
+    return nodes
   }
 
   /** Ends all watchers. */

@@ -1,13 +1,18 @@
 %% What fault-node.ts is for a node of ours, for an Erlang node: processes that hold links and monitors, and a ledger of what they
 %% are told. Pids travel as term_to_binary in base64.
 -module(fault_node).
--export([start/0, spawn_targets/1, finish/2, watch/2, fired/0, held/0, forget/0, footprint/0, traffic/1, settled/0]).
+-export([start/0, spawn_targets/1, finish/2, watch/2, fired/0, held/0, silent/0, forget/0, footprint/0, traffic/1, settled/0]).
 
 start() ->
     Ready = self(),
     spawn(fun() -> register(echo, self()), Ready ! ready, echo() end),
     receive ready -> ok end,
-    spawn(fun() -> register(ledger, self()), Ready ! ready, ledger([], #{}) end),
+    spawn(fun() ->
+        register(ledger, self()),
+        net_kernel:monitor_nodes(true, [{node_type, all}, nodedown_reason]),
+        Ready ! ready,
+        ledger([], #{}, [])
+    end),
     receive ready -> ok end,
     spawn(fun() -> register(traffic, self()), Ready ! ready, traffic_loop([], 0, 0) end),
     receive ready -> ok end,
@@ -56,15 +61,28 @@ watching(Id, Target, Ref) ->
     end,
     watching(Id, Target, Ref).
 
-ledger(Fired, Watchers) ->
+ledger(Fired, Watchers, Silent) ->
     receive
-        {watcher, Id, Pid} -> ledger(Fired, Watchers#{Id => Pid});
-        {fired, Id, What, Reason} -> ledger([{Id, What, Reason} | Fired], Watchers);
-        {ask, From, Tag} -> From ! {Tag, {lists:reverse(Fired), Watchers}}, ledger(Fired, Watchers);
+        {watcher, Id, Pid} -> ledger(Fired, Watchers#{Id => Pid}, Silent);
+        {fired, Id, What, Reason} -> ledger([{Id, What, Reason} | Fired], Watchers, Silent);
+        {ask, From, Tag} -> From ! {Tag, {lists:reverse(Fired), Watchers}}, ledger(Fired, Watchers, Silent);
+        {silent, From, Tag} -> From ! {Tag, Silent}, ledger(Fired, Watchers, []);
+        {nodedown, Node, Info} ->
+            case proplists:get_value(nodedown_reason, Info) of
+                net_tick_timeout -> ledger(Fired, Watchers, [Node | Silent]);
+                _ -> ledger(Fired, Watchers, Silent)
+            end;
+        {nodeup, _, _} -> ledger(Fired, Watchers, Silent);
         forget ->
             [Pid ! forget || Pid <- maps:values(Watchers)],
-            ledger([], #{})
+            ledger([], #{}, Silent)
     end.
+
+%% Nodes that were given up since the last question.
+silent() ->
+    Tag = make_ref(),
+    ledger ! {silent, self(), Tag},
+    receive {Tag, Silent} -> Silent end.
 
 ask(Name) ->
     Tag = make_ref(),
