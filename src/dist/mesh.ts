@@ -46,6 +46,7 @@ type None = {}
 export const mesh: GenServer<State, None, None, undefined> = genServer<State, None, None, undefined>({
   label: MESH,
   init: (_arg, self) => {
+    self.processFlag('trap_exit', true)
     monitorNodes(self)
     const distribution = distributionOf(self.runtime)!
     const state: State = { distribution, own: new Set(), retries: new Map() }

@@ -294,9 +294,9 @@ const QUIET: Omit<FootprintOf, 'peers'> = {
   timers: 0,
   activeAliases: 0,
   foreignMonitors: 0,
-  names: 6,
+  names: 7,
   watchedFrom: [],
-  labels: { agner_mesh: 1, echo: 1, global: 1, init: 1, net_kernel: 1, rpc: 1 },
+  labels: { agner_mesh: 1, echo: 1, global: 1, init: 1, net_kernel: 1, net_sup: 1, rpc: 1 },
 }
 
 /**
