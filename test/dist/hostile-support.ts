@@ -16,6 +16,8 @@ export interface Hostile {
   readonly received: Buffer[]
   /** Reasons; one when the connection has ended. */
   readonly closed: string[]
+  /** Resolves when the node has sent something more, or the connection has ended. */
+  heard(): Promise<void>
 }
 
 export interface HostileOptions {
@@ -35,6 +37,7 @@ export async function connectHostile(options: HostileOptions): Promise<Hostile> 
   if (!connected.ok) throw new Error(connected.reason)
   const received: Buffer[] = []
   const closed: string[] = []
+  let hear = (): void => {}
   const challenges = new Challenges((buffer) => system.randomFill(buffer))
   const handshakeOptions = { own: { ...own, flags: ourFlags(false) }, cookie, challenges, headerBytes: 2 as const }
   const [handshake, first] = initiate(handshakeOptions, node)
@@ -45,15 +48,25 @@ export async function connectHostile(options: HostileOptions): Promise<Hostile> 
       connected: (_peer, up) => {
         resolve(up)
         return {
-          onData: (chunk) => void received.push(chunk),
+          onData: (chunk) => {
+            received.push(chunk)
+            hear()
+          },
           onDrain: () => {},
-          onClose: (reason) => void closed.push(reason),
+          onClose: (reason) => {
+            closed.push(reason)
+            hear()
+          },
         }
       },
       failed: ({ reason }) => reject(new Error(reason)),
     })
   })
-  return { stream, received, closed }
+  const heard = (): Promise<void> =>
+    new Promise((resolve) => {
+      hear = resolve
+    })
+  return { stream, received, closed, heard }
 }
 
 /** The bytes of a frame of terms. */
