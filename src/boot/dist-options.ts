@@ -10,10 +10,11 @@ import { tlsTransport } from '../dist/transport-tls.ts'
 import type { DistConfig } from './dist-settings.ts'
 
 /** What the settings say about a node. */
-export type DistOptions = Pick<
-  StartNodeOptions,
-  'listen' | 'transport' | 'netTicktimeMs' | 'limits' | 'mesh' | 'remoteCalls'
->
+export interface DistOptions
+  extends Pick<StartNodeOptions, 'listen' | 'transport' | 'netTicktimeMs' | 'limits' | 'mesh' | 'remoteCalls'> {
+  /** Whether `erl -remsh` gets a shell. */
+  readonly remoteShell: boolean
+}
 
 /** Options, or sentences that say what is wrong. */
 export type DistOptionsResult =
@@ -24,7 +25,7 @@ export type DistOptionsResult =
 export async function distOptions(config: DistConfig, folder: string): Promise<DistOptionsResult> {
   const transport = await transportOf(config, folder)
   if ('problems' in transport) return { ok: false, problems: transport.problems }
-  const { listen, port, netTicktimeMs, busyBytes, maxBufferBytes, maxFrameBytes, connectAll, rpc } = config
+  const { listen, port, netTicktimeMs, busyBytes, maxBufferBytes, maxFrameBytes, connectAll, remoteShell, rpc } = config
   return {
     ok: true,
     options: {
@@ -34,6 +35,7 @@ export async function distOptions(config: DistConfig, folder: string): Promise<D
       limits: { busyBytes, maxBytes: maxBufferBytes, maxFrameBytes },
       mesh: connectAll,
       remoteCalls: rpc,
+      remoteShell,
     },
   }
 }

@@ -69,6 +69,11 @@ export const DIST_SETTINGS = {
     max: 1_073_741_824,
     doc: 'Largest message between nodes; a larger one is not sent, and a node that sends one all the same is cut off.',
   }),
+  remote_shell: flag({
+    field: 'remoteShell',
+    default: false,
+    doc: 'Whether `erl -remsh` gets a shell on this node; it only reads.',
+  }),
   rpc: {
     max_processes: integer({
       field: 'maxProcesses',

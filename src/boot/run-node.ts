@@ -10,12 +10,13 @@
  */
 import type { Logger } from 'pino'
 import type { ExitReason } from '../actors/errors.ts'
-import { BROKER_SUP } from '../broker/app.ts'
-import { type Broker, startBroker } from '../broker/broker.ts'
+import { startBroker } from '../broker/broker.ts'
 import type { BrokerConfig } from '../broker/config.ts'
+import { commandTable } from '../ctl/commands.ts'
+import { exportCommands } from '../ctl/server.ts'
 import type { Distribution } from '../dist/distribution.ts'
-import type { TableInfo } from '../dist/exports.ts'
 import { type Node, startNode } from '../dist/start-node.ts'
+import { makeObservable } from '../observer/backend/application.ts'
 import type { DistOptions } from './dist-options.ts'
 import { join } from './join.ts'
 import { NodeStartError } from './start-error.ts'
@@ -65,7 +66,9 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
   logNodes(node.distribution, logger)
   try {
     const broker = await startBroker({ ...config, runtime: node.runtime, version })
-    node.exports.showTables(() => tablesOf(broker))
+    const { tables } = broker.services
+    await makeObservable(node, { version, tables, remoteShell: dist.remoteShell })
+    exportCommands(node.exports, commandTable(), { runtime: node.runtime, services: broker.services })
     if (start.join !== undefined) await join.start(node.runtime, start.join, { name: 'join' })
     return {
       listeners: [...broker.listeners, { name: 'dist', host: node.host, port: node.port }],
@@ -93,14 +96,6 @@ function logNodes(distribution: Distribution, logger: Logger): void {
       const { reason } = event
       logger.info({ report: tag, peer: node, hidden, reason }, `${type}node ${node} is down: ${reason}`)
     }
-  })
-}
-
-/** The broker's tables for observers. They belong to no process in particular, so they show under the top of the tree. */
-function tablesOf({ runtime, services }: Broker): TableInfo[] {
-  const owner = runtime.whereis(BROKER_SUP) ?? runtime.init.pid
-  return services.tables.all().map(({ definition: { name, type }, size }) => {
-    return { name, owner, type, size, memoryBytes: 0 }
   })
 }
 

@@ -4,13 +4,11 @@
  * The first SIGTERM, SIGINT or SIGHUP asks for an ordered stop, the second ends the process at once.
  */
 import { lookup } from 'node:dns/promises'
-import { existsSync, readFileSync } from 'node:fs'
 import { constants, homedir, hostname } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { World } from './boot.ts'
 import { type DetachedReport, detach, REPORTS } from './detach.ts'
 import { startEpmdInBackground } from './epmd-background.ts'
+import { packageRoot, packageVersion } from './package-root.ts'
 import { runNode } from './run-node.ts'
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
@@ -20,7 +18,7 @@ export function realWorld(): World {
   const { [REPORTS]: reports, ...env } = process.env
   /** In the background, what the user would have seen goes to the process that the user sees, until that is told enough. */
   const isReporting = reports !== undefined && process.send !== undefined
-  const root = packageRoot(dirname(fileURLToPath(import.meta.url)))
+  const root = packageRoot()
   // Whoever read our output may leave before us.
   process.stdout.on('error', () => {})
   process.stderr.on('error', () => {})
@@ -30,7 +28,7 @@ export function realWorld(): World {
     home: homedir(),
     hostname: hostname(),
     root,
-    version: (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version,
+    version: packageVersion(),
     isTerminal: process.stderr.isTTY === true,
     out: (text) => {
       process.stdout.write(text)
@@ -76,9 +74,4 @@ export function realWorld(): World {
 
 function report(message: DetachedReport): void {
   if (process.connected) process.send?.(message)
-}
-
-/** The directory with our package.json: above src/ in the sources, above build/ in the package. */
-function packageRoot(from: string): string {
-  return existsSync(join(from, 'package.json')) ? from : packageRoot(dirname(from))
 }
