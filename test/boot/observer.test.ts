@@ -192,7 +192,7 @@ describe.skipIf(!hasTmux)('the prompt, in a terminal', () => {
     await terminal.shows(/\*\* interrupted\n.*\)3>$/)
     await terminal.type('half a line')
     await terminal.press('C-c')
-    await terminal.shows(/half a line\n.*\)3>$/)
+    await terminal.shows(/half a line\^C\n.*\)3>$/)
   })
 
   it('completes names of commands, of processes, and pids', async () => {

@@ -169,10 +169,10 @@ export class Prompt {
       return
     }
     const isEmpty = this.#repl.line === ''
-    this.#repl.clearBufferedCommand()
     this.#repl.write(null, { ctrl: true, name: 'e' })
+    this.#options.output.write(isEmpty ? '\n(Ctrl+D leaves)\n' : '^C\n')
+    this.#repl.clearBufferedCommand()
     this.#repl.write(null, { ctrl: true, name: 'u' })
-    this.#options.output.write(isEmpty ? '\n(Ctrl+D leaves)\n' : '\n')
     this.#repl.displayPrompt()
   }
 
