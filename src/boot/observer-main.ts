@@ -1,16 +1,11 @@
 /** The program behind bin/observer: gives `runObserver` the real world and leaves with its exit code. */
-import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { errorText } from '../observer/shell/outcome-text.ts'
 import { startEpmdInBackground } from './epmd-background.ts'
 import { runObserver } from './observer.ts'
 import { failureLogger } from './observer-failure.ts'
-import { packageRoot } from './package-root.ts'
+import { packageVersion } from './package-root.ts'
 
-const root = packageRoot(dirname(fileURLToPath(import.meta.url)))
-const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
 const { stdin, stdout, stderr } = process
 
 // Whoever read our output may leave before us, as `head` does.
@@ -31,7 +26,7 @@ process.exitCode = await runObserver({
   argv: process.argv.slice(2),
   env: process.env,
   home: homedir(),
-  version,
+  version: packageVersion(),
   input: stdin,
   output: stdout,
   isOutputOpen: () => isOpen,

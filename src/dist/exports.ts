@@ -83,7 +83,7 @@ export interface Network {
   connect(node: string): Promise<boolean>
   /** False when there was no connection. */
   disconnect(node: string): boolean
-  /** The nodes that epmd of this host knows; undefined when there is no epmd. */
+  /** The nodes that epmd of this host knows, the oldest first; undefined when there is no epmd. */
   names(): Promise<readonly { readonly name: string; readonly port: number }[] | undefined>
   /** Bytes to and from other nodes since the start. */
   traffic(): { readonly bytesIn: number; readonly bytesOut: number }
