@@ -1,5 +1,5 @@
 /** bin/observer as its users run it: a process of its own, against nodes that are processes of their own. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -7,11 +7,10 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { parseObserverArgs } from '../../src/boot/observer-args.ts'
-import type { EpmdServer } from '../../src/dist/epmd-server.ts'
+import { authority } from '../support/certificates.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/free-port.ts'
-import { launchEpmd, testEpmd } from '../support/node.ts'
-import { launchObservableNode, observableNode } from '../support/observable-node.ts'
+import { Peers, testPeers } from '../support/peer.ts'
 import { hasTmux, Terminal } from '../support/terminal.ts'
 
 const PROGRAM = ['--import', 'tsx', fileURLToPath(new URL('../../src/boot/observer-main.ts', import.meta.url))]
@@ -75,51 +74,56 @@ describe('the command line', () => {
 })
 
 describe('bin/observer', () => {
-  let epmd: EpmdServer
-  let node: ChildProcess
+  let peers: Peers
 
   beforeAll(async () => {
-    epmd = await launchEpmd()
-    const { child, ready } = launchObservableNode('n1@127.0.0.1', { epmdPort: epmd.port })
-    node = child
-    await ready
+    peers = await Peers.create()
+    await peers.start('n1@127.0.0.1')
   })
-  afterAll(async () => {
-    node.kill('SIGKILL')
-    await epmd.close()
-  })
+  afterAll(() => peers.end())
 
   it('prints the values of expressions and leaves', async () => {
-    const some = ['--eval', "nodes('hidden')", '--eval', "sys.getState('counter')", '--eval', "tv('words')"]
+    const some = [
+      '--eval',
+      "nodes('hidden')",
+      '--eval',
+      "supTree('session_sup')",
+      '--eval',
+      "tv('route')",
+      '--eval',
+      '[1, 2]',
+    ]
     const args = ['n1@127.0.0.1', '--cookie', 'secret', '--name', 'firecat@127.0.0.1', ...some]
-    expect(await observer(epmd.port, args)).toEqual({
+    expect(await observer(peers.epmdPort, args)).toEqual({
       code: 0,
-      out: "[ 'firecat@127.0.0.1' ]\n{ n: 42 }\nID  WORD\n 1  w1\n 2  w2\n 3  w3\n3 of 3 rows\n",
+      out: expect.stringMatching(
+        /^\[ 'firecat@127\.0\.0\.1' \]\nsession_sup {2}<1\.\d+\.0> {2}supervisor\n\[\]\n0 of 0 rows\n\[ 1, 2 \]\n$/,
+      ),
       err: '',
     })
   })
 
   it('leaves with 1 at the first expression that fails, and changes nothing unless it is told --yes', async () => {
-    const change = ['n1', '--cookie', 'secret', '--eval', "exit('counter')"]
+    const change = ['n1', '--cookie', 'secret', '--eval', "exit('sysmon')"]
     const [failing, asking] = await Promise.all([
-      observer(epmd.port, ['n1', '--cookie', 'secret', '--eval', "i('nobody')", '--eval', '1']),
-      observer(epmd.port, change),
+      observer(peers.epmdPort, ['n1', '--cookie', 'secret', '--eval', "i('nobody')", '--eval', '1']),
+      observer(peers.epmdPort, change),
     ])
     expect(failing).toEqual({ code: 1, out: '', err: 'there is no process nobody on n1@127.0.0.1\n' })
     expect(asking).toMatchObject({
       code: 1,
-      err: expect.stringMatching(/^exit ends .* counter .*: add --yes to have it done\n$/),
+      err: expect.stringMatching(/^exit ends .* sysmon .*: add --yes to have it done\n$/),
     })
-    expect(await observer(epmd.port, ['--yes', ...change])).toMatchObject({ code: 0, out: 'true\n' })
+    expect(await observer(peers.epmdPort, ['--yes', ...change])).toMatchObject({ code: 0, out: 'true\n' })
   })
 
   it('says why it cannot connect', async () => {
     const [wrongCookie, noNode, taken, noEpmd, badUsage] = await Promise.all([
-      observer(epmd.port, ['n1@127.0.0.1', '--cookie', 'other', '--eval', '1']),
-      observer(epmd.port, ['n2@127.0.0.1', '--cookie', 'secret', '--eval', '1']),
-      observer(epmd.port, ['n1@127.0.0.1', '--cookie', 'secret', '--name', 'n1@127.0.0.1', '--eval', '1']),
+      observer(peers.epmdPort, ['n1@127.0.0.1', '--cookie', 'other', '--eval', '1']),
+      observer(peers.epmdPort, ['n2@127.0.0.1', '--cookie', 'secret', '--eval', '1']),
+      observer(peers.epmdPort, ['n1@127.0.0.1', '--cookie', 'secret', '--name', 'n1@127.0.0.1', '--eval', '1']),
       observer(await freePort(), ['n1@127.0.0.1', '--cookie', 'secret', '--eval', '1']),
-      observer(epmd.port, []),
+      observer(peers.epmdPort, []),
     ])
     expect(wrongCookie).toEqual({ code: 1, out: '', err: expect.stringContaining('it does not take the cookie') })
     expect(noNode).toMatchObject({ code: 1, err: expect.stringContaining('the epmd of 127.0.0.1 knows no node n2') })
@@ -129,9 +133,23 @@ describe('bin/observer', () => {
     expect(badUsage).toMatchObject({ code: 2, err: expect.stringContaining('Try bin/observer --help') })
   })
 
+  it('talks as the nodes talk', async () => {
+    const secured = await testPeers()
+    const { files } = await (await authority()).sign('n1', 'IP:127.0.0.1')
+    const tls = ['dist.proto=inet_tls', ...Object.entries(files).map(([name, file]) => `dist.tls.${name}=${file}`)]
+    await secured.start('n1@127.0.0.1', { sets: tls })
+    const args = ['n1', '--cookie', 'secret', '--eval', 'node()']
+    const [with_, without] = await Promise.all([
+      observer(secured.epmdPort, [...args, ...tls.flatMap((set) => ['--set', set])]),
+      observer(secured.epmdPort, args),
+    ])
+    expect(with_).toEqual({ code: 0, out: "'n1@127.0.0.1'\n", err: '' })
+    expect(without).toMatchObject({ code: 1, err: expect.stringContaining('cannot connect to n1@127.0.0.1') })
+  })
+
   it('prints text top round by round', async () => {
     const top = ['n1', '--cookie', 'secret', '--top', '--interval', '0.2', '--rounds', '2', '--lines', '3']
-    const { code, out } = await observer(epmd.port, top)
+    const { code, out } = await observer(peers.epmdPort, top)
     expect(code).toBe(0)
     const rounds = out.split(/^=+$/m).slice(1)
     expect(rounds).toHaveLength(2)
@@ -144,7 +162,7 @@ describe('bin/observer', () => {
 
   it('answers lines from a pipe', async () => {
     const lines = 'node()\nconst x = regs()\nx.length > 3\n'
-    const { code, out } = await observer(epmd.port, ['n1', '--cookie', 'secret'], lines)
+    const { code, out } = await observer(peers.epmdPort, ['n1', '--cookie', 'secret'], lines)
     expect(code).toBe(0)
     expect(out).toMatch(
       /^observer \d.*: n1@127\.0\.0\.1, agner 0\.1\.0, looked at by the hidden node observer-\w{8}@127\.0\.0\.1\n/,
@@ -155,8 +173,9 @@ describe('bin/observer', () => {
 
 describe.skipIf(!hasTmux)('the prompt, in a terminal', () => {
   async function prompt(args: readonly string[] = []) {
-    const epmdPort = await testEpmd()
-    const node = await observableNode('n1@127.0.0.1', { epmdPort })
+    const peers = await testPeers()
+    const node = await peers.start('n1@127.0.0.1')
+    const { epmdPort } = peers
     const home = await folder()
     const command = [process.execPath, ...PROGRAM, 'n1@127.0.0.1', '--cookie', 'secret', ...args]
     const terminal = await Terminal.start(command, { env: { HOME: home, ERL_EPMD_PORT: String(epmdPort) } })
@@ -166,10 +185,10 @@ describe.skipIf(!hasTmux)('the prompt, in a terminal', () => {
 
   it('counts lines, binds values, and reads pids as they are shown', async () => {
     const { terminal } = await prompt()
-    await terminal.line("const c = await whereis('counter')")
+    await terminal.line("const c = await whereis('observer_backend')")
     const pid = /<1\.\d+\.\d+>/.exec(await terminal.shows(/<1\.\d+\.\d+>\n.*\)2>$/))![0]
     await terminal.line(`sys.getState(${pid})`)
-    await terminal.shows(/\{ n: 42 \}\n.*\)3>$/)
+    await terminal.shows(/\{ version: '.*', waiting: 0, windows: 0 \}\n.*\)3>$/)
     await terminal.line('v(1)')
     await terminal.shows(new RegExp(`v\\(1\\)\\n${pid}\\n.*\\)4>$`))
     await terminal.line('[1, 2')
@@ -200,11 +219,11 @@ describe.skipIf(!hasTmux)('the prompt, in a terminal', () => {
     await terminal.type('supT')
     await terminal.press('Tab')
     await terminal.shows(/\)1> supTree$/)
-    await terminal.type("('shop")
+    await terminal.type("('session_s")
     await terminal.press('Tab')
-    await terminal.shows(/supTree\('shop_sup$/)
+    await terminal.shows(/supTree\('session_sup$/)
     await terminal.line("')")
-    const pid = /counter {2}(<1\.\d+\.\d+>)/.exec(await terminal.shows(/counter {2}<1.*\n.*\)2>$/))![1]!
+    const pid = /session_sup {2}(<1\.\d+\.\d+>)/.exec(await terminal.shows(/session_sup {2}<1.*\n.*\)2>$/))![1]!
     await terminal.type(`i(${pid.slice(0, -3)}`)
     await terminal.press('Tab')
     await terminal.shows(`i(${pid}`)
@@ -212,15 +231,15 @@ describe.skipIf(!hasTmux)('the prompt, in a terminal', () => {
 
   it('asks before a change, and tells when the node is gone', async () => {
     const { terminal, node } = await prompt()
-    await terminal.line("exit('counter')")
-    await terminal.shows(/counter on n1@127\.0\.0\.1 with 'kill'\. Really\? \(y\/N\)$/)
+    await terminal.line("exit('sysmon')")
+    await terminal.shows(/sysmon on n1@127\.0\.0\.1 with 'kill'\. Really\? \(y\/N\)$/)
     await terminal.line('n')
     await terminal.shows(/\*\* not done\n.*\)2>$/)
-    await terminal.line("exit('counter')")
+    await terminal.line("exit('sysmon')")
     await terminal.shows(/\)2> exit[\s\S]*Really\? \(y\/N\)$/)
     await terminal.line('y')
     await terminal.shows(/\(y\/N\) y\ntrue\n.*\)3>$/)
-    node.kill('SIGKILL')
+    await node.kill()
     await terminal.shows(/\*\* n1@127\.0\.0\.1 is gone: .*\n.*\)3>$/)
     await terminal.line('uptime()')
     await terminal.shows(/\*\* n1@127\.0\.0\.1 cannot be reached\n.*\)4>$/)

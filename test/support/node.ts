@@ -3,7 +3,7 @@ import { Writable } from 'node:stream'
 import pino from 'pino'
 import { onTestFinished } from 'vitest'
 import { realSystem } from '../../src/actors/system.ts'
-import { type EpmdServer, startEpmdServer } from '../../src/dist/epmd-server.ts'
+import { startEpmdServer } from '../../src/dist/epmd-server.ts'
 import { type Node, type StartNodeOptions, startNode } from '../../src/dist/start-node.ts'
 import { tcpTransport } from '../../src/dist/transport-tcp.ts'
 
@@ -15,13 +15,6 @@ export interface TestNode extends Node {
 
 /** Starts an epmd on a free port; resolves with the port. */
 export async function testEpmd(): Promise<number> {
-  const server = await launchEpmd()
-  onTestFinished(() => server.close())
-  return server.port
-}
-
-/** Starts an epmd that the caller has to close. */
-export async function launchEpmd(): Promise<EpmdServer> {
   const system = realSystem()
   const started = await startEpmdServer({
     transport: tcpTransport(),
@@ -31,7 +24,8 @@ export async function launchEpmd(): Promise<EpmdServer> {
     hosts: ['127.0.0.1'],
   })
   if (!started.ok) throw new Error(`no epmd: ${started.reason}`)
-  return started.server
+  onTestFinished(() => started.server.close())
+  return started.server.port
 }
 
 /** Starts a node; the cookie is `secret` unless told. */
