@@ -32,6 +32,7 @@ import {
 import { byeMessage, MESH } from './mesh-protocol.ts'
 import { type Negotiation, negotiate } from './negotiate.ts'
 import { canTalk } from './node-name.ts'
+import type { NodeEvent, NodeKind, NodeNetwork } from './node-network.ts'
 import { OUTBOX_LIMITS, Outbox, type OutboxLimits } from './outbox.ts'
 import { Peer, type SpawnEnd, type SpawnForPeer } from './peer.ts'
 import { PendingLimit } from './pending-limit.ts'
@@ -58,13 +59,6 @@ export interface DistributionOptions {
   readonly spawn: SpawnForPeer
 }
 
-export type NodeEvent =
-  | { readonly tag: 'nodeup'; readonly node: string; readonly hidden: boolean }
-  | { readonly tag: 'nodedown'; readonly node: string; readonly hidden: boolean; readonly reason: NodedownReason }
-
-/** Which nodes `nodes` lists [OTP erlang:nodes/1]. `known`: this node, and those to which a connection is under way, as well. */
-export type NodeKind = 'visible' | 'hidden' | 'connected' | 'known' | 'this'
-
 /** What there is of another node. */
 interface Entry {
   readonly peer: Peer
@@ -87,7 +81,7 @@ const NET_TICKTIME_MS = 60_000
 /** A link under constant load is full many times a second; the log tells of it once in this time. */
 const BUSY_REPORT_PAUSE_MS = 10_000
 
-export class Distribution implements Remote {
+export class Distribution implements Remote, NodeNetwork {
   readonly runtime: Runtime
   readonly hidden: boolean
   readonly netTicktimeMs: number
