@@ -1,5 +1,5 @@
 /**
- * The supervision tree of the tables, in the order in which it starts; it ends in reverse.
+ * The tables as an OTP application, and its supervision tree in the order in which it starts; it ends in reverse.
  *
  *     mnesia_sup (one_for_one)
  *     ├─ mnesia          greets other nodes and takes what members send
@@ -8,6 +8,7 @@
  * Rows, the schema and what replication knows outlive the processes, so each is restarted by itself: without `mnesia` the links
  * are down, and tables are read and written as during a partition.
  */
+import type { Application } from '../actors/application.ts'
 import { child, supervisor } from '../actors/supervisor.ts'
 import { MNESIA } from './schema/cluster.ts'
 import { linkProcess } from './schema/link-process.ts'
@@ -27,3 +28,14 @@ export const mnesiaSup = supervisor<MembershipArg>({
     child(MNESIA_SCHEMA, membership, [arg, { name: MNESIA_SCHEMA }]),
   ],
 })
+
+/** The application of the tables of one node. Before it ends, members are told; after it, `ended` brings the rest to the disc. */
+export function mnesiaApplication(arg: MembershipArg, ended: () => Promise<void>): Application {
+  return {
+    name: MNESIA,
+    description: 'Replicated tables',
+    prepStop: () => arg.cluster.stop(),
+    start: (self) => mnesiaSup.starter(arg, { name: MNESIA_SUP })(self),
+    stop: ended,
+  }
+}

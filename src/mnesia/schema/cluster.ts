@@ -61,6 +61,10 @@ export class Cluster {
   tables: ClusterTables | undefined
   /** Told of attempts to reach a member that failed. */
   onUnreached: ((node: string) => void) | undefined
+  /** Whether a node may be linked now. */
+  admits: ((node: string) => boolean) | undefined
+  /** Told when a node is not connected any more, member or not. */
+  onNodeDown: (() => void) | undefined
   /** Told when the schema says that this node is no member any more. */
   onRemoved: (() => void) | undefined
   #own: OwnRecord
@@ -78,9 +82,6 @@ export class Cluster {
     this.events = events
     this.#own = own
     this.registry = readRegistry(store, () => {})
-    if (this.registry.get(memberKey(own.node)) === undefined) {
-      this.registry.write(memberKey(own.node), { status: 'member' })
-    }
     const { node, cluster, epoch, departures } = own
     const outside = this.#outside()
     const { seen } = linked
@@ -137,6 +138,7 @@ export class Cluster {
   nodeDown(node: string): void {
     this.links.nodeDown(node)
     this.dialer.lost(node)
+    this.onNodeDown?.()
   }
 
   /** Says farewell and ends all timers; nothing is noted any more. */
@@ -286,6 +288,7 @@ export class Cluster {
         this.#membersChanged()
         if (statusIn(this.registry, this.node) !== 'member') this.onRemoved?.()
       },
+      admits: (node) => this.admits?.(node) ?? true,
       failed: (part, node, error) => {
         runtime.logger.error({ part, node, err: error }, `the part '${part}' failed on what ${node} sent`)
         events.emit({ tag: 'part_failed', part, node })

@@ -52,6 +52,8 @@ export interface LinkOutside {
   partitioned(node: string, isHeld: boolean): void
   /** The schema has rows that are new. */
   learned(rows: readonly RegistryRow[]): void
+  /** Whether a node of this cluster may be linked now; when not, `greetAgain` is called later. */
+  admits(node: string): boolean
   /** What a part threw. */
   failed(part: string, node: string, error: unknown): void
 }
@@ -384,6 +386,9 @@ export class MemberLinks implements Links {
   #judgement(connected: Connected, hello: Hello): Judgement {
     if (this.#isSuspended) return { accepted: false, reason: 'busy', text: 'this node is changing its cluster' }
     const judgement = judge(this.#judgeOf(hello), hello)
+    if (judgement.accepted && !this.#outside.admits(hello.node)) {
+      return { accepted: false, reason: 'busy', text: 'this node waits for a master node' }
+    }
     if (!judgement.accepted || this.#apart.get(hello.node) !== hello.epoch) return judgement
     if (hello.heals) this.#healed.set(hello.node, hello.epoch)
     if (!this.#isHeld(connected)) return judgement

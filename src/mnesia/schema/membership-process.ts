@@ -52,6 +52,7 @@ type Calls = {
   join: (node: string, options: JoinOptions) => JoinResult
   leave: () => LeaveResult
   remove: (node: string) => RemoveResult
+  adopt: () => AdoptResult
 }
 
 // biome-ignore lint/complexity/noBannedTypes: no casts at all
@@ -87,6 +88,7 @@ export const membership: GenServer<MembershipArg, Calls, Casts, MembershipArg> =
     join: async ({ state, self }, node, options) =>
       reply(await alone(state, () => join(self, state, node, options), node), state),
     leave: async ({ state }) => reply(await alone(state, () => leave(state), state.cluster.node), state),
+    adopt: async ({ state }) => reply(await alone(state, () => adopt(state), state.cluster.node), state),
     remove: async ({ state }, node) => reply(await remove(state, node), state),
   },
   info: async ({ state, self }, message) => {
@@ -273,6 +275,22 @@ async function takeOut(self: ProcessContext, { cluster, tables }: MembershipArg)
   } finally {
     cluster.isChanging = false
   }
+}
+
+export type AdoptResult =
+  | { readonly ok: true; readonly backup: string | undefined }
+  | Refusal<'busy' | 'backup_failed' | 'disc'>
+
+/** Gives up this node's rows for those of the other members: it becomes what it is, with empty tables. */
+async function adopt({ cluster, tables }: MembershipArg): Promise<AdoptResult> {
+  const { node, own, registry } = cluster
+  const backup = await saved(tables, 'adopt')
+  if (!backup.ok) return refusal('backup_failed', node, backup.problem)
+  const becoming: Becoming = { why: 'adopt', cluster: own.cluster, rows: registry.rows(), epoch: nextEpoch(cluster, 0) }
+  const became = await cluster.become(becoming)
+  if (!became.ok) return refusal('disc', node, became.problem)
+  cluster.events.emit({ tag: 'cluster', why: 'adopt', backup: backup.file })
+  return { ok: true, backup: backup.file }
 }
 
 /** A new cluster of this node alone, with the tables that are open. */

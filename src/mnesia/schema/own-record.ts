@@ -26,8 +26,8 @@ const FORMAT = 1
 /** Departures that are told to members of the cluster that was left. */
 const MOST_DEPARTURES = 8
 
-/** Why a node changes its cluster. */
-export type Change = 'join' | 'leave' | 'removed'
+/** Why a node changes its cluster. `adopt`: it stays, but takes the rows of the others in place of its own. */
+export type Change = 'join' | 'leave' | 'removed' | 'adopt'
 
 /** What a node is about to be. */
 export interface Becoming {
@@ -66,7 +66,7 @@ export interface Linked {
 
 /** What was found, or the sentence that says why the node does not start. */
 export type OpenResult =
-  | { readonly ok: true; readonly own: OwnRecord; readonly linked: Linked; readonly isFresh: boolean }
+  | { readonly ok: true; readonly own: OwnRecord; readonly linked: Linked; readonly isRenamed: boolean }
   | { readonly ok: false; readonly reason: 'other_node' | 'bad_format'; readonly problem: string }
 
 export interface OpenOptions {
@@ -91,18 +91,18 @@ export function openOwnRecord({ store, node, system, rename = false }: OpenOptio
     return badFormat(`the record of the node on this disc cannot be read: ${error.message}`)
   }
   if (found === undefined)
-    return { ok: true, own: freshRecord(node, newClusterId(system), nowMs), linked: NONE, isFresh: true }
+    return { ok: true, own: freshRecord(node, newClusterId(system), nowMs), linked: NONE, isRenamed: false }
   if (found.format > FORMAT) {
     return badFormat(`this disc was written by a later version (format ${found.format}; this version reads ${FORMAT})`)
   }
   const linked = (read(store, LINKED) as Linked | undefined) ?? NONE
   // A disc that was put back from a copy, or a clock that went back: neither may bring an epoch back.
   const epoch = Math.max(found.epoch + 1, nowMs, (linked.seen[found.node] ?? 0) + 1)
-  if (found.node === node) return { ok: true, own: { ...found, epoch }, linked, isFresh: false }
+  if (found.node === node) return { ok: true, own: { ...found, epoch }, linked, isRenamed: false }
   const others = membersIn(readRegistry(store, () => {})).filter((name) => name !== found.node)
   if (!rename) return { ok: false, reason: 'other_node', problem: renamedProblem(found.node, node, others) }
   const own = { ...freshRecord(node, newClusterId(system), nowMs), epoch, mayAutoJoin: false }
-  return { ok: true, own, linked: { up: [], seen: linked.seen }, isFresh: false }
+  return { ok: true, own, linked, isRenamed: true }
 }
 
 const NONE: Linked = { up: [], seen: {} }
@@ -144,6 +144,19 @@ export function readRegistry(store: Store, changed: (rows: readonly RegistryRow[
   })
 }
 
+/** Makes the record and the schema those of a cluster of this node alone; its tables stay, with their rows. */
+export function renameOperations(store: Store, own: OwnRecord): StoreOperation[] {
+  const isKept = (key: string) => key.startsWith(`${REGISTRY}table/`)
+  const gone = [...store.entries(META)].filter(([key]) => key.startsWith(REGISTRY) && !isKept(key))
+  return [
+    ...gone.map(([key]) => ({ space: META, key, value: undefined })),
+    registryOperation({ key: memberKey(own.node), version: 1, value: { status: 'member' } }),
+    ownOperation(own),
+    { space: META, key: LINKED, value: undefined },
+    { space: META, key: MASTERS, value: undefined },
+  ]
+}
+
 export function ownOperation(own: OwnRecord): StoreOperation {
   return { space: META, key: OWN, value: BYTES.encode(own) }
 }
@@ -172,7 +185,8 @@ export function becomeOperations(
 ): readonly [OwnRecord, StoreOperation[]] {
   const { becoming: _, ...before } = own
   const left = store.get(META, `${REGISTRY}${memberKey(own.node)}`)
-  const departure = becoming.why === 'join' || left === undefined ? undefined : departureOf(own, left)
+  const isGone = becoming.cluster !== own.cluster && becoming.why !== 'join'
+  const departure = isGone && left !== undefined ? departureOf(own, left) : undefined
   const after: OwnRecord = {
     ...before,
     cluster: becoming.cluster,

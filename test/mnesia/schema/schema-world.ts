@@ -7,7 +7,8 @@ import type { JoinResult, LeaveResult, RemoveResult } from '../../../src/mnesia/
 import { Cluster } from '../../../src/mnesia/schema/cluster.ts'
 import { membersIn } from '../../../src/mnesia/schema/members.ts'
 import { type JoinOptions, MNESIA_SCHEMA, membership } from '../../../src/mnesia/schema/membership-process.ts'
-import { becomeOperations, openOwnRecord, ownOperation, readRegistry } from '../../../src/mnesia/schema/own-record.ts'
+import { openNode } from '../../../src/mnesia/schema/open-node.ts'
+import { readRegistry } from '../../../src/mnesia/schema/own-record.ts'
 import { MNESIA_SUP, mnesiaSup } from '../../../src/mnesia/sup.ts'
 import { type SystemEvent, SystemEvents } from '../../../src/mnesia/system-events.ts'
 import { LossyDisc } from '../../../src/testing/lossy-store.ts'
@@ -53,16 +54,11 @@ export class SchemaWorld {
     const runtime = this.sim.start(name)
     const disc = this.disc(name)
     const store = disc.open()
-    const opened = openOwnRecord({ store, node: runtime.node.name, system: runtime.system })
+    const { system } = runtime
+    const options = { store, node: runtime.node.name, system, rename: false, emptyTables: () => {} }
+    const opened = await this.settle(openNode(options))
     if (!opened.ok) throw new Error(opened.problem)
-    let { own } = opened
-    if (own.becoming !== undefined) {
-      const [after, operations] = becomeOperations(store, own, own.becoming)
-      own = { ...after, epoch: Math.max(own.epoch, after.epoch) }
-      store.commit(operations)
-    }
-    store.commit([ownOperation(own)])
-    await this.sim.advance('1s')
+    const { own } = opened
     const events: SystemEvent[] = []
     const emitter = new SystemEvents((error) => {
       throw error
