@@ -28,6 +28,7 @@ export class MnesiaWorld {
   readonly logs: { level: number; msg: string; node?: string }[] = []
   /** By the name of the file. */
   readonly backups = new Map<string, Backup>()
+  readonly #changed = new Set<string>()
   readonly #discs = new Map<string, LossyDisc>()
 
   constructor(options: Partial<SimulationOptions> = {}) {
@@ -71,7 +72,10 @@ export class MnesiaWorld {
       return started.problem
     }
     const { mnesia } = started
-    mnesia.subscribe((event) => events.push(event))
+    mnesia.subscribe((event) => {
+      events.push(event)
+      if (event.tag === 'cluster') this.#changed.add(full)
+    })
     const node = { name: full, mnesia, events, alarms }
     this.nodes.set(full, node)
     return node
@@ -84,6 +88,15 @@ export class MnesiaWorld {
       this.#discs.set(fullName(name), disc)
     }
     return disc
+  }
+
+  /** Whether a node has been taken out of a cluster, or joined one, since `forgetChanges`. */
+  hasChanged(name: string): boolean {
+    return this.#changed.has(fullName(name))
+  }
+
+  forgetChanges(): void {
+    this.#changed.clear()
   }
 
   /** The disc of a node that is down is empty from now on. */
