@@ -25,7 +25,7 @@ export class NodeTime implements Clock, Timers {
   }
 
   now(): number {
-    return this.#time.now() + this.skewMs
+    return Math.floor(this.#time.now() + this.skewMs)
   }
 
   monotonic(): number {

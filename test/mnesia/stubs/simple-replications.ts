@@ -49,7 +49,8 @@ class SimpleTable<Row> extends ReadableTable<Row> implements Table<Row> {
   }
 
   *keys(): IterableIterator<string> {
-    for (const [key, cell] of this.cells) if (this.replication.shown(cell) !== undefined) yield key
+    const cells = [...this.cells].sort(([a], [b]) => (a < b ? -1 : 1))
+    for (const [key, cell] of cells) if (this.replication.shown(cell) !== undefined) yield key
   }
 
   write(row: Row, options?: WriteOptions): Promise<WriteOutcome> | undefined {
@@ -96,8 +97,8 @@ class SimpleTable<Row> extends ReadableTable<Row> implements Table<Row> {
     throw new Error('not here')
   }
 
-  protected indexed(): readonly Row[] {
-    throw new Error('not here')
+  protected indexed(field: keyof Row & string, value: unknown): readonly Row[] {
+    return [...this.rows()].filter((row) => row[field] === value)
   }
 }
 
@@ -143,10 +144,11 @@ export class SimpleReplication implements Replication, LinkHandler {
 
   reset(): void {
     for (const [name, table] of this.#tables) {
-      for (const [key, { node }] of table.cells) {
-        if (this.#part === 'shared' || node !== this.#links.node) table.cells.delete(key)
+      for (const [key, { node }] of [...table.cells]) {
+        if (this.#part !== 'shared' && node === this.#links.node) continue
+        table.cells.delete(key)
+        this.store.commit([{ space: this.#space(name), key, value: undefined }])
       }
-      this.store.clear(this.#space(name))
     }
     this.#unknown.clear()
   }
