@@ -1,0 +1,36 @@
+/**
+ * Errors of the tables layer. Each has a stable `code`; what another node or a disc did wrong is told in data next to it.
+ */
+
+/** What is wrong with the disc: see `StoreError`. */
+export type StoreFault =
+  /** No room left, a quota, or a limit on the size of files. */
+  | 'disc_full'
+  /** Not allowed to write, or a file system that is mounted read-only. */
+  | 'not_writable'
+  /** Another process has the directory open. */
+  | 'in_use'
+  /** A file that this version cannot read: another format, or no store of ours. */
+  | 'bad_format'
+  /** Any other error of the disc. */
+  | 'io'
+  /** The store has been closed. */
+  | 'closed'
+
+/** The disc refuses. The message names the directory and what to do. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+  readonly code = 'store'
+  readonly fault: StoreFault
+
+  constructor(fault: StoreFault, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.fault = fault
+  }
+}
+
+/** Bytes that are no row: damaged, of a later format, or made by nobody who means well. */
+export class RowBytesError extends Error {
+  override readonly name = 'RowBytesError'
+  readonly code = 'bad_row_bytes'
+}
