@@ -41,8 +41,11 @@ class Shard<V> extends HashSlots {
     return this.pairs[this.ref(slot) + 1] as V
   }
 
-  setValueAt(slot: number, value: V): void {
-    this.pairs[this.ref(slot) + 1] = value
+  setValueAt(slot: number, value: V): V {
+    const at = this.ref(slot) + 1
+    const old = this.pairs[at] as V
+    this.pairs[at] = value
+    return old
   }
 
   /** Adds an entry that is not there. */
@@ -56,19 +59,21 @@ class Shard<V> extends HashSlots {
     }
   }
 
-  /** Removes the entry of a slot; the last entry takes its place. */
-  removeAt(slot: number): void {
+  /** Removes the entry of a slot, and returns its value; the last entry takes its place. */
+  removeAt(slot: number): V {
     const { pairs } = this
     const ref = this.ref(slot)
+    const removed = pairs[ref + 1] as V
     this.remove(slot)
     const value = pairs.pop() as V
     const key = pairs.pop() as string
-    if (ref === pairs.length) return
+    if (ref === pairs.length) return removed
     let last = this.first(hashOf(key))
     while (this.ref(last) !== pairs.length) last = this.next(last)
     this.setRef(last, ref)
     pairs[ref] = key
     pairs[ref + 1] = value
+    return removed
   }
 
   /** Entries as they are now: what is written later does not show. */
@@ -89,6 +94,7 @@ class Shard<V> extends HashSlots {
   }
 }
 
+/** Values must not be undefined. */
 export class KeyMap<V> extends Shards<Shard<V>> {
   constructor() {
     super(new Shard())
@@ -106,25 +112,33 @@ export class KeyMap<V> extends Shards<Shard<V>> {
     return slot >= 0 ? shard.valueAt(slot) : shard.rest?.get(key)
   }
 
-  set(key: string, value: V, hash: number = hashOf(key)): void {
+  /** Returns the value that it replaced. */
+  set(key: string, value: V, hash: number = hashOf(key)): V | undefined {
     const shard = this.shardOf(hash)
     const slot = shard.find(key, hash)
-    if (slot >= 0) shard.setValueAt(slot, value)
-    else if (shard.rest?.has(key) === true) shard.rest.set(key, value)
+    if (slot >= 0) return shard.setValueAt(slot, value)
+    const old = shard.rest?.get(key)
+    if (old !== undefined) shard.rest!.set(key, value)
     else {
       shard.add(key, hash, value)
       this.added()
     }
+    return old
   }
 
-  /** Returns false when there was no such key. */
-  delete(key: string, hash: number = hashOf(key)): boolean {
+  /** Returns the value that it removed. */
+  delete(key: string, hash: number = hashOf(key)): V | undefined {
     const shard = this.shardOf(hash)
     const slot = shard.find(key, hash)
-    if (slot >= 0) shard.removeAt(slot)
-    else if (shard.rest?.delete(key) !== true) return false
+    let old: V | undefined
+    if (slot >= 0) old = shard.removeAt(slot)
+    else {
+      old = shard.rest?.get(key)
+      if (old === undefined) return undefined
+      shard.rest!.delete(key)
+    }
     this.removed()
-    return true
+    return old
   }
 
   clear(): void {
