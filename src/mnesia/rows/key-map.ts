@@ -1,25 +1,19 @@
 /**
  * A map from string keys that grows past V8's limit of 16,777,216 entries, without a long pause when it does.
  *
- * It is many small Maps: linear hashing by the high bits of the key's hash decides in which one a key lies. The number of shards
- * follows the number of keys: whenever there are more than `TARGET` keys a shard, one shard is split in two, so that a write costs at most
- * the rehashing of one shard. A map with few keys is one Map and computes no hash at all.
+ * See shards.ts for how it grows and what a `Position` is. Against one Map, and against many small Maps, it measured faster and smaller
+ * from some ten thousand keys on (bench/mnesia/rows.ts): the hash is computed once and kept, where V8 computes its own for each new string.
  *
- * Shards lie in the order of hashes, which gives readers a place to go on from that holds whatever is written meanwhile: a `Position`
- * is a hash, everything below it has been read, and a key that is there all the time is read exactly once. The buckets of a digest
- * are ranges of the same hashes.
+ * The hash is public, so somebody who chooses keys can make them collide. A shard therefore holds so many entries at most and
+ * leaves the rest to a Map, whose hash is secret: such keys cost microseconds, not more.
  */
 import { byCodeUnits } from '../../actors/sorted-keys.ts'
+import { HashSlots } from './hash-slots.ts'
 import { hashOf } from './key-hash.ts'
+import { END, type Position, Shards } from './shards.ts'
 
-/** Mean number of keys in a shard. Just below half of a power of two: V8 doubles a Map at powers of two. */
-const TARGET = 920
-/** Shards are merged when the mean falls below a quarter. */
-const MERGE_BELOW = TARGET / 4
-const END = 2 ** 32
-
-/** The hash, as an unsigned number, below which all has been read. 0 is the beginning, 2^32 the end. */
-export type Position = number
+/** Twice what a shard can have by chance. */
+const MOST_ENTRIES = 4096
 
 export interface Chunk<V> {
   readonly entries: readonly (readonly [key: string, value: V])[]
@@ -27,61 +21,135 @@ export interface Chunk<V> {
   readonly next: Position | undefined
 }
 
-/** The first position of a bucket of a digest; that of bucket 256 is the end. */
-export function positionOfBucket(bucket: number): Position {
-  return bucket * 2 ** 24
+/** Keys and values, without holes, and where the hash finds them. */
+class Shard<V> extends HashSlots {
+  /** A key and its value at each even index and the following one, by which references are counted. */
+  readonly pairs: (string | V)[] = []
+  /** What is too much; see above. */
+  rest: Map<string, V> | undefined
+
+  /** Slot of a key; negative when it has none. */
+  find(key: string, hash: number): number {
+    for (let slot = this.first(hash); ; slot = this.next(slot)) {
+      const ref = this.ref(slot)
+      if (ref < 0) return -1
+      if (this.hash(slot) === hash && this.pairs[ref] === key) return slot
+    }
+  }
+
+  valueAt(slot: number): V {
+    return this.pairs[this.ref(slot) + 1] as V
+  }
+
+  setValueAt(slot: number, value: V): V {
+    const at = this.ref(slot) + 1
+    const old = this.pairs[at] as V
+    this.pairs[at] = value
+    return old
+  }
+
+  /** Adds an entry that is not there. */
+  add(key: string, hash: number, value: V): void {
+    if (this.count < MOST_ENTRIES) {
+      this.insert(hash, this.pairs.length)
+      this.pairs.push(key, value)
+    } else {
+      this.rest ??= new Map()
+      this.rest.set(key, value)
+    }
+  }
+
+  /** Removes the entry of a slot, and returns its value; the last entry takes its place. */
+  removeAt(slot: number): V {
+    const { pairs } = this
+    const ref = this.ref(slot)
+    const removed = pairs[ref + 1] as V
+    this.remove(slot)
+    const value = pairs.pop() as V
+    const key = pairs.pop() as string
+    if (ref === pairs.length) return removed
+    let last = this.first(hashOf(key))
+    while (this.ref(last) !== pairs.length) last = this.next(last)
+    this.setRef(last, ref)
+    pairs[ref] = key
+    pairs[ref + 1] = value
+    return removed
+  }
+
+  /** Entries as they are now: what is written later does not show. */
+  entries(): (readonly [key: string, value: V])[] {
+    const list: (readonly [string, V])[] = []
+    this.each((key, _, value) => list.push([key, value]))
+    return list
+  }
+
+  /** Calls `visit` with each entry and its hash. */
+  each(visit: (key: string, hash: number, value: V) => void): void {
+    const { pairs } = this
+    for (let slot = 0; slot < this.length; slot++) {
+      const ref = this.ref(slot)
+      if (ref >= 0) visit(pairs[ref] as string, this.hash(slot), pairs[ref + 1] as V)
+    }
+    if (this.rest !== undefined) for (const [key, value] of this.rest) visit(key, hashOf(key), value)
+  }
 }
 
-export class KeyMap<V> {
-  /** In the order of the hashes that they hold. The first `2 * #split` have `#level + 1` bits in common, the others `#level`. */
-  #shards: Map<string, V>[] = [new Map()]
-  #level = 0
-  #split = 0
-  #size = 0
-
-  get size(): number {
-    return this.#size
+/** Values must not be undefined. */
+export class KeyMap<V> extends Shards<Shard<V>> {
+  constructor() {
+    super(new Shard())
   }
 
-  has(key: string): boolean {
-    return this.#shardOf(key).has(key)
+  /** `hash` is that of the key, by `hashOf`, for who has it at hand. */
+  has(key: string, hash: number = hashOf(key)): boolean {
+    const shard = this.shardOf(hash)
+    return shard.find(key, hash) >= 0 || shard.rest?.has(key) === true
   }
 
-  get(key: string): V | undefined {
-    return this.#shardOf(key).get(key)
+  get(key: string, hash: number = hashOf(key)): V | undefined {
+    const shard = this.shardOf(hash)
+    const slot = shard.find(key, hash)
+    return slot >= 0 ? shard.valueAt(slot) : shard.rest?.get(key)
   }
 
-  set(key: string, value: V): void {
-    const shard = this.#shardOf(key)
-    const before = shard.size
-    shard.set(key, value)
-    if (shard.size !== before && ++this.#size > this.#shards.length * TARGET) this.#grow()
+  /** Returns the value that it replaced. */
+  set(key: string, value: V, hash: number = hashOf(key)): V | undefined {
+    const shard = this.shardOf(hash)
+    const slot = shard.find(key, hash)
+    if (slot >= 0) return shard.setValueAt(slot, value)
+    const old = shard.rest?.get(key)
+    if (old !== undefined) shard.rest!.set(key, value)
+    else {
+      shard.add(key, hash, value)
+      this.added()
+    }
+    return old
   }
 
-  /** Returns false when there was no such key. */
-  delete(key: string): boolean {
-    if (!this.#shardOf(key).delete(key)) return false
-    this.#size--
-    if (this.#shards.length > 1 && this.#size < this.#shards.length * MERGE_BELOW) this.#shrink()
-    return true
+  /** Returns the value that it removed. */
+  delete(key: string, hash: number = hashOf(key)): V | undefined {
+    const shard = this.shardOf(hash)
+    const slot = shard.find(key, hash)
+    let old: V | undefined
+    if (slot >= 0) old = shard.removeAt(slot)
+    else {
+      old = shard.rest?.get(key)
+      if (old === undefined) return undefined
+      shard.rest!.delete(key)
+    }
+    this.removed()
+    return old
   }
 
   clear(): void {
-    this.#shards = [new Map()]
-    this.#level = 0
-    this.#split = 0
-    this.#size = 0
+    this.reset(new Shard())
   }
 
   /** All keys. Those that are set or deleted meanwhile may or may not be among them; the others are, each once. */
   *keys(): IterableIterator<string> {
     for (let at: Position = 0; at < END; ) {
-      const index = this.#indexAt(at)
-      const shard = this.#shards[index]!
-      const from = this.#startOf(index)
-      const next = this.#startOf(index + 1)
-      if (from === at) yield* shard.keys()
-      else for (const key of shard.keys()) if (hashOf(key) >>> 0 >= at) yield key
+      const { shard, from, next } = this.shardAt(at)
+      for (const [key] of shard.entries()) if (from === at || hashOf(key) >>> 0 >= at) yield key
       at = next
     }
   }
@@ -89,10 +157,14 @@ export class KeyMap<V> {
   /** Keys in the order of (hash, key), which depends on nothing but the keys: from the first after `key` on, or all. */
   *keysAfter(key: string | undefined): IterableIterator<string> {
     const hash = key === undefined ? 0 : hashOf(key) >>> 0
-    let at: Position = hash
-    while (at < END) {
-      const next = this.#startOf(this.#indexAt(at) + 1)
-      for (const [each, eachHash] of this.#sorted(at)) {
+    for (let at: Position = hash; at < END; ) {
+      const { shard, next } = this.shardAt(at)
+      const found: (readonly [string, number])[] = []
+      shard.each((each, eachHash) => {
+        if (eachHash >>> 0 >= at) found.push([each, eachHash >>> 0])
+      })
+      found.sort((a, b) => a[1] - b[1] || byCodeUnits(a[0], b[0]))
+      for (const [each, eachHash] of found) {
         if (key === undefined || eachHash > hash || byCodeUnits(each, key) > 0) yield each
       }
       at = next
@@ -100,72 +172,28 @@ export class KeyMap<V> {
   }
 
   /** The entries of one shard, some hundreds, from a position on and below `to`. */
-  chunk(from: Position, to: Position = END): Chunk<V> {
-    const index = this.#indexAt(from)
-    const next = this.#startOf(index + 1)
-    const shard = this.#shards[index]!
-    const isWhole = this.#startOf(index) === from && next <= to
-    const entries: (readonly [string, V])[] = []
-    for (const entry of shard) {
-      if (isWhole || isWithin(hashOf(entry[0]) >>> 0, from, to)) entries.push(entry)
-    }
+  chunk(position: Position, to: Position = END): Chunk<V> {
+    const { shard, from, next } = this.shardAt(position)
+    let entries = shard.entries()
+    if (from < position || next > to) entries = entries.filter(([key]) => isWithin(hashOf(key) >>> 0, position, to))
     return { entries, next: next < to ? next : undefined }
   }
 
-  #shardOf(key: string): Map<string, V> {
-    const shards = this.#shards
-    return shards.length === 1 ? shards[0]! : shards[this.#indexOf(hashOf(key))]!
+  protected override divide(shard: Shard<V>, bit: number): readonly [Shard<V>, Shard<V>] {
+    const half = shard.count >>> 1
+    const zero = new Shard<V>(half)
+    const one = new Shard<V>(half)
+    shard.each((key, hash, value) => {
+      const target = ((hash >>> bit) & 1) === 0 ? zero : one
+      target.add(key, hash, value)
+    })
+    return [zero, one]
   }
 
-  #indexOf(hash: number): number {
-    const finer = hash >>> (31 - this.#level)
-    const coarser = finer >>> 1
-    return coarser < this.#split ? finer : coarser + this.#split
-  }
-
-  #indexAt(position: Position): number {
-    return this.#indexOf(position | 0)
-  }
-
-  /** The least hash that belongs into a shard; 2^32 for the one after the last. */
-  #startOf(index: number): Position {
-    return index < 2 * this.#split ? index * 2 ** (31 - this.#level) : (index - this.#split) * 2 ** (32 - this.#level)
-  }
-
-  #sorted(from: Position): (readonly [key: string, hash: number])[] {
-    const found: (readonly [string, number])[] = []
-    for (const key of this.#shards[this.#indexAt(from)]!.keys()) {
-      const hash = hashOf(key) >>> 0
-      if (hash >= from) found.push([key, hash])
-    }
-    return found.sort((a, b) => a[1] - b[1] || byCodeUnits(a[0], b[0]))
-  }
-
-  #grow(): void {
-    const at = 2 * this.#split
-    const shift = 31 - this.#level
-    const left = new Map<string, V>()
-    const right = new Map<string, V>()
-    for (const [key, value] of this.#shards[at]!) {
-      const half = ((hashOf(key) >>> shift) & 1) === 0 ? left : right
-      half.set(key, value)
-    }
-    this.#shards.splice(at, 1, left, right)
-    if (++this.#split === 1 << this.#level) {
-      this.#split = 0
-      this.#level++
-    }
-  }
-
-  #shrink(): void {
-    if (this.#split === 0) {
-      this.#level--
-      this.#split = 1 << this.#level
-    }
-    const at = 2 * --this.#split
-    const merged = this.#shards[at]!
-    for (const [key, value] of this.#shards[at + 1]!) merged.set(key, value)
-    this.#shards.splice(at, 2, merged)
+  protected override join(left: Shard<V>, right: Shard<V>): Shard<V> {
+    const both = new Shard<V>(left.count + right.count)
+    for (const shard of [left, right]) shard.each((key, hash, value) => both.add(key, hash, value))
+    return both
   }
 }
 

@@ -7,6 +7,7 @@
  */
 import type { TableDefinition } from '../definition.ts'
 import type { TableEvent, TableReader } from '../table.ts'
+import { sameValue } from './same-value.ts'
 
 /** What `read` returns for a key without rows: one list for all, since it is asked often. */
 export const NO_ROWS: readonly never[] = Object.freeze([])
@@ -92,7 +93,7 @@ export abstract class ReadableTable<Row> implements TableReader<Row> {
 
   match(pattern: Partial<Row>): Row[] {
     const fields = Object.keys(pattern) as (keyof Row & string)[]
-    const matches = (row: Row): boolean => fields.every((field) => Object.is(row[field], pattern[field]))
+    const matches = (row: Row): boolean => fields.every((field) => sameValue(row[field], pattern[field]))
     const found: Row[] = []
     for (const row of this.#candidates(pattern, fields)) if (matches(row)) found.push(row)
     return found
