@@ -12,6 +12,8 @@ export type StoreFault =
   | 'in_use'
   /** A file that this version cannot read: another format, or no store of ours. */
   | 'bad_format'
+  /** A file is not what was written there. */
+  | 'damaged'
   /** Any other error of the disc. */
   | 'io'
   /** The store has been closed. */
