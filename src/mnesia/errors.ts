@@ -53,5 +53,18 @@ export class TableError extends Error {
   constructor(fault: TableFault, message: string) {
     super(message)
     this.fault = fault
+
+/** This node has no copy of the table; the message names the nodes that are known to have one. */
+export class NoCopyError extends Error {
+  override readonly name = 'NoCopyError'
+  readonly code = 'no_copy'
+  readonly table: string
+  readonly nodes: readonly string[]
+
+  constructor(table: string, nodes: readonly string[]) {
+    const where = nodes.length === 0 ? 'no node is known to have one' : `${nodes.join(', ')} ${nodes.length === 1 ? 'has' : 'have'} one`
+    super(`table ${table} has no copy on this node; ${where}`)
+    this.table = table
+    this.nodes = nodes
   }
 }

@@ -1,0 +1,335 @@
+/**
+ * The state of shared replication on a node, and the only place that changes it: copies, vector and log move together.
+ *
+ * `write` makes entries of this node, `take` takes in entries of others. An entry is decoded as a whole before anything of it is applied, and
+ * its events are delivered after all of it has been, so nobody sees half of one. What the feeds, the syncs and the reports of members
+ * have to know is here; they send and receive.
+ */
+import type { Logger } from 'pino'
+import { BadArgError } from '../../actors/errors.ts'
+import { type BinaryReader, BinaryWriter } from '../binary.ts'
+import type { Links } from '../link.ts'
+import { clockAt, HybridClock } from './clock.ts'
+import { type Coverage, Settled } from './coverage.ts'
+import { Disc } from './disc.ts'
+import { decodeEntry, encodeEntry, type Entry, type Operation } from './entry.ts'
+import { EntryLog } from './entry-log.ts'
+import type { SentCopy } from './messages.ts'
+import { type Origin, Origins } from './origin.ts'
+import { OPAQUE, Replica } from './replica.ts'
+import { DEFAULT_LIMITS, noCounts, type SharedEvents, type SharedLimits, type SharedOptions } from './settings.ts'
+import type { SharedTable, TableOperations, Wish } from './shared-table.ts'
+import { Vector } from './vector.ts'
+
+/** An entry whose clock is too far ahead to be taken in now. */
+export class TooFarAhead {
+  readonly clock: number
+
+  constructor(clock: number) {
+    this.clock = clock
+  }
+}
+
+/** Looks at operations of others before they are applied: for the losses of a merge. */
+export interface Onlooker {
+  look(
+    replica: Replica<unknown>,
+    key: string,
+    identity: string,
+    value: unknown,
+    clock: number,
+    origin: Origin,
+  ): void
+}
+
+// An entry is over tables of any rows.
+// biome-ignore lint/suspicious/noExplicitAny: as above
+type AnyReplica = Replica<any>
+// biome-ignore lint/suspicious/noExplicitAny: as above
+type AnyTable = SharedTable<any>
+
+export class Core {
+  readonly links: Links
+  readonly logger: Logger
+  readonly limits: SharedLimits
+  readonly events: SharedEvents
+  readonly counters = noCounts()
+  readonly origins = new Origins()
+  readonly self: Origin
+  readonly vector = new Vector()
+  readonly settled = new Settled()
+  readonly disc: Disc
+  readonly log: EntryLog
+  readonly clock: HybridClock
+  /** Of the start of this node: it writes nothing with this or less. */
+  readonly startClock: number
+  /** Tables that have been created, with or without a copy here. */
+  readonly tables = new Map<string, AnyTable>()
+  /** Copies, also of tables that have not been created. */
+  readonly replicas = new Map<string, AnyReplica>()
+  /** Forgotten tombstones of which not all members had heard had clocks up to this. */
+  horizon: number
+  /** No member will ever send an operation with a clock up to this that not all have had. */
+  stableClock = 0
+  /** The last entry of this node that may be sent: its clock is below the ceiling on disc. */
+  sendable = 0
+  /** Calls `flush` of the replication at the end of the turn. */
+  touch: () => void = () => undefined
+  readonly #isWanted: (table: string) => boolean
+  readonly #writer = new BinaryWriter()
+  #deliveries: (() => void)[] = []
+  #isDelivering = false
+  #copies: readonly SentCopy[] | undefined
+  /** What copies on disc lack whose tables have not been created yet. */
+  readonly unopened: Map<string, Coverage>
+
+  constructor(options: SharedOptions) {
+    const { links, store } = options
+    this.links = links
+    this.logger = options.logger
+    this.limits = { ...DEFAULT_LIMITS, ...options.limits }
+    this.events = options.events ?? {}
+    this.#isWanted = options.isWanted ?? (() => true)
+    this.log = new EntryLog(this.limits.logBytes)
+    this.disc = new Disc({ store, origins: this.origins, vector: this.vector, copies: () => this.copies })
+    this.unopened = this.disc.load(this.settled)
+    this.self = this.origins.of(links.node, links.epoch)
+    this.horizon = this.disc.horizon
+    const reserve = (ceiling: number, raised: () => void) =>
+      this.disc.reserve(ceiling, () => {
+        raised()
+        this.#raised()
+      })
+    this.clock = new HybridClock({
+      now: () => links.now(),
+      ceiling: this.disc.ceiling,
+      reserve: store.isDurable ? reserve : undefined,
+    })
+    this.startClock = this.clock.last
+    if (this.vector.seqOf(this.self) > 0) throw new BadArgError(`${this.self} has been used before: an epoch is used once`)
+    this.vector.set(this.self, 0, this.startClock)
+    this.disc.moved(this.self)
+  }
+
+  /** True when somebody else could want the entries of this node. */
+  get hasOthers(): boolean {
+    return this.links.members().length > 1 || this.links.connected().length > 0
+  }
+
+  /** Clock values above this are not taken in. */
+  get greatestClock(): number {
+    return clockAt(this.links.now() + this.limits.maxAheadMs)
+  }
+
+  /** Tombstones up to this clock need not be kept. */
+  get purgeClock(): number {
+    return Math.max(this.stableClock, clockAt(this.links.now() - this.limits.horizonMs))
+  }
+
+  /** Copies of created tables, and what they lack, as it is sent. */
+  get copies(): readonly SentCopy[] {
+    if (this.#copies === undefined) {
+      const copies: SentCopy[] = []
+      for (const name of [...this.tables.keys()].sort()) {
+        const replica = this.replicas.get(name)
+        if (replica === undefined) continue
+        copies.push([name, replica.coverage.lacksSettled, replica.coverage.toSent()])
+      }
+      this.#copies = copies
+    }
+    return this.#copies
+  }
+
+  /** A copy lacks more, or less, than before; or there is another copy, or one less. */
+  coverageChanged(replica: AnyReplica | undefined): void {
+    this.#copies = undefined
+    replica?.save()
+    this.touch()
+  }
+
+  /** Writes one entry; returns its number, or undefined when nothing was to be changed. */
+  write(parts: readonly TableOperations[]): number | undefined {
+    const needsEntry = this.hasOthers
+    const wishes: { table: AnyTable; wish: Wish<unknown> }[] = []
+    let after = 0
+    let most = 0
+    let bytes = 0
+    for (const { table, operations } of parts) {
+      const needsBytes = needsEntry || table.replica?.isOnDisc === true
+      for (const operation of operations) {
+        const wish = table.wish(operation, needsBytes)
+        after = Math.max(after, table.clockBefore(wish))
+        bytes += (wish.bytes?.length ?? 0) + wish.key.length
+        most += table.mostOperations(wish) + (wish.op === 'delete' ? wishes.length : 0)
+        wishes.push({ table, wish })
+      }
+    }
+    if (most === 0) return undefined
+    if (bytes > this.limits.entryBytes) {
+      throw new BadArgError(`${bytes} bytes in one entry; at most ${this.limits.entryBytes} are allowed`)
+    }
+    return this.#writeWishes(wishes, this.clock.next(after, most), needsEntry)
+  }
+
+  /** Takes in the next entry of an origin. Throws, and changes nothing, when it is damaged or too far ahead. */
+  take(origin: Origin, seq: number, bytes: Buffer, body: BinaryReader, onlooker: Onlooker | undefined): void {
+    const entry = decodeEntry(body, this.origins)
+    const last = entry.clock + entry.operations.length - 1
+    if (last > this.greatestClock) throw new TooFarAhead(last)
+    const prepared = this.#prepare(entry)
+    this.clock.observe(last)
+    this.vector.set(origin, seq, Math.max(last, this.vector.get(origin).clock))
+    this.log.append(origin, seq, bytes)
+    this.disc.moved(origin)
+    let clock = entry.clock
+    for (const { replica, operation, value } of prepared) {
+      if (replica !== undefined) {
+        onlooker?.look(replica, operation.key, operation.identity ?? '', value, clock, origin)
+        replica.apply(operation, value, clock, origin)
+      }
+      clock++
+    }
+    this.counters.applied++
+    this.touch()
+    this.#deliver()
+  }
+
+  /** Notes that an origin's entries up to `seq` cannot be had any more: what the copies lack is left to a sync. */
+  skip(origin: Origin, seq: number): void {
+    const held = this.vector.get(origin)
+    if (seq <= held.seq) return
+    for (const replica of this.replicas.values()) {
+      replica.coverage.open(origin, held, seq)
+      this.coverageChanged(replica)
+    }
+    for (const [name, coverage] of this.unopened) {
+      coverage.open(origin, held, seq)
+      this.disc.writeCopy(name, { coverage, cleared: this.disc.copy(name)?.cleared })
+    }
+    this.vector.set(origin, seq, held.clock)
+    this.log.drop(origin)
+    this.disc.moved(origin)
+    this.touch()
+  }
+
+  /** Tombstones up to a clock have been forgotten, here or where this node has its rows from, that some member had not had. */
+  forgotUpTo(clock: number): void {
+    if (clock <= this.horizon) return
+    this.horizon = clock
+    this.disc.horizon = clock
+    this.touch()
+  }
+
+  /** The copy of a table that operations are for; undefined when they are for nobody. */
+  replicaOf(operation: Operation): AnyReplica | undefined {
+    const { table } = operation
+    const replica = this.replicas.get(table)
+    if (this.tables.has(table)) return replica
+    if (replica !== undefined && !isOfAnotherKind(replica, operation)) return replica
+    return this.#isWanted(table) ? this.#openOpaque(operation, replica) : undefined
+  }
+
+  /** Has `deliver` called when what is being done is complete. */
+  emit(deliver: () => void): void {
+    this.#deliveries.push(deliver)
+  }
+
+  /** Delivers the events of what has been done. One that is caused by an event comes behind those that are there. */
+  deliver(): void {
+    this.#deliver()
+  }
+
+  #writeWishes(
+    wishes: readonly { table: AnyTable; wish: Wish<unknown> }[],
+    clock: number,
+    needsEntry: boolean,
+  ): number | undefined {
+    const done: Operation[] = []
+    for (const { table, wish } of wishes) {
+      for (const operation of table.operationsOf(wish)) {
+        table.replica?.apply(operation, wish.row, clock + done.length, this.self)
+        done.push(operation)
+      }
+    }
+    if (done.length === 0) return undefined
+    const seq = this.vector.seqOf(this.self) + 1
+    this.vector.set(this.self, seq, clock + done.length - 1)
+    this.disc.moved(this.self)
+    if (needsEntry) this.#append(seq, clock, done)
+    else this.log.drop(this.self)
+    if (this.clock.last <= this.clock.ceiling) this.sendable = seq
+    this.counters.written++
+    this.touch()
+    this.#deliver()
+    return seq
+  }
+
+  #append(seq: number, clock: number, operations: readonly Operation[]): void {
+    const writer = this.#writer
+    encodeEntry(writer, clock, operations)
+    const body = writer.take()
+    writer.varint(body.length)
+    writer.raw(body)
+    this.log.append(this.self, seq, writer.take())
+  }
+
+  #prepare(entry: Entry): { replica: AnyReplica | undefined; operation: Operation; value: unknown }[] {
+    return entry.operations.map((operation) => {
+      const replica = this.replicaOf(operation)
+      return { replica, operation, value: replica?.valueOf(operation) }
+    })
+  }
+
+  /** A copy of a table that is not known: what is on disc of it is loaded. */
+  #openOpaque(operation: Operation, former: AnyReplica | undefined): AnyReplica {
+    const { disc } = this
+    const isOnDisc = disc.store.isDurable
+    const record = this.unopened.get(operation.table)
+    this.unopened.delete(operation.table)
+    const replica = new Replica<Uint8Array>(
+      {
+        name: operation.table,
+        isBag: operation.identity !== undefined,
+        isMerged: operation.seen !== undefined,
+        bytes: OPAQUE,
+        merge: undefined,
+        disc: isOnDisc ? disc : undefined,
+        // What is on disc may be a copy of a table that is about to be created, as at every start.
+        isKept: record === undefined && former?.isKept !== false,
+        changed: () => undefined,
+      },
+      record ?? former?.coverage,
+    )
+    if (former !== undefined) replica.takeOver(former)
+    else if (isOnDisc) replica.load(disc)
+    this.replicas.set(operation.table, replica)
+    return replica
+  }
+
+  #raised(): void {
+    if (this.clock.last > this.clock.ceiling) return
+    this.sendable = this.vector.seqOf(this.self)
+    this.touch()
+  }
+
+  #deliver(): void {
+    if (this.#isDelivering) return
+    this.#isDelivering = true
+    for (let i = 0; i < this.#deliveries.length; i++) {
+      try {
+        this.#deliveries[i]!()
+      } catch (error) {
+        // The entry stands, and so do the events that follow.
+        this.logger.error({ err: error }, 'a listener of a table threw')
+      }
+    }
+    this.#deliveries = []
+    this.#isDelivering = false
+  }
+}
+
+/** A table that is not known has shown by now whether it is a bag, unless all that came was a clear. */
+function isOfAnotherKind(replica: AnyReplica, { kind, identity, seen }: Operation): boolean {
+  if (kind === 'clear' || replica.cells.rows.size + replica.cells.tombstones.size > 0) return false
+  return replica.isBag !== (identity !== undefined) || replica.isMerged !== (seen !== undefined)
+}

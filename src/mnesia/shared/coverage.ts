@@ -1,0 +1,130 @@
+/**
+ * What a copy of a table holds, measured against the vector of its node: normally all of it.
+ *
+ * The vector tells which entries a node has taken in. A copy that was added later, a ram copy after a restart, or any copy when the log
+ * of a source did not reach back, lacks some of them: it has a *hole* for an origin, from the entry behind `covered` to the entry
+ * `until`. Behind that it has everything again. A hole is closed by a sync with a copy that covers it. `lacksSettled` is a hole over all
+ * origins that are settled, of which no vector speaks any more.
+ */
+import type { Origin, Origins } from './origin.ts'
+import type { Progress, Vector } from './vector.ts'
+
+export interface Hole {
+  readonly covered: Progress
+  readonly until: number
+}
+
+/** A hole as it is sent: node, epoch, seq and clock covered, until. */
+export type SentHole = readonly [node: string, epoch: number, seq: number, clock: number, until: number]
+
+/** Which epochs of which nodes are settled: every member has all that there is of them, and nothing more can come. */
+export class Settled {
+  /** Node → all epochs before this one. */
+  readonly floors = new Map<string, number>()
+
+  has({ node, epoch }: Origin): boolean {
+    return epoch < (this.floors.get(node) ?? 0)
+  }
+
+  /** Returns whether that was news. */
+  raise(node: string, floor: number): boolean {
+    if (floor <= (this.floors.get(node) ?? 0)) return false
+    this.floors.set(node, floor)
+    return true
+  }
+}
+
+export class Coverage {
+  readonly holes = new Map<Origin, Hole>()
+  lacksSettled = false
+
+  get isWhole(): boolean {
+    return this.holes.size === 0 && !this.lacksSettled
+  }
+
+  /** What the copy has of an origin without a hole. */
+  of(origin: Origin, vector: Vector): Progress {
+    return this.holes.get(origin)?.covered ?? vector.get(origin)
+  }
+
+  /** True when the operation with this stamp is among those that the copy has had. */
+  covers(clock: number, origin: Origin, vector: Vector, settled: Settled): boolean {
+    if (settled.has(origin)) return !this.lacksSettled
+    return clock <= this.of(origin, vector).clock
+  }
+
+  /** The copy has not had the entries up to `until`, behind what it covers. */
+  open(origin: Origin, covered: Progress, until: number): void {
+    const held = this.holes.get(origin)
+    if (held === undefined) this.holes.set(origin, { covered, until })
+    else if (until > held.until) this.holes.set(origin, { covered: held.covered, until })
+  }
+
+  /** The copy has had nothing. */
+  openAll(vector: Vector): void {
+    this.lacksSettled = true
+    this.holes.clear()
+    for (const [origin, { seq }] of vector.entries()) {
+      if (seq > 0) this.holes.set(origin, { covered: { seq: 0, clock: 0 }, until: seq })
+    }
+  }
+
+  /** The copy has taken in all that another one covered. Returns whether that has changed anything. */
+  take(source: Vector, hasSettled: boolean): boolean {
+    let isChanged = false
+    if (this.lacksSettled && hasSettled) {
+      this.lacksSettled = false
+      isChanged = true
+    }
+    for (const [origin, { covered, until }] of [...this.holes]) {
+      const { seq, clock } = source.get(origin)
+      if (seq >= until) this.holes.delete(origin)
+      else if (seq > covered.seq) this.holes.set(origin, { covered: { seq, clock }, until })
+      else continue
+      isChanged = true
+    }
+    return isChanged
+  }
+
+  /** Closes the holes of which none of the other copies has more. Returns whether there were any. */
+  closeVain(others: readonly { readonly coverage: Coverage; readonly vector: Vector }[]): boolean {
+    let isChanged = false
+    if (this.lacksSettled && others.every(({ coverage }) => coverage.lacksSettled)) {
+      this.lacksSettled = false
+      isChanged = true
+    }
+    for (const [origin, { covered }] of [...this.holes]) {
+      if (others.some(({ coverage, vector }) => coverage.of(origin, vector).seq > covered.seq)) continue
+      this.holes.delete(origin)
+      isChanged = true
+    }
+    return isChanged
+  }
+
+  /** All that the copy covers, as a vector. */
+  vector(vector: Vector): Vector {
+    if (this.holes.size === 0) return vector
+    const covered = vector.copy()
+    for (const [origin, hole] of this.holes) covered.set(origin, hole.covered.seq, hole.covered.clock)
+    return covered
+  }
+
+  toSent(): SentHole[] {
+    return [...this.holes].map(([{ node, epoch }, { covered, until }]) => [
+      node,
+      epoch,
+      covered.seq,
+      covered.clock,
+      until,
+    ])
+  }
+
+  static fromSent(sent: readonly SentHole[], lacksSettled: boolean, origins: Origins): Coverage {
+    const coverage = new Coverage()
+    coverage.lacksSettled = lacksSettled
+    for (const [node, epoch, seq, clock, until] of sent) {
+      coverage.holes.set(origins.of(node, epoch), { covered: { seq, clock }, until })
+    }
+    return coverage
+  }
+}

@@ -1,0 +1,410 @@
+/**
+ * The side of a sync that lacks rows: see sync-source.ts for what is said.
+ *
+ * A copy that has holes is compared with those of peers until the holes are closed, one peer at a time. The same exchange with a copy that
+ * lacks nothing is the periodic check: what it finds to change although this node has had the operation is a repair.
+ *
+ * A copy whose node was away for longer than tombstones are kept is *stale* beside its source. Then a row that the source has
+ * had and has not any more is a row that was deleted, so it goes; what the source has never had stays. The same rule seen from the other side
+ * keeps a stale source from bringing back what it has missed to delete.
+ */
+import { Damaged } from '../binary.ts'
+import { BUCKETS } from '../rows/bucket-digest.ts'
+import type { Cell } from './cell-map.ts'
+import { msOf } from './clock.ts'
+import type { Core, Onlooker } from './core.ts'
+import { clearOf } from './entry.ts'
+import type { Members } from './members.ts'
+import { MergedCell } from './merged-cell.ts'
+import type { SyncBegin } from './messages.ts'
+import type { PeerState } from './peer-state.ts'
+import type { Replica } from './replica.ts'
+import { cellsOfBucket, PartDigests, readCells } from './sync-rows.ts'
+import type { Task, Tasks } from './tasks.ts'
+import { Vector } from './vector.ts'
+
+/** Buckets that are under way at the same time. */
+const OUTSTANDING = 4
+/** A source that says nothing for so long is given up. */
+const SILENCE_MS = 20_000
+
+// biome-ignore lint/suspicious/noExplicitAny: a sync is of a table of any rows
+type AnyReplica = Replica<any>
+
+interface Session {
+  readonly id: number
+  readonly peer: PeerState
+  readonly replica: AnyReplica
+  begin: SyncBegin | undefined
+  /** What the source's copy covered at the beginning. */
+  covered: Vector
+  /** This copy has missed deletes that the source has forgotten. */
+  isStale: boolean
+  /** The source has missed deletes that this node has forgotten. */
+  isSourceStale: boolean
+  buckets: number[]
+  readonly outstanding: Set<number>
+  /** Of a stale copy: cells that have come, by bucket. */
+  readonly seen: Map<number, Set<string>>
+  readonly tasks: Set<Task>
+  repaired: number
+  lastMs: number
+}
+
+export interface SyncReceiverOptions {
+  readonly core: Core
+  readonly tasks: Tasks
+  readonly members: Members
+  readonly peers: ReadonlyMap<string, PeerState>
+  readonly onlooker: (peer: PeerState) => Onlooker | undefined
+  readonly skewed: (node: string, aheadMs: number) => void
+}
+
+export class SyncReceiver {
+  readonly #core: Core
+  readonly #tasks: Tasks
+  readonly #members: Members
+  readonly #peers: ReadonlyMap<string, PeerState>
+  readonly #onlooker: SyncReceiverOptions['onlooker']
+  readonly #skewed: SyncReceiverOptions['skewed']
+  #session: Session | undefined
+  #lastId = 0
+  /** Copies with holes that have been compared with a peer's since the holes are there, or could not be. */
+  readonly #visited = new Map<PeerState, Set<AnyReplica>>()
+  /** Copies whose sync with a peer has failed, for a while. */
+  readonly #resting = new Map<PeerState, Set<AnyReplica>>()
+  /** Checks that are to come: table and peer. */
+  #checks: { readonly replica: AnyReplica; readonly peer: PeerState }[] = []
+  #checkTurn = 0
+
+  constructor(options: SyncReceiverOptions) {
+    this.#core = options.core
+    this.#tasks = options.tasks
+    this.#members = options.members
+    this.#peers = options.peers
+    this.#onlooker = options.onlooker
+    this.#skewed = options.skewed
+  }
+
+  get isBusy(): boolean {
+    return this.#session !== undefined
+  }
+
+  /** A copy has new holes: everybody may have something for it. */
+  opened(replica: AnyReplica): void {
+    for (const visited of this.#visited.values()) visited.delete(replica)
+  }
+
+  /** Something has changed: a sync is started if one is called for and none is under way. */
+  next(): void {
+    if (this.#session !== undefined) return
+    const needed = this.#needed()
+    if (needed !== undefined) {
+      this.#core.counters.syncs++
+      this.#start(needed.replica, needed.peer)
+      return
+    }
+    for (let check = this.#checks.shift(); check !== undefined; check = this.#checks.shift()) {
+      if (this.#peers.get(check.peer.node) !== check.peer || !this.#isCurrent(check.replica)) continue
+      this.#start(check.replica, check.peer)
+      return
+    }
+  }
+
+  /** Compares all copies with those of one peer, another one each time. */
+  check(): void {
+    if (this.#session !== undefined || this.#checks.length > 0) return
+    const peers = [...this.#peers.values()].filter(({ isKnown }) => isKnown).sort((a, b) => (a.node < b.node ? -1 : 1))
+    if (peers.length === 0) return
+    const peer = peers[this.#checkTurn++ % peers.length]!
+    for (const name of [...this.#core.tables.keys()].sort()) {
+      const replica = this.#core.replicas.get(name)
+      if (replica !== undefined && peer.copies.has(name)) this.#checks.push({ replica, peer })
+    }
+    this.next()
+  }
+
+  /** Gives up a source that says nothing. */
+  lookAtTime(): void {
+    const session = this.#session
+    if (session !== undefined && this.#core.links.now() - session.lastMs > SILENCE_MS) this.#abort(session)
+  }
+
+  down(peer: PeerState): void {
+    this.#visited.delete(peer)
+    if (this.#session?.peer === peer) this.#abort(this.#session)
+    this.#resting.delete(peer)
+  }
+
+  /** A copy is gone. */
+  dropped(replica: AnyReplica): void {
+    if (this.#session?.replica === replica) this.#abort(this.#session)
+  }
+
+  begun(peer: PeerState, begin: SyncBegin): void {
+    const session = this.#sessionOf(peer, begin.id)
+    if (session === undefined || session.begin !== undefined) return
+    const { core, replica } = { core: this.#core, replica: session.replica }
+    session.begin = begin
+    for (const [node, epoch, seq, clock] of begin.vector) session.covered.set(core.origins.of(node, epoch), seq, clock)
+    this.#learn(session)
+    if (begin.cleared !== undefined && !this.#takeClear(session, begin.cleared)) return
+    session.isStale = this.#members.lowOf(replica) < begin.horizon && !isEmpty(replica)
+    session.isSourceStale = begin.low < core.horizon
+    session.buckets = session.isStale
+      ? Array.from({ length: BUCKETS }, (_, bucket) => bucket)
+      : begin.buckets.filter((bucket) => bucket < BUCKETS)
+    this.#request(session)
+  }
+
+  received(peer: PeerState, id: number, bucket: number, bytes: Uint8Array, isLast: boolean): void {
+    const session = this.#sessionOf(peer, id)
+    if (session === undefined || !session.outstanding.has(bucket)) return
+    session.lastMs = this.#core.links.now()
+    peer.send({ tag: 'sync_ack', id, bytes: bytes.length })
+    try {
+      if (bytes.length > 0) this.#take(session, bucket, bytes)
+    } catch (error) {
+      this.#refused(session, error)
+      return
+    }
+    this.#core.deliver()
+    if (!isLast) return
+    session.outstanding.delete(bucket)
+    if (session.isStale) this.#dropMissing(session, bucket)
+    this.#request(session)
+  }
+
+  /** The source has no such copy, or none any more. */
+  ended(peer: PeerState, id: number): void {
+    const session = this.#sessionOf(peer, id)
+    if (session === undefined) return
+    peer.copies.delete(session.replica.name)
+    this.#abort(session)
+  }
+
+  #needed(): { replica: AnyReplica; peer: PeerState } | undefined {
+    for (const name of [...this.#core.tables.keys()].sort()) {
+      const replica = this.#core.replicas.get(name)
+      if (replica === undefined || replica.coverage.isWhole) continue
+      const peers = [...this.#peers.values()]
+        .filter((peer) => peer.isKnown && peer.copies.has(name) && !this.#resting.get(peer)?.has(replica))
+        .sort((a, b) => this.#worth(replica, b) - this.#worth(replica, a) || (a.node < b.node ? -1 : 1))
+      const peer = peers.find((each) => this.#worth(replica, each) > 0 || !this.#visited.get(each)?.has(replica))
+      if (peer !== undefined) return { replica, peer }
+    }
+    return undefined
+  }
+
+  /** How many holes a peer's copy would close, or make smaller. */
+  #worth({ name, coverage }: AnyReplica, { copies, vector }: PeerState): number {
+    const theirs = copies.get(name)!
+    let worth = coverage.lacksSettled && !theirs.lacksSettled ? 1 : 0
+    for (const [origin, { covered }] of coverage.holes) if (theirs.of(origin, vector).seq > covered.seq) worth++
+    return worth
+  }
+
+  #start(replica: AnyReplica, peer: PeerState): void {
+    const { links, purgeClock } = this.#core
+    let visited = this.#visited.get(peer)
+    if (visited === undefined) {
+      visited = new Set()
+      this.#visited.set(peer, visited)
+    }
+    visited.add(replica)
+    const id = ++this.#lastId
+    this.#session = {
+      id,
+      peer,
+      replica,
+      begin: undefined,
+      covered: new Vector(),
+      isStale: false,
+      isSourceStale: false,
+      buckets: [],
+      outstanding: new Set(),
+      seen: new Map(),
+      tasks: new Set(),
+      repaired: 0,
+      lastMs: links.now(),
+    }
+    const digest = replica.cells.digest.toBytes()
+    peer.send({ tag: 'sync', id, table: replica.name, floor: purgeClock, digest })
+  }
+
+  #request(session: Session): void {
+    while (session.outstanding.size < OUTSTANDING) {
+      const bucket = session.buckets.shift()
+      if (bucket === undefined) break
+      session.outstanding.add(bucket)
+      const task = this.#requestBucket(session, bucket)
+      session.tasks.add(task)
+      this.#tasks.start(task)
+    }
+    if (session.outstanding.size === 0) this.#finish(session)
+  }
+
+  *#requestBucket(session: Session, bucket: number): Task {
+    const { replica, peer, id } = session
+    let digests: Uint8Array | undefined
+    if (!session.isStale && !isEmpty(replica)) {
+      const own = new PartDigests()
+      for (const cells of cellsOfBucket(replica, bucket, session.begin!.floor)) {
+        for (const [key, cell] of cells) own.add(key, cell)
+        if (cells.length > 0) yield 'go'
+      }
+      digests = own.toBytes()
+    }
+    peer.send({ tag: 'sync_bucket', id, bucket, digests })
+  }
+
+  #take(session: Session, bucket: number, bytes: Uint8Array): void {
+    const { replica } = session
+    const core = this.#core
+    const cells = readCells(replica, bucket, bytes, core.origins)
+    const latest = cells.reduce((clock, [, cell]) => Math.max(clock, cell.clock), 0)
+    if (latest > core.greatestClock) {
+      core.counters.refusedAhead++
+      this.#skewed(session.peer.node, msOf(latest) - core.links.now())
+      throw new Damaged('a stamp too far ahead')
+    }
+    core.clock.observe(latest)
+    const onlooker = this.#onlooker(session.peer)
+    for (const [key, cell] of cells) this.#takeCell(session, bucket, key, cell, onlooker)
+    core.touch()
+  }
+
+  #takeCell(
+    session: Session,
+    bucket: number,
+    key: string,
+    cell: Cell<unknown>,
+    onlooker: Onlooker | undefined,
+  ): void {
+    const { replica } = session
+    const core = this.#core
+    if (session.isStale) note(session.seen, bucket, cellName(key, cell))
+    const isCovered = this.#isCovered(replica, cell)
+    if (replica.cells.get(key, cell.identity) === undefined) {
+      if (cell.value === undefined && cell.clock <= core.purgeClock) return
+      if (session.isSourceStale && isCovered && cell.clock <= core.horizon) return
+    }
+    onlooker?.look(replica, key, cell.identity, cell.value, cell.clock, cell.origin)
+    if (replica.join(key, cell) && isCovered) session.repaired++
+  }
+
+  /** Removes what the source has had and has no longer. */
+  #dropMissing(session: Session, bucket: number): void {
+    const { replica, covered, begin } = session
+    const { settled } = this.#core
+    const seen = session.seen.get(bucket)
+    session.seen.delete(bucket)
+    const isGone = (cell: Cell<unknown>) =>
+      cell.clock <= begin!.horizon &&
+      (settled.has(cell.origin) ? !begin!.lacksSettled : cell.clock <= covered.get(cell.origin).clock)
+    for (const cells of cellsOfBucket(replica, bucket, 0)) {
+      for (const [key, cell] of cells) {
+        if (seen?.has(cellName(key, cell)) !== true && isGone(cell)) replica.forget(key, cell)
+      }
+    }
+    this.#core.deliver()
+    this.#core.touch()
+  }
+
+  #finish(session: Session): void {
+    const { replica, peer, covered, begin, repaired } = session
+    const core = this.#core
+    this.#session = undefined
+    peer.send({ tag: 'sync_end', id: session.id })
+    if (replica.coverage.take(covered, !begin!.lacksSettled)) core.coverageChanged(replica)
+    // What the source has forgotten is not here either.
+    core.forgotUpTo(begin!.horizon)
+    if (repaired > 0) {
+      core.counters.repaired += repaired
+      core.logger.error({ table: replica.name, rows: repaired, from: peer.node }, 'rows of a copy had to be repaired')
+      core.events.repaired?.(replica.name, repaired, peer.node)
+    }
+    this.next()
+  }
+
+  #abort(session: Session): void {
+    const { peer, replica } = session
+    this.#session = undefined
+    for (const task of session.tasks) this.#tasks.end(task)
+    peer.send({ tag: 'sync_end', id: session.id })
+    this.#rest(peer, replica)
+    this.#core.touch()
+  }
+
+  /** What has failed is tried again with the same peer after a while only. */
+  #rest(peer: PeerState, replica: AnyReplica): void {
+    const held = this.#resting.get(peer) ?? new Set<AnyReplica>()
+    this.#resting.set(peer, held)
+    held.add(replica)
+    this.#core.links.setTimer(this.#core.limits.retryMs, () => {
+      held.delete(replica)
+      this.#core.touch()
+    })
+  }
+
+  #refused(session: Session, error: unknown): void {
+    const { counters, logger } = this.#core
+    counters.damaged++
+    const reason = error instanceof Error ? error.message : (error as { readonly reason?: string }).reason
+    logger.error({ table: session.replica.name, from: session.peer.node, reason }, 'a sync cannot be completed')
+    this.#core.deliver()
+    this.#abort(session)
+  }
+
+  #learn({ begin }: Session): void {
+    const { origins, vector, disc } = this.#core
+    for (const [node, epoch, seq, clock] of begin!.vector) {
+      const origin = origins.of(node, epoch)
+      vector.learn(origin, seq, clock)
+      disc.durable.learn(origin, seq, clock)
+    }
+  }
+
+  #takeClear(session: Session, [node, epoch, clock]: readonly [string, number, number]): boolean {
+    const core = this.#core
+    if (clock > core.greatestClock) {
+      this.#refused(session, new Damaged('a clear too far ahead'))
+      return false
+    }
+    core.clock.observe(clock)
+    session.replica.apply(clearOf(session.replica.name), undefined, clock, core.origins.of(node, epoch))
+    core.deliver()
+    core.touch()
+    return true
+  }
+
+  #sessionOf(peer: PeerState, id: number): Session | undefined {
+    const session = this.#session
+    return session?.peer === peer && session.id === id ? session : undefined
+  }
+
+  /** This copy has had the operations that made the cell. */
+  #isCovered(replica: AnyReplica, cell: Cell<unknown>): boolean {
+    const { vector, settled } = this.#core
+    const stamps = cell instanceof MergedCell ? (cell as MergedCell<unknown>).versions : [cell]
+    return stamps.every(({ clock, origin }) => replica.coverage.covers(clock, origin, vector, settled))
+  }
+
+  #isCurrent(replica: AnyReplica): boolean {
+    return this.#core.replicas.get(replica.name) === replica
+  }
+}
+
+function isEmpty({ cells }: AnyReplica): boolean {
+  return cells.rows.size === 0 && cells.tombstones.size === 0
+}
+
+function cellName(key: string, cell: Cell<unknown>): string {
+  return cell.identity === '' ? key : `${key.length}:${key}${cell.identity}`
+}
+
+function note(seen: Map<number, Set<string>>, bucket: number, name: string): void {
+  const names = seen.get(bucket)
+  if (names === undefined) seen.set(bucket, new Set([name]))
+  else names.add(name)
+}
