@@ -53,6 +53,8 @@ export class TableError extends Error {
   constructor(fault: TableFault, message: string) {
     super(message)
     this.fault = fault
+  }
+}
 
 /** This node has no copy of the table; the message names the nodes that are known to have one. */
 export class NoCopyError extends Error {
