@@ -107,7 +107,7 @@ export class Mnesia implements Tables {
       tables: {
         rowsToLose: () => this.#tables.rowsToLose(),
         backup: (why: Change) => this.#backup(why),
-        inSync: (timeoutMs: number) => this.#inSync(timeoutMs),
+        inSync: (node: string, timeoutMs: number) => this.#loading.waitForMember(node, timeoutMs),
       },
     }
     const started = await application.start(
@@ -230,9 +230,5 @@ export class Mnesia implements Tables {
   async #backup(why: Change): Promise<string | undefined> {
     if (this.#tables.rowsToLose().length === 0) return undefined
     return this.#options.backup?.(why, this.#tables.shared())
-  }
-
-  async #inSync(timeoutMs: number): Promise<boolean> {
-    return (await this.#loading.waitForTables(this.#tables.names(), timeoutMs)).ok
   }
 }

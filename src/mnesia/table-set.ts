@@ -8,7 +8,7 @@
 import type { Copies, TableDefinition } from './definition.ts'
 import { TableError } from './errors.ts'
 import type { TableRows } from './membership.ts'
-import type { Replication } from './replication.ts'
+import type { Replication, TableOrigin } from './replication.ts'
 import type { Cluster, ClusterTables } from './schema/cluster.ts'
 import {
   type CopyKind,
@@ -67,10 +67,12 @@ export class TableSet implements Tables, ClusterTables {
     if (opened !== undefined) return opened.table as Table<Row>
     // Copies are the cluster's to decide once there are any.
     const copies = (inSchema?.copies as Copies | undefined) ?? description.copies
+    const wasDeleted = this.#cluster.registry.get(tableKey(name))?.status === 'deleted'
+    const origin = inSchema !== undefined ? 'known' : wasDeleted ? 'again' : 'new'
     this.#opening = name
     this.#cluster.write(tableKey(name), described({ ...description, copies }, inSchema))
     this.#opening = undefined
-    return this.#make(definition as TableDefinition<unknown>, false) as Table<unknown> as Table<Row>
+    return this.#make(definition as TableDefinition<unknown>, false, origin) as Table<unknown> as Table<Row>
   }
 
   all(): readonly TableReader<unknown>[] {
@@ -125,12 +127,17 @@ export class TableSet implements Tables, ClusterTables {
     for (const [name, value] of inSchema) {
       if (this.#tables.has(name) || this.#opening === name) continue
       const definition = definitionOf(name, value)
-      if (definition !== undefined) this.#make(definition as unknown as TableDefinition<unknown>, true)
+      if (definition !== undefined) this.#make(definition as unknown as TableDefinition<unknown>, true, 'known')
     }
   }
 
   reset(): void {
     for (const replication of Object.values(this.#replications)) replication.reset()
+  }
+
+  /** Nothing is sent or written any more. */
+  stop(): void {
+    for (const replication of Object.values(this.#replications)) replication.stop()
   }
 
   /** Rows of shared disc tables that are not empty. */
@@ -152,10 +159,10 @@ export class TableSet implements Tables, ClusterTables {
     return Object.values(this.#replications).every((replication) => replication.isCaughtUp(node))
   }
 
-  #make(definition: TableDefinition<unknown>, isByOthers: boolean): Table<unknown> {
+  #make(definition: TableDefinition<unknown>, isByOthers: boolean, origin: TableOrigin): Table<unknown> {
     const replication = this.#replications[definition.replication]
     const copy = copyOn(this.#cluster.registry, definition.name, this.#cluster.node)
-    const table = replication.open(definition, copy)
+    const table = replication.open(definition, copy, origin)
     this.#tables.set(definition.name, { definition, table, replication, copy, isByOthers })
     return table
   }

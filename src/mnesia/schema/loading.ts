@@ -37,8 +37,8 @@ export interface LoadingOptions {
 }
 
 interface Waiter {
-  readonly tables: readonly string[]
-  readonly done: (result: WaitResult) => void
+  readonly isOver: () => boolean
+  readonly done: () => void
 }
 
 export class Loading {
@@ -93,22 +93,31 @@ export class Loading {
   }
 
   /** Resolves when the tables are loaded, or the time is over [OTP mnesia:wait_for_tables/2]. */
-  waitForTables(names: readonly string[], timeoutMs: number): Promise<WaitResult> {
-    if (names.every((name) => this.isLoaded(name))) return Promise.resolve({ ok: true })
-    const { links } = this.#options.cluster
+  async waitForTables(names: readonly string[], timeoutMs: number): Promise<WaitResult> {
+    const missing = () => names.filter((name) => !this.isLoaded(name))
+    if (await this.#waitUntil(() => missing().length === 0, timeoutMs)) return { ok: true }
+    return { ok: false, reason: 'timeout', tables: missing() }
+  }
+
+  /** Resolves with whether a member is linked and has told what it has, after `timeoutMs` at most. */
+  waitForMember(node: string, timeoutMs: number): Promise<boolean> {
+    const { cluster, tables } = this.#options
+    const isLinked = () => cluster.links.connected().some((member) => member.node === node)
+    return this.#waitUntil(() => isLinked() && tables.isCaughtUp(node), timeoutMs)
+  }
+
+  #waitUntil(isOver: () => boolean, timeoutMs: number): Promise<boolean> {
+    if (isOver()) return Promise.resolve(true)
     return new Promise((resolve) => {
-      const cancel = links.setTimer(timeoutMs, () => {
+      const cancel = this.#options.cluster.links.setTimer(timeoutMs, () => {
         this.#waiters.delete(waiter)
-        const missing = names.filter((name) => !this.isLoaded(name))
-        resolve(missing.length === 0 ? { ok: true } : { ok: false, reason: 'timeout', tables: missing })
+        resolve(isOver())
       })
-      const waiter: Waiter = {
-        tables: names,
-        done: (result) => {
-          cancel()
-          resolve(result)
-        },
+      const done = () => {
+        cancel()
+        resolve(true)
       }
+      const waiter: Waiter = { isOver, done }
       this.#waiters.add(waiter)
     })
   }
@@ -130,9 +139,9 @@ export class Loading {
       cluster.heard(node)
     }
     for (const waiter of [...this.#waiters]) {
-      if (!waiter.tables.every((name) => this.isLoaded(name))) continue
+      if (!waiter.isOver()) continue
       this.#waiters.delete(waiter)
-      waiter.done({ ok: true })
+      waiter.done()
     }
   }
 

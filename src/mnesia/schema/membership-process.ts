@@ -37,8 +37,8 @@ export interface MembershipTables {
   rowsToLose(): TableRows[]
   /** Saves the shared tables to a file; undefined when there is nothing to save. */
   backup(why: Change): Promise<string | undefined>
-  /** Resolves with whether all rows of the linked members are here, after `timeoutMs` at most. */
-  inSync(timeoutMs: number): Promise<boolean>
+  /** Resolves with whether all rows of a member are here, after `timeoutMs` at most. */
+  inSync(node: string, timeoutMs: number): Promise<boolean>
 }
 
 export interface MembershipArg {
@@ -144,7 +144,7 @@ async function join(
   cluster.runtime.logger.info({ node, backup: backup.file }, `joined the cluster of ${node}`)
   cluster.events.emit({ tag: 'cluster', why: 'join', backup: backup.file })
   await nodeNetworkOf(cluster.runtime)?.connect(node)
-  const isInSync = await tables.inSync(syncTimeoutMs)
+  const isInSync = await tables.inSync(node, syncTimeoutMs)
   return { ok: true, members: cluster.links.members(), backup: backup.file, replaced: lost, isInSync }
 }
 

@@ -4,7 +4,8 @@
  * A cell is a key in a set and a key with the identity of a row in a bag. A bag's key with one row holds the cell itself, without a list
  * around it. Both kinds read in ranges of the keys' hashes, as `KeyMap` does, which is how two nodes compare tables.
  */
-import { KeyMap, type Position } from '../rows/key-map.ts'
+import { KeyMap } from '../rows/key-map.ts'
+import type { Position } from '../rows/shards.ts'
 import type { Origin } from './origin.ts'
 
 /** A row with its stamp; a tombstone when there is no value. */
@@ -91,7 +92,7 @@ export class SetCells<V> implements CellMap<V> {
   }
 
   delete(key: string): boolean {
-    return this.#cells.delete(key)
+    return this.#cells.delete(key) !== undefined
   }
 
   clear(): void {

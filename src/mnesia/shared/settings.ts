@@ -65,6 +65,8 @@ export interface SharedEvents {
   readonly skew?: (node: string, aheadMs: number) => void
   /** Rows of a copy were not as they should have been, and have been taken from a peer: a fault of the disc or of this software. */
   readonly repaired?: (table: string, rows: number, from: string) => void
+  /** All that a member had when it connected is here. */
+  readonly caughtUp?: (node: string) => void
   /** Both sides of a partition have written a row. */
   readonly lost?: (loss: Loss) => void
   /** A merge is complete: how many rows lost, those included that were not reported one by one. */

@@ -90,6 +90,18 @@ export class SyncReceiver {
     return this.#session !== undefined
   }
 
+  /** Whether a copy may still get something from a peer that it lacks. */
+  wants(peer: PeerState): boolean {
+    if (this.#session?.peer === peer) return true
+    for (const name of this.#core.tables.keys()) {
+      const replica = this.#core.replicas.get(name)
+      if (replica === undefined || replica.coverage.isWhole || !peer.copies.has(name)) continue
+      if (this.#resting.get(peer)?.has(replica)) continue
+      if (this.#worth(replica, peer) > 0 || !this.#visited.get(peer)?.has(replica)) return true
+    }
+    return false
+  }
+
   /** A copy has new holes: everybody may have something for it. */
   opened(replica: AnyReplica): void {
     for (const visited of this.#visited.values()) visited.delete(replica)

@@ -10,7 +10,7 @@
 import { BinaryReader, BinaryWriter, Damaged } from '../binary.ts'
 import { bucketOf } from '../rows/bucket-digest.ts'
 import { hashOf, mixed } from '../rows/key-hash.ts'
-import { type Position, positionOfBucket } from '../rows/key-map.ts'
+import { type Position, positionOfBucket } from '../rows/shards.ts'
 import type { Cell, CellMap } from './cell-map.ts'
 import { decodeCell, encodeCell } from './cell-record.ts'
 import { stampHash } from './cells.ts'

@@ -82,6 +82,6 @@ export const LOCAL = table<LocalRow>('local', {
 })
 
 /** Shared tables in which the later write of a row stays. */
-export const SHARED = [SHARED_DISC] as const
+export const SHARED = [SHARED_DISC, SHARED_RAM, SHARED_BAG] as const
 export const OWNED = [OWNED_RAM, OWNED_DISC] as const
-export const ALL = [...SHARED, ...OWNED, LOCAL] as const
+export const ALL = [...SHARED, SHARED_MERGED, LOCAL] as const

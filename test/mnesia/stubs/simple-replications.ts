@@ -153,6 +153,8 @@ export class SimpleReplication implements Replication, LinkHandler {
     this.#unknown.clear()
   }
 
+  stop(): void {}
+
   shown(cell: Cell | undefined): unknown {
     if (this.#part !== 'owned' || cell === undefined || cell.node === this.#links.node) return cell?.row
     return this.#links.connected().some(({ node }) => node === cell.node) ? cell.row : undefined
