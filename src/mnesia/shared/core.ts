@@ -247,7 +247,8 @@ export class Core {
     const done: Operation[] = []
     for (const { table, wish } of wishes) {
       for (const operation of table.operationsOf(wish)) {
-        table.replica?.apply(operation, wish.row, clock + done.length, this.self)
+        const row = operation.kind === 'write' ? wish.row : undefined
+        table.replica?.apply(operation, row, clock + done.length, this.self)
         done.push(operation)
       }
     }

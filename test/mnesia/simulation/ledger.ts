@@ -122,6 +122,8 @@ export function isSame(a: Writer, b: Writer): boolean {
   return a.node === b.node && a.cluster === b.cluster && a.epoch === b.epoch
 }
 
-function describe({ n, isDelete, writer }: Write): string {
-  return `${isDelete ? 'delete' : n} by ${writer.node} in ${writer.epoch}`
+function describe({ n, isDelete, writer, isDurable, confirmedBy }: Write): string {
+  const confirmed = confirmedBy.map(({ node, epoch }) => `${node}/${epoch}`)
+  const words = [isDurable ? 'flushed' : '', confirmed.length > 0 ? `confirmed by ${confirmed.join(' ')}` : '']
+  return [`${isDelete ? 'delete' : n} by ${writer.node}/${writer.epoch}`, ...words.filter((word) => word !== '')].join(', ')
 }

@@ -64,8 +64,8 @@ export class Schedule {
   /** Nodes whose start is under way. */
   readonly #starting = new Set<string>()
   readonly #frozen = new Set<string>()
-  /** Promises of members that are under way. */
-  #pending = 0
+  /** Operations on members that are under way, with the node whose death ends them. */
+  readonly #pending = new Set<{ readonly name: string; readonly what: string }>()
 
   constructor({ seed, rounds = 2, steps = 40 }: ScheduleOptions) {
     this.#seed = seed
@@ -194,16 +194,17 @@ export class Schedule {
     if (!this.#isUp(name)) return
     const mnesia = world.mnesia(name)
     const alone = mnesia.status().running.length + mnesia.status().stopped.length === 1
-    if (alone) this.#watch(`${name} joins ${other}`, mnesia.join(fullName(other), { confirm: true }))
-    else if (random.below(2) === 0) this.#watch(`${name} leaves`, mnesia.leave())
-    else this.#watch(`${name} removes ${other}`, mnesia.remove(fullName(other)))
+    if (alone) this.#watch(name, `${name} joins ${other}`, mnesia.join(fullName(other), { confirm: true }))
+    else if (random.below(2) === 0) this.#watch(name, `${name} leaves`, mnesia.leave())
+    else this.#watch(name, `${name} removes ${other}`, mnesia.remove(fullName(other)))
   }
 
-  #watch(what: string, promise: Promise<unknown>): void {
-    this.#pending++
+  #watch(name: string, what: string, promise: Promise<unknown>): void {
+    const pending = { name, what }
+    this.#pending.add(pending)
     this.#happened(what)
     const done = (result: unknown) => {
-      this.#pending--
+      this.#pending.delete(pending)
       const { ok, reason } = (result ?? {}) as { ok?: boolean; reason?: string }
       this.#happened(`${what}: ${ok === true ? 'done' : String(reason)}`)
     }
@@ -225,6 +226,7 @@ export class Schedule {
 
   #kill(name: string): void {
     this.world.kill(name)
+    for (const pending of [...this.#pending]) if (pending.name === name) this.#pending.delete(pending)
   }
 
   async #stop(name: string): Promise<void> {
@@ -235,7 +237,7 @@ export class Schedule {
     if (this.world.sim.isRunning(name) || this.#starting.has(name)) return
     this.#starting.add(name)
     const start = this.world.tryStart(name, START).finally(() => this.#starting.delete(name))
-    this.#watch(`${name} starts`, start)
+    this.#watch(name, `${name} starts`, start)
   }
 
   // Writes
@@ -266,6 +268,7 @@ export class Schedule {
     const { random } = this
     const table = mnesia.open(definition)
     const writer = this.#writer(mnesia)
+    this.#happened(`${name} writes ${definition.name}`)
     const operations: Parameters<Table<SharedRow>['batch']>[0][number][] = []
     const writes: Write[] = []
     const now = new Map<string, SharedRow | undefined>()
@@ -294,23 +297,27 @@ export class Schedule {
         note(key, part, undefined)
       }
     }
-    this.#confirm(mnesia, table.batch(operations, this.#options() ?? {}), writes, writer)
+    const options = this.#options() ?? {}
+    this.#confirm(mnesia, options, table.batch(operations, options), writes, writer)
   }
 
   #confirm(
     mnesia: Mnesia,
+    { wait }: WriteOptions,
     result: Promise<WriteOutcome> | undefined,
-    writes: readonly { isDurable: boolean; confirmedBy?: readonly Writer[] }[],
+    writes: readonly Write[],
     writer: Writer,
   ): void {
-    const connected = this.#linkedWriters(mnesia, writer)
-    void result?.then(
-      ({ unconfirmed }) => {
-        const confirmedBy = connected.filter(({ node }) => !unconfirmed.includes(node))
-        for (const write of writes) if (write.confirmedBy !== undefined) write.confirmedBy = confirmedBy
-      },
-      () => {},
-    )
+    if (wait !== 'durable' && wait !== 'members') return
+    const linked = this.#linkedWriters(mnesia, writer)
+    const done = ({ unconfirmed }: WriteOutcome): void => {
+      for (const write of writes) {
+        if (wait === 'durable') write.isDurable = true
+        else write.confirmedBy = linked.filter(({ node }) => !unconfirmed.includes(node))
+      }
+    }
+    if (result === undefined) done({ unconfirmed: wait === 'members' ? linked.map(({ node }) => node) : [] })
+    else void result.then(done, () => {})
   }
 
   /** Other members that are linked now, as they are. */
@@ -397,8 +404,8 @@ export class Schedule {
     await world.advance('1s')
     for (const name of this.names) this.#startSoon(name)
     await world.advance(QUIET)
-    if (this.#pending > 0) await world.advance('60s')
-    if (this.#pending > 0) throw new Error(`${this.#pending} operations on members never end`)
+    if (this.#pending.size > 0) await world.advance('60s')
+    for (const { what } of this.#pending) throw new Error(`it never ends: ${what}`)
   }
 
   #check(): void {
