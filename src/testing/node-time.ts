@@ -18,6 +18,7 @@ export class NodeTime implements Clock, Timers {
   readonly #time: VirtualTime
   /** Timers that were due while the node stood still. */
   #held: NodeTimer[] | undefined = undefined
+  readonly #pending = new Set<NodeTimer>()
   #isStopped = false
 
   constructor(time: VirtualTime) {
@@ -35,8 +36,9 @@ export class NodeTime implements Clock, Timers {
   set(ms: number, callback: () => void): TimerHandle {
     const timer: NodeTimer = { handle: undefined, callback }
     if (this.#isStopped) return timer
+    this.#pending.add(timer)
     timer.handle = this.#time.set(ms, () => {
-      if (this.#isStopped) return
+      this.#pending.delete(timer)
       if (this.#held === undefined) fire(timer)
       else this.#held.push(timer)
     })
@@ -46,6 +48,7 @@ export class NodeTime implements Clock, Timers {
   clear(handle: TimerHandle): void {
     const timer = handle as NodeTimer
     timer.callback = undefined
+    this.#pending.delete(timer)
     if (timer.handle !== undefined) this.#time.clear(timer.handle)
   }
 
@@ -62,6 +65,8 @@ export class NodeTime implements Clock, Timers {
   /** The node is dead: none of its timers fires any more. */
   stop(): void {
     this.#isStopped = true
+    this.#held = undefined
+    for (const timer of [...this.#pending]) this.clear(timer)
   }
 }
 

@@ -37,7 +37,7 @@ const KEYS = ['k0', 'k1', 'k2', 'k3', 'k4', 'k5']
 const PARTS = ['p', 'q']
 const START = { tables: ALL, startWaitMs: 3000 }
 /** Longer than all pauses of those that try again. */
-const QUIET = '75s'
+const QUIET_SEC = 180
 
 interface Merge {
   readonly writer: Writer
@@ -403,9 +403,26 @@ export class Schedule {
     for (const name of [...this.#frozen]) this.#thaw(name)
     await world.advance('1s')
     for (const name of this.names) this.#startSoon(name)
-    await world.advance(QUIET)
-    if (this.#pending.size > 0) await world.advance('60s')
+    for (let passed = 0; passed < QUIET_SEC && !this.#isQuiet(); passed += 5) await world.advance('5s')
+    await world.advance('2s')
     for (const { what } of this.#pending) throw new Error(`it never ends: ${what}`)
+  }
+
+  /** Whether it seems that nothing more is to come; `#check` then finds what is wrong. */
+  #isQuiet(): boolean {
+    if (this.#pending.size > 0 || this.world.nodes.size < this.names.length) return false
+    return this.names.every((name) => {
+      const mnesia = this.world.mnesia(name)
+      const { cluster, running, stopped, partitioned } = mnesia.status()
+      if (stopped.length > 0 || partitioned.length > 0) return false
+      return running.every((other) => {
+        const theirs = this.world.mnesia(other)
+        if (theirs.status().cluster !== cluster || theirs.status().running.length !== running.length) return false
+        return ALL.every(({ name: table, replication }) => {
+          return replication !== 'shared' || contents(mnesia, table) === contents(theirs, table)
+        })
+      })
+    })
   }
 
   #check(): void {
@@ -587,4 +604,9 @@ export class Schedule {
       expect(runtime.registered().filter((each) => each.startsWith('mnesia'))).toEqual([])
     }
   }
+}
+
+function contents(mnesia: Mnesia, table: string): string {
+  const rows = [...(mnesia.table(table)?.rows() ?? [])].map((row) => JSON.stringify(row))
+  return rows.sort().join()
 }
