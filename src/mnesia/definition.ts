@@ -32,6 +32,8 @@ export interface RowCodec<Row> {
 export type TableType = 'set' | 'ordered_set' | 'bag'
 export type Replication = 'owned' | 'shared' | 'local_content'
 export type Copies = 'ram_copies' | 'disc_copies'
+/** What a node has of a table. */
+export type CopyKind = Copies | 'none'
 
 export interface TableDefinition<Row> {
   readonly name: string

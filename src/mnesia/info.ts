@@ -1,8 +1,7 @@
 /** What the tables tell of themselves [OTP mnesia:info/0, table_info/2, system_info/1]. */
-import type { Copies, Replication, TableType } from './definition.ts'
+import type { Copies, CopyKind, Replication, TableType } from './definition.ts'
 import { TableError } from './errors.ts'
 import type { Cluster } from './schema/cluster.ts'
-import type { CopyKind } from './schema/definitions.ts'
 import { PROTOCOL } from './schema/greeting.ts'
 import type { Loading } from './schema/loading.ts'
 import type { TableSet } from './table-set.ts'

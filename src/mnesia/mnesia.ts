@@ -50,8 +50,8 @@ export type StartMnesiaResult =
 /** How the parts that replicate are made; see replications.ts. */
 export interface ReplicationKinds {
   make(cluster: Cluster): Replications
-  /** Removes from a disc all that came from a cluster. */
-  emptyTables(store: Store): void
+  /** Removes from a disc all that came from a cluster; what the node owns stays. */
+  emptyTables(store: Store, node: string): void
 }
 
 const START_WAIT_MS = 10_000

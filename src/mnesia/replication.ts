@@ -1,6 +1,5 @@
 /** What the tables of a node need of each way to replicate: owned, shared, local_content. */
-import type { TableDefinition } from './definition.ts'
-import type { CopyKind } from './schema/definitions.ts'
+import type { CopyKind, TableDefinition } from './definition.ts'
 import type { Table } from './table.ts'
 
 /** Whether a table is `known` to the schema, comes into being by this (`new`), or does so after one of its name was deleted (`again`). */

@@ -1,11 +1,53 @@
 /** The ways to replicate as the tables of a node use them: each part's own words behind `Replication`. */
-import type { Copies, TableDefinition } from './definition.ts'
+import type { Copies, CopyKind, TableDefinition } from './definition.ts'
+import { OwnedReplication } from './owned/owned-replication.ts'
+import type { OwnedEvents } from './owned/settings.ts'
 import type { Replication, TableOrigin } from './replication.ts'
 import type { Cluster } from './schema/cluster.ts'
-import { type CopyKind, tableKey } from './schema/definitions.ts'
+import { tableKey } from './schema/definitions.ts'
 import { SharedReplication } from './shared/replication.ts'
 import type { SharedEvents } from './shared/settings.ts'
 import type { Table } from './table.ts'
+
+/** Owned tables. */
+export class OwnedTables implements Replication {
+  readonly replication: OwnedReplication
+
+  constructor({ links, store, runtime }: Cluster, events: OwnedEvents = {}) {
+    this.replication = new OwnedReplication({ links, store, logger: runtime.logger, events })
+    links.handle('owned', this.replication)
+  }
+
+  set onCaughtUp(listener: (() => void) | undefined) {
+    this.replication.onCaughtUp = listener
+  }
+
+  get onCaughtUp(): (() => void) | undefined {
+    return this.replication.onCaughtUp
+  }
+
+  open<Row>(definition: TableDefinition<Row>, copy: CopyKind): Table<Row> {
+    return this.replication.open(definition, copy)
+  }
+
+  drop(name: string): void {
+    this.replication.drop(name)
+  }
+
+  setCopy(name: string, copy: CopyKind): void {
+    this.replication.setCopy(name, copy)
+  }
+
+  isCaughtUp(node: string): boolean {
+    return this.replication.isCaughtUp(node)
+  }
+
+  reset(): void {
+    this.replication.reset()
+  }
+
+  stop(): void {}
+}
 
 /** Shared tables. */
 export class SharedTables implements Replication {

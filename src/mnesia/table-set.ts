@@ -5,13 +5,12 @@
  * is plain data, is made here as well, so that this node has a copy of it. Tables live as long as the node; processes that use them come
  * and go.
  */
-import type { Copies, TableDefinition } from './definition.ts'
+import type { Copies, CopyKind, TableDefinition } from './definition.ts'
 import { TableError } from './errors.ts'
 import type { TableRows } from './membership.ts'
 import type { Replication, TableOrigin } from './replication.ts'
 import type { Cluster, ClusterTables } from './schema/cluster.ts'
 import {
-  type CopyKind,
   copyKey,
   copyOn,
   definitionOf,

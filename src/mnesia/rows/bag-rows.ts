@@ -3,7 +3,7 @@ import { termKey } from '../../dist/term-key.ts'
 import { KeyMap } from './key-map.ts'
 import { NO_ROWS, type OrderedKeys } from './readable-table.ts'
 import type { RowChunk, Rows } from './rows.ts'
-import type { Position } from './shards.ts'
+import type { KeyChunk, Position } from './shards.ts'
 
 /** The rows of a key that has more than one, by identity. */
 class Several<Row> {
@@ -106,6 +106,10 @@ export class BagRows<Row> implements Rows<Row> {
   clear(): void {
     this.#rows.clear()
     this.#size = 0
+  }
+
+  keyChunk(from: Position, to?: Position): KeyChunk {
+    return this.#rows.keyChunk(from, to)
   }
 
   chunk(from: Position, to?: Position): RowChunk<Row> {

@@ -3,7 +3,7 @@ import type { RowCodec } from '../definition.ts'
 import { KeyPages } from './key-pages.ts'
 import { NO_ROWS, type OrderedKeys } from './readable-table.ts'
 import type { RowChunk, Rows } from './rows.ts'
-import type { Position } from './shards.ts'
+import type { KeyChunk, Position } from './shards.ts'
 
 export class CompactRows<Row> implements Rows<Row> {
   readonly #codec: RowCodec<Row>
@@ -85,6 +85,10 @@ export class CompactRows<Row> implements Rows<Row> {
   clear(): void {
     this.#pages.clear()
     this.#size = 0
+  }
+
+  keyChunk(from: Position, to?: Position): KeyChunk {
+    return this.#pages.keyChunk(from, to)
   }
 
   chunk(from: Position, to?: Position): RowChunk<Row> {

@@ -3,7 +3,7 @@ import type { OrderedKeys } from './readable-table.ts'
 import { RowIndex } from './row-index.ts'
 import type { RowChunk, Rows } from './rows.ts'
 import { sameValue } from './same-value.ts'
-import type { Position } from './shards.ts'
+import type { KeyChunk, Position } from './shards.ts'
 
 export class IndexedRows<Row> implements Rows<Row> {
   readonly #rows: Rows<Row>
@@ -83,6 +83,10 @@ export class IndexedRows<Row> implements Rows<Row> {
   clear(): void {
     this.#rows.clear()
     for (const index of this.#indexes.values()) index.clear()
+  }
+
+  keyChunk(from: Position, to?: Position): KeyChunk {
+    return this.#rows.keyChunk(from, to)
   }
 
   chunk(from: Position, to?: Position): RowChunk<Row> {

@@ -10,7 +10,7 @@
 import { byCodeUnits } from '../../actors/sorted-keys.ts'
 import { HashSlots } from './hash-slots.ts'
 import { hashOf } from './key-hash.ts'
-import { END, type Position, Shards } from './shards.ts'
+import { END, type KeyChunk, type Position, Shards } from './shards.ts'
 
 /** Twice what a shard can have by chance. */
 const MOST_ENTRIES = 4096
@@ -147,9 +147,9 @@ export class KeyMap<V> extends Shards<Shard<V>> {
 
   /** All keys. Those that are set or deleted meanwhile may or may not be among them; the others are, each once. */
   *keys(): IterableIterator<string> {
-    for (let at: Position = 0; at < END; ) {
-      const { shard, from, next } = this.shardAt(at)
-      for (const [key] of shard.entries()) if (from === at || hashOf(key) >>> 0 >= at) yield key
+    for (let at: Position | undefined = 0; at !== undefined; ) {
+      const { keys, next }: KeyChunk = this.keyChunk(at)
+      yield* keys
       at = next
     }
   }
@@ -169,6 +169,16 @@ export class KeyMap<V> extends Shards<Shard<V>> {
       }
       at = next
     }
+  }
+
+  /** The keys of one shard, from a position on and below `to`. */
+  keyChunk(position: Position, to: Position = END): KeyChunk {
+    const { shard, next } = this.shardAt(position)
+    const keys: string[] = []
+    shard.each((key, hash) => {
+      if (isWithin(hash >>> 0, position, to)) keys.push(key)
+    })
+    return { keys, next: next < to ? next : undefined }
   }
 
   /** The entries of one shard, some hundreds, from a position on and below `to`. */

@@ -8,7 +8,7 @@
 import { byCodeUnits } from '../../actors/sorted-keys.ts'
 import { hashOf } from './key-hash.ts'
 import { Page } from './page.ts'
-import { END, type Position, Shards } from './shards.ts'
+import { END, type KeyChunk, type Position, Shards } from './shards.ts'
 
 /** Integers must be below. */
 const LIMIT = 2 ** 31
@@ -64,12 +64,8 @@ export class KeyPages extends Shards<Page> {
 
   /** All keys. Those that are set or removed meanwhile may or may not be among them; the others are, each once. */
   *keys(): IterableIterator<string> {
-    for (let at: Position = 0; at < END; ) {
-      const { shard, next } = this.shardAt(at)
-      const keys: string[] = []
-      shard.each((key, hash) => {
-        if (hash >>> 0 >= at) keys.push(key)
-      })
+    for (let at: Position | undefined = 0; at !== undefined; ) {
+      const { keys, next }: KeyChunk = this.keyChunk(at)
       yield* keys
       at = next
     }
@@ -90,6 +86,16 @@ export class KeyPages extends Shards<Page> {
       }
       at = next
     }
+  }
+
+  /** The keys of one page, from a position on and below `to`. */
+  keyChunk(position: Position, to: Position = END): KeyChunk {
+    const { shard, next } = this.shardAt(position)
+    const keys: string[] = []
+    shard.each((key, hash) => {
+      if (hash >>> 0 >= position && hash >>> 0 < to) keys.push(key)
+    })
+    return { keys, next: next < to ? next : undefined }
   }
 
   /** The entries of one page, some hundreds, from a position on and below `to`. */

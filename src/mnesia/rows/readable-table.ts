@@ -64,6 +64,9 @@ export abstract class ReadableTable<Row> implements TableReader<Row> {
     for (const key of this.keys()) yield* this.read(key)
   }
 
+  /** Only owned tables have owners. */
+  *rowsOf(_owner: string): IterableIterator<Row> {}
+
   first(): string | undefined {
     return this.#ordered().first()
   }

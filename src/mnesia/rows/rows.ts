@@ -12,7 +12,7 @@ import { CompactRows } from './compact-rows.ts'
 import { IndexedRows } from './indexed-rows.ts'
 import type { OrderedKeys } from './readable-table.ts'
 import { OrderedRows, SetRows } from './set-rows.ts'
-import type { Position } from './shards.ts'
+import type { KeyChunk, Position } from './shards.ts'
 
 export interface RowChunk<Row> {
   /** Rows of a key lie together. */
@@ -47,6 +47,8 @@ export interface Rows<Row> {
   delete(key: string, hash?: number): readonly Row[]
   clear(): void
   chunk(from: Position, to?: Position): RowChunk<Row>
+  /** Keys alone. */
+  keyChunk(from: Position, to?: Position): KeyChunk
 }
 
 /** An empty container for a table. `owner` is the node whose rows it will hold: `compact` rows may leave it out. */

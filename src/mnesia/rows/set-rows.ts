@@ -3,7 +3,7 @@ import { byCodeUnits, SortedKeys } from '../../actors/sorted-keys.ts'
 import { KeyMap } from './key-map.ts'
 import { NO_ROWS, type OrderedKeys } from './readable-table.ts'
 import type { RowChunk, Rows } from './rows.ts'
-import type { Position } from './shards.ts'
+import type { KeyChunk, Position } from './shards.ts'
 
 export class SetRows<Row> implements Rows<Row> {
   readonly #rows = new KeyMap<Row>()
@@ -60,6 +60,10 @@ export class SetRows<Row> implements Rows<Row> {
 
   clear(): void {
     this.#rows.clear()
+  }
+
+  keyChunk(from: Position, to?: Position): KeyChunk {
+    return this.#rows.keyChunk(from, to)
   }
 
   chunk(from: Position, to?: Position): RowChunk<Row> {

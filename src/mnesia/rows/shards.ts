@@ -18,6 +18,12 @@ const JOIN_BELOW = TARGET / 4
 export type Position = number
 export const END: Position = 2 ** 32
 
+export interface KeyChunk {
+  readonly keys: readonly string[]
+  /** Where to go on; undefined when this was the last. */
+  readonly next: Position | undefined
+}
+
 /** The first position of a bucket of a digest; that of bucket 256 is the end. */
 export function positionOfBucket(bucket: number): Position {
   return bucket * 2 ** 24

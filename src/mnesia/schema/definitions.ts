@@ -5,11 +5,8 @@
  * what decides how rows replicate: type, key, replication, and whether rows have an identity or are compact. In the rest they may differ, so
  * that members can be upgraded one after the other.
  */
-import type { Copies, TableDefinition } from '../definition.ts'
+import type { Copies, CopyKind, TableDefinition } from '../definition.ts'
 import type { Registry, RegistryRow, RegistryValue } from './registry.ts'
-
-/** What the copy of a node is; `none`: it has none, and passes on what others write. */
-export type CopyKind = Copies | 'none'
 
 /** A definition as plain data. */
 export interface TableDescription {

@@ -19,7 +19,7 @@ export interface OpenNodeOptions {
   readonly system: Pick<System, 'clock' | 'randomFill'>
   readonly rename: boolean
   /** Removes from the disc all that came from a cluster. */
-  readonly emptyTables: (store: Store) => void
+  readonly emptyTables: (store: Store, node: string) => void
 }
 
 export type OpenNodeResult =
@@ -36,7 +36,7 @@ export async function openNode({ store, node, system, rename, emptyTables }: Ope
     linked = { up: [], seen: linked.seen }
   }
   if (own.becoming !== undefined) {
-    emptyTables(store)
+    emptyTables(store, node)
     const [after, operations] = becomeOperations(store, own, own.becoming)
     own = { ...after, epoch: Math.max(own.epoch, after.epoch) }
     store.commit(operations)

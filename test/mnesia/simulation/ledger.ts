@@ -125,5 +125,7 @@ export function isSame(a: Writer, b: Writer): boolean {
 function describe({ n, isDelete, writer, isDurable, confirmedBy }: Write): string {
   const confirmed = confirmedBy.map(({ node, epoch }) => `${node}/${epoch}`)
   const words = [isDurable ? 'flushed' : '', confirmed.length > 0 ? `confirmed by ${confirmed.join(' ')}` : '']
-  return [`${isDelete ? 'delete' : n} by ${writer.node}/${writer.epoch}`, ...words.filter((word) => word !== '')].join(', ')
+  return [`${isDelete ? 'delete' : n} by ${writer.node}/${writer.epoch}`, ...words.filter((word) => word !== '')].join(
+    ', ',
+  )
 }

@@ -250,7 +250,7 @@ export class Schedule {
     const table = random.below(8)
     if (table < 4) this.#writeShared(name, mnesia, random.pick(SHARED))
     else if (table === 4) this.#writeMerged(mnesia)
-    else if (table > 90) this.#writeOwned(name, mnesia, random.pick(OWNED))
+    else if (table < 7) this.#writeOwned(name, mnesia, random.pick(OWNED))
     else this.#writeLocal(name, mnesia)
   }
 
@@ -456,7 +456,7 @@ export class Schedule {
     const isAlone = writers.filter((writer) => writer.cluster === cluster).length === names.length
     for (const definition of SHARED) this.#checkShared(cluster, definition, names, writers, isAlone)
     this.#checkMerged(cluster, names, writers, isAlone)
-    if (1 > 2) for (const definition of OWNED) this.#checkOwned(definition, names)
+    for (const definition of OWNED) this.#checkOwned(definition, names)
     for (const name of names) this.#checkOwnDisc(name)
   }
 

@@ -84,4 +84,4 @@ export const LOCAL = table<LocalRow>('local', {
 /** Shared tables in which the later write of a row stays. */
 export const SHARED = [SHARED_DISC, SHARED_RAM, SHARED_BAG] as const
 export const OWNED = [OWNED_RAM, OWNED_DISC] as const
-export const ALL = [...SHARED, SHARED_MERGED, LOCAL] as const
+export const ALL = [...SHARED, SHARED_MERGED, ...OWNED, LOCAL] as const

@@ -1,5 +1,6 @@
 import type { ReplicationKinds } from '../../../src/mnesia/mnesia.ts'
-import { SharedTables } from '../../../src/mnesia/replications.ts'
+import { emptyOwned } from '../../../src/mnesia/owned/owner-disc.ts'
+import { OwnedTables, SharedTables } from '../../../src/mnesia/replications.ts'
 import { emptyShared } from '../../../src/mnesia/shared/disc.ts'
 import { SimpleReplication } from './simple-replications.ts'
 
@@ -7,13 +8,13 @@ export const SIMPLE: ReplicationKinds = {
   make: (cluster) => {
     const { links, store } = cluster
     return {
-      owned: new SimpleReplication(links, store, 'owned'),
+      owned: new OwnedTables(cluster),
       shared: new SharedTables(cluster),
       local_content: new SimpleReplication(links, store, 'local_content'),
     }
   },
-  emptyTables: (store) => {
+  emptyTables: (store, node) => {
     emptyShared(store)
-    for (const space of store.spaces()) if (space.startsWith('owned/')) store.clear(space)
+    emptyOwned(store, node)
   },
 }

@@ -1,10 +1,9 @@
 /** Thin stand-ins for the replications, for the time being: whole states and floods. */
-import type { TableDefinition } from '../../../src/mnesia/definition.ts'
+import type { CopyKind, TableDefinition } from '../../../src/mnesia/definition.ts'
 import type { LinkHandler, Links, Peer } from '../../../src/mnesia/link.ts'
 import type { Replication } from '../../../src/mnesia/replication.ts'
 import { termBytes } from '../../../src/mnesia/row-bytes.ts'
 import { type OrderedKeys, ReadableTable } from '../../../src/mnesia/rows/readable-table.ts'
-import type { CopyKind } from '../../../src/mnesia/schema/definitions.ts'
 import type { Store } from '../../../src/mnesia/store/store.ts'
 import type { Table, TableOperation, WriteOptions, WriteOutcome } from '../../../src/mnesia/table.ts'
 
