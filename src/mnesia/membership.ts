@@ -62,6 +62,8 @@ export interface ClusterStatus {
   readonly node: string
   /** Id of the cluster. */
   readonly cluster: string
+  /** Of this node's incarnation in this cluster. */
+  readonly epoch: number
   /** Members that are linked, this node included, sorted. */
   readonly running: readonly string[]
   /** Members that are not, sorted. */

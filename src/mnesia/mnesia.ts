@@ -208,7 +208,7 @@ export class Mnesia implements Tables {
     const { node, own, links, awaited } = this.#cluster
     const running = [node, ...links.connected().map((member) => member.node)].sort()
     const stopped = links.members().filter((member) => !running.includes(member))
-    return { node, cluster: own.cluster, running, stopped, partitioned: links.held, stale: awaited }
+    return { node, cluster: own.cluster, epoch: own.epoch, running, stopped, partitioned: links.held, stale: awaited }
   }
 
   /** Calls `listener` for what happens to the cluster; returns what ends that. It must not throw. */

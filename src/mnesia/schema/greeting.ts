@@ -196,6 +196,6 @@ function helloOf(message: Partial<Hello>): Hello | undefined {
     registryRowsOf(rows) !== undefined &&
     typeof heals === 'boolean' &&
     Array.isArray(departures) &&
-    departures.every((departure) => typeof departure?.cluster === 'string' && registryRowsOf([departure.row]))
+    departures.every((departure) => typeof departure?.cluster === 'string' && registryRowsOf(departure.rows) !== undefined)
   return isHello ? (message as Hello) : undefined
 }

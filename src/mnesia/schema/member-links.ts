@@ -372,9 +372,12 @@ export class MemberLinks implements Links {
   }
 
   #learnFrom(hello: Hello): void {
-    const departed = hello.departures.filter(({ cluster }) => cluster === this.#identity.cluster)
-    const own = departed.map(({ row }) => row).filter(({ key }) => key === memberKey(hello.node))
-    if (own.length > 0) this.learn(own)
+    const isStranger = statusIn(this.#registry, hello.node) !== 'member'
+    for (const { cluster, rows } of hello.departures) {
+      if (cluster !== this.#identity.cluster) continue
+      // Of a node that had been removed here only what it says of itself counts.
+      this.learn(isStranger ? rows.filter(({ key }) => key === memberKey(hello.node)) : rows)
+    }
     if (isTrusted(this.#judgeOf(hello), hello)) this.learn(hello.rows)
   }
 

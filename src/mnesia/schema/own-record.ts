@@ -38,10 +38,10 @@ export interface Becoming {
   readonly epoch: number
 }
 
-/** That this node left a cluster; its members may not have heard. */
+/** That this node left a cluster, and what it knew of its members then; they may not have heard. */
 export interface Departure {
   readonly cluster: string
-  readonly row: RegistryRow
+  readonly rows: readonly RegistryRow[]
 }
 
 export interface OwnRecord {
@@ -184,9 +184,7 @@ export function becomeOperations(
   becoming: Becoming,
 ): readonly [OwnRecord, StoreOperation[]] {
   const { becoming: _, ...before } = own
-  const left = store.get(META, `${REGISTRY}${memberKey(own.node)}`)
-  const isGone = becoming.cluster !== own.cluster && becoming.why !== 'join'
-  const departure = isGone && left !== undefined ? departureOf(own, left) : undefined
+  const departure = becoming.cluster === own.cluster ? undefined : departureOf(store, own)
   const after: OwnRecord = {
     ...before,
     cluster: becoming.cluster,
@@ -206,9 +204,17 @@ export function becomeOperations(
   return [after, operations]
 }
 
-function departureOf({ cluster }: OwnRecord, bytes: Uint8Array): Departure | undefined {
-  const [row] = registryRowsOf([BYTES.decode(bytes)]) ?? []
-  return row === undefined ? undefined : { cluster, row }
+/** Whoever is still in the cluster that is left is told when they meet, also that others have left or were removed. */
+function departureOf(store: Store, { cluster, node }: OwnRecord): Departure | undefined {
+  const rows = readRegistry(store, () => {}).under(memberKey(''))
+  const key = memberKey(node)
+  if (rows.length < 2) return undefined
+  const left = rows.map((row) => {
+    return row.key === key && row.value.status === 'member'
+      ? { ...row, version: row.version + 1, value: { ...row.value, status: 'left' } }
+      : row
+  })
+  return { cluster, rows: left }
 }
 
 function registryOperation(row: RegistryRow): StoreOperation {
