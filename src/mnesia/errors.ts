@@ -43,7 +43,10 @@ export class NoCopyError extends Error {
   readonly nodes: readonly string[]
 
   constructor(table: string, nodes: readonly string[]) {
-    const where = nodes.length === 0 ? 'no node is known to have one' : `${nodes.join(', ')} ${nodes.length === 1 ? 'has' : 'have'} one`
+    const where =
+      nodes.length === 0
+        ? 'no node is known to have one'
+        : `${nodes.join(', ')} ${nodes.length === 1 ? 'has' : 'have'} one`
     super(`table ${table} has no copy on this node; ${where}`)
     this.table = table
     this.nodes = nodes
