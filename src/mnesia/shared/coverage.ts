@@ -17,20 +17,50 @@ export interface Hole {
 /** A hole as it is sent: node, epoch, seq and clock covered, until. */
 export type SentHole = readonly [node: string, epoch: number, seq: number, clock: number, until: number]
 
+/** All epochs of a node before `epoch`: no operation of theirs has a clock above `clock`. */
+export interface Floor {
+  readonly epoch: number
+  readonly clock: number
+}
+
+/** A floor as it is sent: node, epoch, clock. */
+export type SentFloor = readonly [node: string, epoch: number, clock: number]
+
 /** Which epochs of which nodes are settled: every member has all that there is of them, and nothing more can come. */
 export class Settled {
-  /** Node → all epochs before this one. */
-  readonly floors = new Map<string, number>()
+  readonly #floors = new Map<string, Floor>()
 
   has({ node, epoch }: Origin): boolean {
-    return epoch < (this.floors.get(node) ?? 0)
+    return epoch < this.epochOf(node)
+  }
+
+  /** Epochs of a node before this one are settled. */
+  epochOf(node: string): number {
+    return this.#floors.get(node)?.epoch ?? 0
+  }
+
+  /** True for the stamp of an operation that was known to all when its origin was settled. */
+  covers(clock: number, origin: Origin): boolean {
+    const floor = this.#floors.get(origin.node)
+    return floor !== undefined && origin.epoch < floor.epoch && clock <= floor.clock
   }
 
   /** Returns whether that was news. */
-  raise(node: string, floor: number): boolean {
-    if (floor <= (this.floors.get(node) ?? 0)) return false
-    this.floors.set(node, floor)
+  raise(node: string, epoch: number, clock: number): boolean {
+    const held = this.#floors.get(node)
+    if (held !== undefined && epoch <= held.epoch) return false
+    this.#floors.set(node, { epoch, clock: Math.max(clock, held?.clock ?? 0) })
     return true
+  }
+
+  get(node: string): Floor | undefined {
+    return this.#floors.get(node)
+  }
+
+  toSent(): SentFloor[] {
+    return [...this.#floors]
+      .map(([node, { epoch, clock }]) => [node, epoch, clock] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
   }
 }
 
@@ -49,7 +79,7 @@ export class Coverage {
 
   /** True when the operation with this stamp is among those that the copy has had. */
   covers(clock: number, origin: Origin, vector: Vector, settled: Settled): boolean {
-    if (settled.has(origin)) return !this.lacksSettled
+    if (settled.has(origin)) return !this.lacksSettled && settled.covers(clock, origin)
     return clock <= this.of(origin, vector).clock
   }
 
@@ -86,19 +116,19 @@ export class Coverage {
     return isChanged
   }
 
-  /** Closes the holes of which none of the other copies has more. Returns whether there were any. */
-  closeVain(others: readonly { readonly coverage: Coverage; readonly vector: Vector }[]): boolean {
-    let isChanged = false
-    if (this.lacksSettled && others.every(({ coverage }) => coverage.lacksSettled)) {
-      this.lacksSettled = false
-      isChanged = true
+  /** Closes the holes of which none of the other copies has more, and returns them; undefined when there were none. */
+  closeVain(
+    others: readonly { readonly coverage: Coverage; readonly vector: Vector }[],
+  ): ReadonlyMap<Origin, Hole> | undefined {
+    const vain = new Map<Origin, Hole>()
+    for (const [origin, hole] of this.holes) {
+      const isBest = others.every(({ coverage, vector }) => coverage.of(origin, vector).seq <= hole.covered.seq)
+      if (isBest) vain.set(origin, hole)
     }
-    for (const [origin, { covered }] of [...this.holes]) {
-      if (others.some(({ coverage, vector }) => coverage.of(origin, vector).seq > covered.seq)) continue
-      this.holes.delete(origin)
-      isChanged = true
-    }
-    return isChanged
+    for (const origin of vain.keys()) this.holes.delete(origin)
+    const wasLacking = this.lacksSettled && others.every(({ coverage }) => coverage.lacksSettled)
+    if (wasLacking) this.lacksSettled = false
+    return wasLacking || vain.size > 0 ? vain : undefined
   }
 
   /** All that the copy covers, as a vector. */

@@ -53,6 +53,7 @@ export class Members {
     const held = this.#known.get(node)?.report
     if (node === self.node || (held !== undefined && !isLater(report, held))) return
     this.sawEpoch(node, epoch)
+    this.#core.knowStart(origins.of(node, epoch), report.startClock)
     const reported = new Vector()
     for (const [of, ofEpoch, seq, clock] of report.vector) {
       const origin = origins.of(of, ofEpoch)
@@ -70,7 +71,12 @@ export class Members {
     const copies = new Map(
       report.copies.map(([table, lacksSettled, holes]) => [table, Coverage.fromSent(holes, lacksSettled, origins)]),
     )
-    this.#known.set(node, { report, vector: reported, copies, settled: new Map(report.settled) })
+    this.#known.set(node, {
+      report,
+      vector: reported,
+      copies,
+      settled: new Map(report.settled.map(([of, floor]) => [of, floor])),
+    })
   }
 
   /** The nodes that are known to have a copy of a table, this one included, sorted. */
@@ -139,17 +145,20 @@ export class Members {
     if (hasTombstones || [...this.#known.values()].some(({ report }) => report.hasTombstones)) this.#promise()
     const { durable } = disc
     const copies = durableCopies.map(([, lacks, holes]) => Coverage.fromSent(holes, lacks, origins))
-    const low = Math.min(this.low(durable, [...copies, ...unopened.values()]), durable.get(self).clock)
+    // What is kept for tables that are yet to be created must not hold what others have forgotten.
+    const kept = [...this.#core.replicas.values()].filter(({ isKept }) => isKept).map(({ coverage }) => coverage)
+    const low = Math.min(this.low(durable, [...copies, ...unopened.values(), ...kept]), durable.get(self).clock)
     const content = {
       vector: durable.toSent(),
       copies: durableCopies,
-      settled: [...settled.floors].sort(([a], [b]) => (a < b ? -1 : 1)),
+      settled: settled.toSent(),
       low,
       hasTombstones,
     }
     const last = this.#own
     if (last !== undefined && isSame(last, content)) return
-    this.#own = { node: self.node, epoch: self.epoch, number: (last?.number ?? 0) + 1, ...content }
+    const number = (last?.number ?? 0) + 1
+    this.#own = { node: self.node, epoch: self.epoch, number, startClock: this.#core.startClock, ...content }
   }
 
   /** Finds what is stable now. */
@@ -159,7 +168,8 @@ export class Members {
     for (const member of links.members()) {
       if (member !== self.node) stable = Math.min(stable, this.#known.get(member)?.report.low ?? 0)
     }
-    this.#core.stableClock = stable
+    // A member that comes later has nothing that is older.
+    this.#core.stableClock = Math.max(this.#core.stableClock, stable)
   }
 
   /** Settles what can be settled. Returns whether there was something. */
@@ -177,10 +187,10 @@ export class Members {
         any = true
       }
     }
-    for (const { settled: floors } of this.#known.values()) {
-      for (const [node, floor] of floors) {
-        const isOpen = [...vector.origins()].some((origin) => origin.node === node && origin.epoch < floor)
-        if (!isOpen && settled.raise(node, floor)) this.#core.disc.writeSettled(node, floor)
+    for (const { report } of this.#known.values()) {
+      for (const [node, epoch, clock] of report.settled) {
+        const isOpen = [...vector.origins()].some((origin) => origin.node === node && origin.epoch < epoch)
+        if (!isOpen && settled.raise(node, epoch, clock)) this.#core.disc.writeSettled(node, settled.get(node)!)
       }
     }
     return any
@@ -245,17 +255,20 @@ export class Members {
 
   #settle(origin: Origin, isBlind: boolean): void {
     const { vector, settled, disc, log, replicas } = this.#core
-    settled.raise(origin.node, origin.epoch + 1)
-    disc.writeSettled(origin.node, settled.floors.get(origin.node)!)
+    settled.raise(origin.node, origin.epoch + 1, vector.get(origin).clock)
+    disc.writeSettled(origin.node, settled.get(origin.node)!)
     vector.delete(origin)
     disc.durable.delete(origin)
     disc.moved(origin)
     log.drop(origin)
     this.#votes.delete(origin)
     for (const replica of replicas.values()) {
-      const hadHole = replica.coverage.holes.delete(origin)
+      const { holes } = replica.coverage
+      const hole = holes.get(origin)
+      holes.delete(origin)
       if (isBlind) replica.coverage.lacksSettled = true
-      if (hadHole || isBlind) this.#core.coverageChanged(replica)
+      if (hole !== undefined || isBlind) this.#core.coverageChanged(replica)
+      if (hole !== undefined) this.#core.gone(replica.name, origin, hole)
     }
   }
 }
@@ -264,7 +277,7 @@ function isLater(a: Report, b: Report): boolean {
   return a.epoch > b.epoch || (a.epoch === b.epoch && a.number > b.number)
 }
 
-function isSame(last: Report, content: Omit<Report, 'node' | 'epoch' | 'number'>): boolean {
+function isSame(last: Report, content: Omit<Report, 'node' | 'epoch' | 'number' | 'startClock'>): boolean {
   const { vector, copies, settled, low, hasTombstones } = last
   return JSON.stringify({ vector, copies, settled, low, hasTombstones }) === JSON.stringify(content)
 }

@@ -172,7 +172,9 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     if (op === 'clear') return [clearOf(table)]
     const replica = this.#replica
     if (op === 'delete' && this.definition.type === 'bag') {
-      return this.#held().cells.rows.of(key).map((cell) => this.#removal(key, cell.identity))
+      return this.#held()
+        .cells.rows.of(key)
+        .map((cell) => this.#removal(key, cell.identity))
     }
     if (op !== 'write') {
       const isThere = replica === undefined || replica.cells.rows.get(key, identity ?? '') !== undefined

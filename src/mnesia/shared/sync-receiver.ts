@@ -8,23 +8,26 @@
  * had and has not any more is a row that was deleted, so it goes; what the source has never had stays. The same rule seen from the other side
  * keeps a stale source from bringing back what it has missed to delete.
  */
-import { Damaged } from '../binary.ts'
 import { BUCKETS } from '../rows/bucket-digest.ts'
 import type { Cell } from './cell-map.ts'
 import { msOf } from './clock.ts'
-import type { Core, Onlooker } from './core.ts'
+import { type Core, type Onlooker, TooFarAhead } from './core.ts'
 import { clearOf } from './entry.ts'
 import type { Members } from './members.ts'
 import { MergedCell } from './merged-cell.ts'
-import type { SyncBegin } from './messages.ts'
+import type { SyncBegin, SyncRows } from './messages.ts'
 import type { PeerState } from './peer-state.ts'
 import type { Replica } from './replica.ts'
 import { cellsOfBucket, PartDigests, readCells } from './sync-rows.ts'
-import type { Task, Tasks } from './tasks.ts'
+import type { Task } from './tasks.ts'
 import { Vector } from './vector.ts'
 
-/** Buckets that are under way at the same time. */
+/** Requests that are under way at the same time. */
 const OUTSTANDING = 4
+/** Cells of a request, about. */
+const CELLS_PER_REQUEST = 1000
+/** Where a bucket has fewer cells than this, the digests of its parts would be longer than they are. */
+const CELLS_WORTH_DIGESTS = 32
 /** A source that says nothing for so long is given up. */
 const SILENCE_MS = 20_000
 
@@ -43,8 +46,10 @@ interface Session {
   /** The source has missed deletes that this node has forgotten. */
   isSourceStale: boolean
   buckets: number[]
-  readonly outstanding: Set<number>
-  /** Of a stale copy: cells that have come, by bucket. */
+  /** Requests that are under way, with their buckets. */
+  readonly outstanding: Map<number, ReadonlySet<number>>
+  lastRequest: number
+  /** Of a stale copy: cells that have come, by request. */
   readonly seen: Map<number, Set<string>>
   readonly tasks: Set<Task>
   repaired: number
@@ -53,7 +58,6 @@ interface Session {
 
 export interface SyncReceiverOptions {
   readonly core: Core
-  readonly tasks: Tasks
   readonly members: Members
   readonly peers: ReadonlyMap<string, PeerState>
   readonly onlooker: (peer: PeerState) => Onlooker | undefined
@@ -62,7 +66,6 @@ export interface SyncReceiverOptions {
 
 export class SyncReceiver {
   readonly #core: Core
-  readonly #tasks: Tasks
   readonly #members: Members
   readonly #peers: ReadonlyMap<string, PeerState>
   readonly #onlooker: SyncReceiverOptions['onlooker']
@@ -79,7 +82,6 @@ export class SyncReceiver {
 
   constructor(options: SyncReceiverOptions) {
     this.#core = options.core
-    this.#tasks = options.tasks
     this.#members = options.members
     this.#peers = options.peers
     this.#onlooker = options.onlooker
@@ -161,29 +163,30 @@ export class SyncReceiver {
     for (const [node, epoch, seq, clock] of begin.vector) session.covered.set(core.origins.of(node, epoch), seq, clock)
     this.#learn(session)
     if (begin.cleared !== undefined && !this.#takeClear(session, begin.cleared)) return
-    session.isStale = this.#members.lowOf(replica) < begin.horizon && !isEmpty(replica)
-    session.isSourceStale = begin.low < core.horizon
+    session.isStale = this.#members.lowOf(replica) < begin.forgotten && sizeOf(replica) > 0
+    session.isSourceStale = begin.low < core.forgotten
     session.buckets = session.isStale
       ? Array.from({ length: BUCKETS }, (_, bucket) => bucket)
       : begin.buckets.filter((bucket) => bucket < BUCKETS)
     this.#request(session)
   }
 
-  received(peer: PeerState, id: number, bucket: number, bytes: Uint8Array, isLast: boolean): void {
+  received(peer: PeerState, { id, request, bytes, isLast }: SyncRows): void {
     const session = this.#sessionOf(peer, id)
-    if (session === undefined || !session.outstanding.has(bucket)) return
+    const buckets = session?.outstanding.get(request)
+    if (session === undefined || buckets === undefined) return
     session.lastMs = this.#core.links.now()
     peer.send({ tag: 'sync_ack', id, bytes: bytes.length })
     try {
-      if (bytes.length > 0) this.#take(session, bucket, bytes)
+      if (bytes.length > 0) this.#take(session, request, buckets, bytes)
     } catch (error) {
       this.#refused(session, error)
       return
     }
     this.#core.deliver()
     if (!isLast) return
-    session.outstanding.delete(bucket)
-    if (session.isStale) this.#dropMissing(session, bucket)
+    session.outstanding.delete(request)
+    if (session.isStale) this.#dropMissing(session, request, buckets)
     this.#request(session)
   }
 
@@ -217,7 +220,7 @@ export class SyncReceiver {
   }
 
   #start(replica: AnyReplica, peer: PeerState): void {
-    const { links, purgeClock } = this.#core
+    const { links, stableClock } = this.#core
     let visited = this.#visited.get(peer)
     if (visited === undefined) {
       visited = new Set()
@@ -234,89 +237,91 @@ export class SyncReceiver {
       isStale: false,
       isSourceStale: false,
       buckets: [],
-      outstanding: new Set(),
+      outstanding: new Map(),
+      lastRequest: 0,
       seen: new Map(),
       tasks: new Set(),
       repaired: 0,
       lastMs: links.now(),
     }
     const digest = replica.cells.digest.toBytes()
-    peer.send({ tag: 'sync', id, table: replica.name, floor: purgeClock, digest })
+    peer.send({ tag: 'sync', id, table: replica.name, floor: stableClock, digest })
   }
 
   #request(session: Session): void {
-    while (session.outstanding.size < OUTSTANDING) {
-      const bucket = session.buckets.shift()
-      if (bucket === undefined) break
-      session.outstanding.add(bucket)
-      const task = this.#requestBucket(session, bucket)
+    const cellsPerBucket = Math.max(session.begin!.size, sizeOf(session.replica)) / BUCKETS
+    const group = Math.max(1, Math.floor(CELLS_PER_REQUEST / Math.max(1, cellsPerBucket)))
+    const isCompared = !session.isStale && cellsPerBucket >= CELLS_WORTH_DIGESTS && sizeOf(session.replica) > 0
+    while (session.outstanding.size < OUTSTANDING && session.buckets.length > 0) {
+      const buckets = session.buckets.splice(0, group)
+      const request = ++session.lastRequest
+      session.outstanding.set(request, new Set(buckets))
+      const task = this.#requestBuckets(session, request, buckets, isCompared)
       session.tasks.add(task)
-      this.#tasks.start(task)
+      this.#core.tasks.start(task)
     }
     if (session.outstanding.size === 0) this.#finish(session)
   }
 
-  *#requestBucket(session: Session, bucket: number): Task {
+  *#requestBuckets(session: Session, request: number, buckets: readonly number[], isCompared: boolean): Task {
     const { replica, peer, id } = session
-    let digests: Uint8Array | undefined
-    if (!session.isStale && !isEmpty(replica)) {
+    const digests: Uint8Array[] = []
+    for (const bucket of isCompared ? buckets : []) {
       const own = new PartDigests()
       for (const cells of cellsOfBucket(replica, bucket, session.begin!.floor)) {
         for (const [key, cell] of cells) own.add(key, cell)
-        if (cells.length > 0) yield 'go'
+        yield 'go'
       }
-      digests = own.toBytes()
+      digests.push(own.toBytes())
     }
-    peer.send({ tag: 'sync_bucket', id, bucket, digests })
+    peer.send({ tag: 'sync_request', id, request, buckets, digests: isCompared ? Buffer.concat(digests) : undefined })
   }
 
-  #take(session: Session, bucket: number, bytes: Uint8Array): void {
+  #take(session: Session, request: number, buckets: ReadonlySet<number>, bytes: Uint8Array): void {
     const { replica } = session
     const core = this.#core
-    const cells = readCells(replica, bucket, bytes, core.origins)
+    const cells = readCells(replica, buckets, bytes, core.origins)
     const latest = cells.reduce((clock, [, cell]) => Math.max(clock, cell.clock), 0)
     if (latest > core.greatestClock) {
-      core.counters.refusedAhead++
-      this.#skewed(session.peer.node, msOf(latest) - core.links.now())
-      throw new Damaged('a stamp too far ahead')
+      throw new TooFarAhead(latest)
     }
     core.clock.observe(latest)
     const onlooker = this.#onlooker(session.peer)
-    for (const [key, cell] of cells) this.#takeCell(session, bucket, key, cell, onlooker)
+    for (const [key, cell] of cells) this.#takeCell(session, request, key, cell, onlooker)
     core.touch()
   }
 
-  #takeCell(
-    session: Session,
-    bucket: number,
-    key: string,
-    cell: Cell<unknown>,
-    onlooker: Onlooker | undefined,
-  ): void {
+  #takeCell(session: Session, request: number, key: string, cell: Cell<unknown>, onlooker: Onlooker | undefined): void {
     const { replica } = session
     const core = this.#core
-    if (session.isStale) note(session.seen, bucket, cellName(key, cell))
+    if (session.isStale) note(session.seen, request, cellName(key, cell))
     const isCovered = this.#isCovered(replica, cell)
     if (replica.cells.get(key, cell.identity) === undefined) {
-      if (cell.value === undefined && cell.clock <= core.purgeClock) return
-      if (session.isSourceStale && isCovered && cell.clock <= core.horizon) return
+      if (cell.value === undefined && cell.clock <= core.stableClock) return
+      if (session.isSourceStale && isCovered && cell.clock <= core.forgotten) return
     }
     onlooker?.look(replica, key, cell.identity, cell.value, cell.clock, cell.origin)
-    if (replica.join(key, cell) && isCovered) session.repaired++
+    // A tombstone for what is not here may be one that this node has forgotten already.
+    const isNews = cell.value !== undefined || replica.cells.get(key, cell.identity) !== undefined
+    if (replica.join(key, cell) && isCovered && isNews) session.repaired++
   }
 
   /** Removes what the source has had and has no longer. */
-  #dropMissing(session: Session, bucket: number): void {
+  #dropMissing(session: Session, request: number, buckets: ReadonlySet<number>): void {
     const { replica, covered, begin } = session
     const { settled } = this.#core
-    const seen = session.seen.get(bucket)
-    session.seen.delete(bucket)
+    const seen = session.seen.get(request)
+    session.seen.delete(request)
     const isGone = (cell: Cell<unknown>) =>
-      cell.clock <= begin!.horizon &&
-      (settled.has(cell.origin) ? !begin!.lacksSettled : cell.clock <= covered.get(cell.origin).clock)
-    for (const cells of cellsOfBucket(replica, bucket, 0)) {
-      for (const [key, cell] of cells) {
-        if (seen?.has(cellName(key, cell)) !== true && isGone(cell)) replica.forget(key, cell)
+      cell.clock <= begin!.forgotten &&
+      (settled.has(cell.origin)
+        ? !begin!.lacksSettled && settled.covers(cell.clock, cell.origin)
+        : cell.clock <= covered.get(cell.origin).clock)
+    for (const bucket of buckets) {
+      for (const cells of cellsOfBucket(replica, bucket, 0)) {
+        for (const [key, cell] of cells) {
+          if (seen?.has(cellName(key, cell)) !== true && isGone(cell)) replica.forget(key, cell)
+        }
       }
     }
     this.#core.deliver()
@@ -330,7 +335,7 @@ export class SyncReceiver {
     peer.send({ tag: 'sync_end', id: session.id })
     if (replica.coverage.take(covered, !begin!.lacksSettled)) core.coverageChanged(replica)
     // What the source has forgotten is not here either.
-    core.forgotUpTo(begin!.horizon)
+    core.forgotUpTo(begin!.forgotten)
     if (repaired > 0) {
       core.counters.repaired += repaired
       core.logger.error({ table: replica.name, rows: repaired, from: peer.node }, 'rows of a copy had to be repaired')
@@ -342,7 +347,7 @@ export class SyncReceiver {
   #abort(session: Session): void {
     const { peer, replica } = session
     this.#session = undefined
-    for (const task of session.tasks) this.#tasks.end(task)
+    for (const task of session.tasks) this.#core.tasks.end(task)
     peer.send({ tag: 'sync_end', id: session.id })
     this.#rest(peer, replica)
     this.#core.touch()
@@ -360,10 +365,16 @@ export class SyncReceiver {
   }
 
   #refused(session: Session, error: unknown): void {
-    const { counters, logger } = this.#core
-    counters.damaged++
-    const reason = error instanceof Error ? error.message : (error as { readonly reason?: string }).reason
-    logger.error({ table: session.replica.name, from: session.peer.node, reason }, 'a sync cannot be completed')
+    const { counters, logger, links } = this.#core
+    const from = session.peer.node
+    if (error instanceof TooFarAhead) {
+      counters.refusedAhead++
+      this.#skewed(from, msOf(error.clock) - links.now())
+    } else {
+      counters.damaged++
+      const reason = error instanceof Error ? error.message : (error as { readonly reason?: string }).reason
+      logger.error({ table: session.replica.name, from, reason }, 'a sync cannot be completed')
+    }
     this.#core.deliver()
     this.#abort(session)
   }
@@ -380,7 +391,7 @@ export class SyncReceiver {
   #takeClear(session: Session, [node, epoch, clock]: readonly [string, number, number]): boolean {
     const core = this.#core
     if (clock > core.greatestClock) {
-      this.#refused(session, new Damaged('a clear too far ahead'))
+      this.#refused(session, new TooFarAhead(clock))
       return false
     }
     core.clock.observe(clock)
@@ -407,16 +418,16 @@ export class SyncReceiver {
   }
 }
 
-function isEmpty({ cells }: AnyReplica): boolean {
-  return cells.rows.size === 0 && cells.tombstones.size === 0
+function sizeOf({ cells }: AnyReplica): number {
+  return cells.rows.size + cells.tombstones.size
 }
 
 function cellName(key: string, cell: Cell<unknown>): string {
   return cell.identity === '' ? key : `${key.length}:${key}${cell.identity}`
 }
 
-function note(seen: Map<number, Set<string>>, bucket: number, name: string): void {
-  const names = seen.get(bucket)
-  if (names === undefined) seen.set(bucket, new Set([name]))
+function note(seen: Map<number, Set<string>>, request: number, name: string): void {
+  const names = seen.get(request)
+  if (names === undefined) seen.set(request, new Set([name]))
   else names.add(name)
 }
