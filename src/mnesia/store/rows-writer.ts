@@ -7,15 +7,16 @@
  */
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { encodeHeader, type FileHeader, fileName, HEADER_BYTES } from './file-header.ts'
+import { crc32 } from './checksum.ts'
+import { encodeHeader, type FileHeader, fileName } from './file-header.ts'
 import { syncData, syncDirectory, writeAt } from './files.ts'
 import { BLOCK, FRAME_BYTES, INDEX, sealFrame } from './frames.ts'
 import { REMOVED, RecordWriter } from './records.ts'
 
 const BLOCK_BYTES = 16 << 10
 const WRITE_BYTES = 256 << 10
-export const TRAILER_BYTES = 16
-export const TRAILER = Buffer.from('AGNEREND')
+const TRAILER_MAGIC = Buffer.from('AGNEREND')
+export const TRAILER_BYTES = 18
 /** Files of this ending were never finished. */
 export const UNFINISHED = '.tmp'
 
@@ -124,10 +125,7 @@ export class RowsWriter {
       }
     }
     sealFrame(writer.bytes, indexAt, writer.at, INDEX, this.#sequence, this.#header.salt)
-    const trailer = Buffer.alloc(TRAILER_BYTES)
-    TRAILER.copy(trailer)
-    trailer.writeUIntLE(indexOffset, 8, 6)
-    writer.raw(trailer)
+    writer.raw(encodeTrailer(indexOffset, this.#header.salt))
     await this.write()
     await syncData(this.#fd)
     this.#close()
@@ -173,5 +171,16 @@ export class RowsWriter {
   }
 }
 
-/** Offset of the first block. */
-export const FIRST_BLOCK = HEADER_BYTES
+function encodeTrailer(indexOffset: number, salt: number): Buffer {
+  const trailer = Buffer.alloc(TRAILER_BYTES)
+  TRAILER_MAGIC.copy(trailer)
+  trailer.writeUIntLE(indexOffset, 8, 6)
+  trailer.writeUInt32LE(crc32(trailer.subarray(0, 14), salt), 14)
+  return trailer
+}
+
+/** Where the index begins; undefined for bytes that are no trailer. */
+export function decodeTrailer(trailer: Buffer, salt: number): number | undefined {
+  const isIntact = trailer.readUInt32LE(14) === crc32(trailer.subarray(0, 14), salt)
+  return isIntact && trailer.subarray(0, 8).equals(TRAILER_MAGIC) ? trailer.readUIntLE(8, 6) : undefined
+}
