@@ -9,7 +9,7 @@ import { StoreError } from '../errors.ts'
 import { decodeHeader, type FileHeader, HEADER_BYTES } from './file-header.ts'
 import { readAt, readAtSync } from './files.ts'
 import { FRAME_BYTES, frameLength, INDEX, isFrameIntact } from './frames.ts'
-import { RecordReader } from './records.ts'
+import { encodeText, RecordReader } from './records.ts'
 import { decodeTrailer, TRAILER_BYTES } from './rows-writer.ts'
 
 export interface SpaceInRows {
@@ -77,11 +77,11 @@ export class RowsFile {
     const offset = space.offsets[block]!
     if (this.#cached?.offset !== offset) this.#cached = { offset, bytes: this.readBlocksSync(space, block, 0).bytes }
     const { reader, rows } = this.openBlock(this.#cached.bytes, 0, space.lengths[block]!)
+    const encoded = encodeText(key)
     for (let i = 0; i < rows; i++) {
-      const at = reader.text()
+      const isKey = reader.skipsText(encoded)
       reader.value()
-      if (at === key) return reader.valueFrom < 0 ? undefined : reader.bytes.subarray(reader.valueFrom, reader.valueTo)
-      if (at > key) break
+      if (isKey) return reader.valueFrom < 0 ? undefined : reader.bytes.subarray(reader.valueFrom, reader.valueTo)
     }
     return null
   }
