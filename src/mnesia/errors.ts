@@ -36,3 +36,21 @@ export class RowBytesError extends Error {
   override readonly name = 'RowBytesError'
   readonly code = 'bad_row_bytes'
 }
+
+/** This node has no copy of the table; the message names the nodes that are known to have one. */
+export class NoCopyError extends Error {
+  override readonly name = 'NoCopyError'
+  readonly code = 'no_copy'
+  readonly table: string
+  readonly nodes: readonly string[]
+
+  constructor(table: string, nodes: readonly string[]) {
+    const where =
+      nodes.length === 0
+        ? 'no node is known to have one'
+        : `${nodes.join(', ')} ${nodes.length === 1 ? 'has' : 'have'} one`
+    super(`table ${table} has no copy on this node; ${where}`)
+    this.table = table
+    this.nodes = nodes
+  }
+}

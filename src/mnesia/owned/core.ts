@@ -1,0 +1,51 @@
+/** What the parts of owned replication on one node have in common, and the tables with them. */
+import type { Logger } from 'pino'
+import { BinaryWriter } from '../binary.ts'
+import { EntryLog } from '../entry-log.ts'
+import type { Links } from '../link.ts'
+import type { Store } from '../store/store.ts'
+import type { OwnerRows } from './owner-rows.ts'
+import {
+  DEFAULT_LIMITS,
+  noCounts,
+  type OwnedCounters,
+  type OwnedEvents,
+  type OwnedLimits,
+  type OwnedOptions,
+} from './settings.ts'
+
+/** The rows of an owner in a table, of whatever kind. */
+export type AnyRows = OwnerRows<unknown>
+
+export class Core {
+  readonly links: Links
+  readonly store: Store
+  readonly logger: Logger
+  readonly limits: OwnedLimits
+  readonly events: OwnedEvents
+  readonly counters: OwnedCounters = noCounts()
+  /** Recent batches of all owners. */
+  readonly log: EntryLog<AnyRows>
+  /** For what is copied at once to where it stays. */
+  readonly writer = new BinaryWriter()
+
+  constructor({ links, store, logger, limits = {}, events = {} }: OwnedOptions) {
+    this.links = links
+    this.store = store
+    this.logger = logger
+    this.limits = { ...DEFAULT_LIMITS, ...limits }
+    this.events = events
+    this.log = new EntryLog(this.limits.logBytes)
+  }
+}
+
+/** What a table tells the replication of its node. */
+export interface TableHost {
+  readonly core: Core
+  /** Batches have been added to rows, or others have taken their place: who is fed from them wants to know. */
+  advanced(table: string, rows: AnyRows): void
+  /** Calls `step` again and again, in turns of its own, until it returns false. */
+  work(step: () => boolean): void
+  /** Members that are known to have a copy of a table. */
+  nodesWith(table: string): readonly string[]
+}
