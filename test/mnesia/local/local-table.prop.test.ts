@@ -117,7 +117,7 @@ describe.each(KINDS)('a local_content $what', ({ definition, identity }) => {
         for (const each of steps) {
           if (Array.isArray(each)) {
             const [first] = each
-            if (each.length > 1) opened.batch(each, {})
+            if (each.length > 1) void opened.batch(each, {})
             else if (first!.op === 'write') opened.write(first!.row)
             else if (first!.op === 'delete') opened.delete(first!.key)
             else opened.deleteObject(first!.row)
