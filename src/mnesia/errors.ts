@@ -37,18 +37,6 @@ export class RowBytesError extends Error {
   readonly code = 'bad_row_bytes'
 }
 
-/** A backup or a text of tables cannot be written, read or restored. The message names the file, and where in it. */
-export class BackupError extends Error {
-  override readonly name = 'BackupError'
-  readonly code = 'backup'
-  readonly file: string
-
-  constructor(file: string, problem: string, options?: ErrorOptions) {
-    super(`${file}: ${problem}`, options)
-    this.file = file
-  }
-}
-
 /** This node has no copy of the table; the message names the nodes that are known to have one. */
 export class NoCopyError extends Error {
   override readonly name = 'NoCopyError'
@@ -64,5 +52,17 @@ export class NoCopyError extends Error {
     super(`table ${table} has no copy on this node; ${where}`)
     this.table = table
     this.nodes = nodes
+  }
+}
+
+/** A backup or a text of tables cannot be written, read or restored. The message names the file, and where in it. */
+export class BackupError extends Error {
+  override readonly name = 'BackupError'
+  readonly code = 'backup'
+  readonly file: string
+
+  constructor(file: string, problem: string, options?: ErrorOptions) {
+    super(`${file}: ${problem}`, options)
+    this.file = file
   }
 }
