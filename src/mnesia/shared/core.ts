@@ -80,7 +80,7 @@ export class Core {
   #isDelivering = false
   #copies: readonly SentCopy[] | undefined
   /** What copies on disc lack whose tables have not been created yet. */
-  readonly unopened: Map<string, Coverage>
+  readonly unopened: Map<string, Coverage> = new Map()
 
   constructor(options: SharedOptions) {
     const { links, store } = options
@@ -92,7 +92,8 @@ export class Core {
     this.log = new EntryLog(this.limits.logBytes)
     this.tasks = new Tasks(links)
     this.disc = new Disc({ store, origins: this.origins, vector: this.vector, copies: () => this.copies })
-    this.unopened = this.disc.load(this.settled)
+    for (const [name, coverage] of this.disc.load(this.settled)) this.unopened.set(name, coverage)
+    this.disc.durableCopies = this.copies
     this.self = this.origins.of(links.node, links.epoch)
     this.forgotten = this.disc.forgotten
     const reserve = (ceiling: number, raised: () => void) =>
@@ -137,15 +138,15 @@ export class Core {
     return Math.max(this.stableClock, clockAt(this.links.now() - this.limits.horizonMs))
   }
 
-  /** Copies of created tables, and what they lack, as it is sent. */
+  /** Copies, and what they lack, as it is sent: also those on disc whose tables have not been created yet. */
   get copies(): readonly SentCopy[] {
     if (this.#copies === undefined) {
       const copies: SentCopy[] = []
-      for (const name of [...this.tables.keys()].sort()) {
-        const replica = this.replicas.get(name)
-        if (replica === undefined) continue
-        copies.push([name, replica.coverage.lacksSettled, replica.coverage.toSent()])
+      for (const name of new Set([...this.tables.keys(), ...this.unopened.keys()])) {
+        const coverage = this.unopened.get(name) ?? this.replicas.get(name)?.coverage
+        if (coverage !== undefined) copies.push([name, coverage.lacksSettled, coverage.toSent()])
       }
+      copies.sort(([a], [b]) => (a < b ? -1 : 1))
       this.#copies = copies
     }
     return this.#copies
@@ -154,8 +155,17 @@ export class Core {
   /** A copy lacks more, or less, than before; or there is another copy, or one less. */
   coverageChanged(replica: AnyReplica | undefined): void {
     this.#copies = undefined
+    this.disc.copiesChanged()
     replica?.save()
     this.touch()
+  }
+
+  /** There is another copy. What it lacks is on disc, if anything of it is. */
+  added(replica: AnyReplica): void {
+    this.coverageChanged(replica)
+    const others = this.disc.durableCopies.filter(([name]) => name !== replica.name)
+    const copy = this.copies.find(([name]) => name === replica.name)!
+    this.disc.durableCopies = [...others, copy].sort(([a], [b]) => (a < b ? -1 : 1))
   }
 
   /** Writes one entry; returns its number, or undefined when nothing was to be changed. */

@@ -99,21 +99,30 @@ export class Coverage {
     }
   }
 
-  /** The copy has taken in all that another one covered. Returns whether that has changed anything. */
-  take(source: Vector, hasSettled: boolean): boolean {
+  /** The copy has taken in all that another one had. Returns whether that has made it more. */
+  take(other: Coverage, vector: Vector): boolean {
     let isChanged = false
-    if (this.lacksSettled && hasSettled) {
+    if (this.lacksSettled && !other.lacksSettled) {
       this.lacksSettled = false
       isChanged = true
     }
-    for (const [origin, { covered, until }] of [...this.holes]) {
-      const { seq, clock } = source.get(origin)
-      if (seq >= until) this.holes.delete(origin)
-      else if (seq > covered.seq) this.holes.set(origin, { covered: { seq, clock }, until })
-      else continue
+    for (const [origin, hole] of [...this.holes]) {
+      if (!hasMore(other, vector, origin, hole)) continue
       isChanged = true
+      const theirs = other.of(origin, vector)
+      const covered = theirs.seq > hole.covered.seq ? theirs : hole.covered
+      const until = Math.min(hole.until, beyond(other, vector, origin, hole))
+      if (covered.seq >= until) this.holes.delete(origin)
+      else this.holes.set(origin, { covered, until })
     }
     return isChanged
+  }
+
+  /** How many holes another copy would close, or make smaller. */
+  worthOf(other: Coverage, vector: Vector): number {
+    let worth = this.lacksSettled && !other.lacksSettled ? 1 : 0
+    for (const [origin, hole] of this.holes) if (hasMore(other, vector, origin, hole)) worth++
+    return worth
   }
 
   /** Closes the holes of which none of the other copies has more, and returns them; undefined when there were none. */
@@ -122,21 +131,12 @@ export class Coverage {
   ): ReadonlyMap<Origin, Hole> | undefined {
     const vain = new Map<Origin, Hole>()
     for (const [origin, hole] of this.holes) {
-      const isBest = others.every(({ coverage, vector }) => coverage.of(origin, vector).seq <= hole.covered.seq)
-      if (isBest) vain.set(origin, hole)
+      if (!others.some(({ coverage, vector }) => hasMore(coverage, vector, origin, hole))) vain.set(origin, hole)
     }
     for (const origin of vain.keys()) this.holes.delete(origin)
     const wasLacking = this.lacksSettled && others.every(({ coverage }) => coverage.lacksSettled)
     if (wasLacking) this.lacksSettled = false
     return wasLacking || vain.size > 0 ? vain : undefined
-  }
-
-  /** All that the copy covers, as a vector. */
-  vector(vector: Vector): Vector {
-    if (this.holes.size === 0) return vector
-    const covered = vector.copy()
-    for (const [origin, hole] of this.holes) covered.set(origin, hole.covered.seq, hole.covered.clock)
-    return covered
   }
 
   toSent(): SentHole[] {
@@ -157,4 +157,15 @@ export class Coverage {
     }
     return coverage
   }
+}
+
+/** Whether another copy has something of what is in a hole. */
+function hasMore(other: Coverage, vector: Vector, origin: Origin, { covered, until }: Hole): boolean {
+  return other.of(origin, vector).seq > covered.seq || beyond(other, vector, origin, { covered, until }) < until
+}
+
+/** Where the hole would end if what the other copy has behind its own hole were taken in. */
+function beyond(other: Coverage, vector: Vector, origin: Origin, { until }: Hole): number {
+  const hole = other.holes.get(origin)
+  return hole !== undefined && vector.seqOf(origin) >= until ? hole.until : until
 }

@@ -62,10 +62,11 @@ export class Disc {
   /** Origins with a number below this are on disc, or on their way. */
   #namedOrigins = 0
   readonly #changedOrigins = new Set<Origin>()
+  #hasNews = false
   /** The vector as of the last flush. */
   durable = new Vector()
-  /** What the copies lacked then; undefined before the first flush. */
-  durableCopies: readonly SentCopy[] | undefined
+  /** What the copies lacked then. */
+  durableCopies: readonly SentCopy[] = []
   #isFlushing = false
   #isUnflushed = false
   readonly #vector: Vector
@@ -215,7 +216,12 @@ export class Disc {
   }
 
   get isDirty(): boolean {
-    return this.#pending.length > 0 || this.#changedOrigins.size > 0
+    return this.#pending.length > 0 || this.#changedOrigins.size > 0 || this.#hasNews
+  }
+
+  /** What copies lack has changed, if only of copies in memory. */
+  copiesChanged(): void {
+    this.#hasNews = true
   }
 
   /** Gives the store all that has changed. */
@@ -224,9 +230,10 @@ export class Disc {
     this.#nameOrigins()
     for (const origin of this.#changedOrigins) this.#writeProgress(origin)
     this.#changedOrigins.clear()
+    this.#hasNews = false
     const operations = this.#pending
     this.#pending = []
-    this.store.commit(operations)
+    if (operations.length > 0) this.store.commit(operations)
     this.#watchFlush()
   }
 

@@ -137,17 +137,15 @@ export class Members {
 
   /** Makes a new report of this node, if there is something to say. */
   report(): void {
-    const { self, disc, settled, origins, unopened } = this.#core
+    const { self, disc, settled, origins } = this.#core
     const { durableCopies } = disc
-    // Nothing has been flushed yet, so nothing can be said of the copies.
-    if (durableCopies === undefined) return
     const hasTombstones = this.#hasTombstones()
     if (hasTombstones || [...this.#known.values()].some(({ report }) => report.hasTombstones)) this.#promise()
     const { durable } = disc
     const copies = durableCopies.map(([, lacks, holes]) => Coverage.fromSent(holes, lacks, origins))
     // What is kept for tables that are yet to be created must not hold what others have forgotten.
     const kept = [...this.#core.replicas.values()].filter(({ isKept }) => isKept).map(({ coverage }) => coverage)
-    const low = Math.min(this.low(durable, [...copies, ...unopened.values(), ...kept]), durable.get(self).clock)
+    const low = Math.min(this.low(durable, [...copies, ...kept]), durable.get(self).clock)
     const content = {
       vector: durable.toSent(),
       copies: durableCopies,
@@ -237,9 +235,10 @@ export class Members {
 
   /** No copy has more of the origin than another one of the same table. */
   #copiesAgree(origin: Origin, seq: number, open: readonly Known[]): boolean {
-    const covered = new Map<string, number>()
+    const covered = new Map<string, string>()
     const agrees = (table: string, coverage: Coverage): boolean => {
-      const has = coverage.holes.get(origin)?.covered.seq ?? seq
+      const hole = coverage.holes.get(origin)
+      const has = hole === undefined ? `${seq}` : `${hole.covered.seq} ${hole.until}`
       const other = covered.get(table)
       covered.set(table, has)
       return other === undefined || other === has

@@ -74,8 +74,9 @@ export interface FeedRequest {
 export interface SyncBegin {
   readonly tag: 'sync_begin'
   readonly id: number
-  /** What the copy of the source covers. */
+  /** How far the source has got, and what its copy lacks of that. */
   readonly vector: readonly SentProgress[]
+  readonly holes: readonly SentHole[]
   readonly lacksSettled: boolean
   readonly cleared: readonly [node: string, epoch: number, clock: number] | undefined
   /** The source's copy has had every operation up to this clock. */
@@ -129,6 +130,7 @@ export type SharedMessage =
   | SyncRows
   | { readonly tag: 'sync_ack'; readonly id: number; readonly bytes: number }
   | { readonly tag: 'sync_end'; readonly id: number }
+  | { readonly tag: 'sync_refused'; readonly id: number }
 
 type Check = (value: unknown) => boolean
 
@@ -159,7 +161,8 @@ function objectOf(checks: Readonly<Record<string, Check>>): Check {
 }
 
 const isVector = listOf(tupleOf(isText, isNumber, isNumber, isNumber))
-const isCopies = listOf(tupleOf(isText, isFlag, listOf(tupleOf(isText, isNumber, isNumber, isNumber, isNumber))))
+const isHoles = listOf(tupleOf(isText, isNumber, isNumber, isNumber, isNumber))
+const isCopies = listOf(tupleOf(isText, isFlag, isHoles))
 const isLinks = listOf(tupleOf(isText, isNumber))
 const isReports = listOf(
   objectOf({
@@ -203,6 +206,7 @@ const CHECKS: Readonly<Record<SharedMessage['tag'], Check>> = {
   sync_begin: objectOf({
     id: isNumber,
     vector: isVector,
+    holes: isHoles,
     lacksSettled: isFlag,
     cleared: optional(tupleOf(isText, isNumber, isNumber)),
     low: isNumber,
@@ -215,6 +219,7 @@ const CHECKS: Readonly<Record<SharedMessage['tag'], Check>> = {
   sync_rows: objectOf({ id: isNumber, request: isNumber, bytes: isBytes, isLast: isFlag }),
   sync_ack: objectOf({ id: isNumber, bytes: isNumber }),
   sync_end: objectOf({ id: isNumber }),
+  sync_refused: objectOf({ id: isNumber }),
 }
 
 /** True for a message that can be handled. One with an unknown tag is none. */

@@ -370,6 +370,8 @@ export class SharedReplication implements LinkHandler, TableWriter {
         break
       case 'sync_end':
         this.#syncSource.end(peer, message.id)
+        break
+      case 'sync_refused':
         this.#syncReceiver.ended(peer, message.id)
         break
     }
@@ -603,7 +605,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
       coverage.openAll(vector)
     }
     if (!isOnDisc && disc.store.isDurable) disc.remove(name)
-    replica.save()
+    this.#core.added(replica)
     this.#syncReceiver.opened(replica)
   }
 

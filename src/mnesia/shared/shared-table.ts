@@ -132,6 +132,8 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
 
   /** For `SharedReplication`: looks at an operation before anything is changed. Throws what the table's `encode` throws. */
   wish(operation: SharedOperation<Row>, needsBytes: boolean): Wish<Row> {
+    // What is merged is merged with what its writer has seen.
+    if (this.definition.merge !== undefined) this.#held()
     switch (operation.op) {
       case 'write':
       case 'delete_object': {

@@ -12,6 +12,7 @@ import { BUCKETS } from '../rows/bucket-digest.ts'
 import type { Cell } from './cell-map.ts'
 import { msOf } from './clock.ts'
 import { type Core, type Onlooker, TooFarAhead } from './core.ts'
+import { Coverage } from './coverage.ts'
 import { clearOf } from './entry.ts'
 import type { Members } from './members.ts'
 import { MergedCell } from './merged-cell.ts'
@@ -39,8 +40,9 @@ interface Session {
   readonly peer: PeerState
   readonly replica: AnyReplica
   begin: SyncBegin | undefined
-  /** What the source's copy covered at the beginning. */
-  covered: Vector
+  /** How far the source had got at the beginning, and what its copy lacked of that. */
+  readonly vector: Vector
+  coverage: Coverage
   /** This copy has missed deletes that the source has forgotten. */
   isStale: boolean
   /** The source has missed deletes that this node has forgotten. */
@@ -160,7 +162,8 @@ export class SyncReceiver {
     if (session === undefined || session.begin !== undefined) return
     const { core, replica } = { core: this.#core, replica: session.replica }
     session.begin = begin
-    for (const [node, epoch, seq, clock] of begin.vector) session.covered.set(core.origins.of(node, epoch), seq, clock)
+    for (const [node, epoch, seq, clock] of begin.vector) session.vector.set(core.origins.of(node, epoch), seq, clock)
+    session.coverage = Coverage.fromSent(begin.holes, begin.lacksSettled, core.origins)
     this.#learn(session)
     if (begin.cleared !== undefined && !this.#takeClear(session, begin.cleared)) return
     session.isStale = this.#members.lowOf(replica) < begin.forgotten && sizeOf(replica) > 0
@@ -193,9 +196,7 @@ export class SyncReceiver {
   /** The source has no such copy, or none any more. */
   ended(peer: PeerState, id: number): void {
     const session = this.#sessionOf(peer, id)
-    if (session === undefined) return
-    peer.copies.delete(session.replica.name)
-    this.#abort(session)
+    if (session !== undefined) this.#abort(session)
   }
 
   #needed(): { replica: AnyReplica; peer: PeerState } | undefined {
@@ -213,10 +214,7 @@ export class SyncReceiver {
 
   /** How many holes a peer's copy would close, or make smaller. */
   #worth({ name, coverage }: AnyReplica, { copies, vector }: PeerState): number {
-    const theirs = copies.get(name)!
-    let worth = coverage.lacksSettled && !theirs.lacksSettled ? 1 : 0
-    for (const [origin, { covered }] of coverage.holes) if (theirs.of(origin, vector).seq > covered.seq) worth++
-    return worth
+    return coverage.worthOf(copies.get(name)!, vector)
   }
 
   #start(replica: AnyReplica, peer: PeerState): void {
@@ -233,7 +231,8 @@ export class SyncReceiver {
       peer,
       replica,
       begin: undefined,
-      covered: new Vector(),
+      vector: new Vector(),
+      coverage: new Coverage(),
       isStale: false,
       isSourceStale: false,
       buckets: [],
@@ -301,22 +300,21 @@ export class SyncReceiver {
       if (session.isSourceStale && isCovered && cell.clock <= core.forgotten) return
     }
     onlooker?.look(replica, key, cell.identity, cell.value, cell.clock, cell.origin)
-    // A tombstone for what is not here may be one that this node has forgotten already.
-    const isNews = cell.value !== undefined || replica.cells.get(key, cell.identity) !== undefined
-    if (replica.join(key, cell) && isCovered && isNews) session.repaired++
+    const before = replica.cells.rows.get(key, cell.identity)?.value
+    if (!replica.join(key, cell) || !isCovered) return
+    const after = replica.cells.rows.get(key, cell.identity)?.value
+    if (!isSameRow(replica, before, after)) session.repaired++
+    if ((globalThis as any).DEBUG && !isSameRow(replica, before, after)) console.log('REPAIR', core.links.now(), core.self.node, core.self.epoch, 'from', session.peer.node, replica.name, key, JSON.stringify([before, after]), cell.clock, String(cell.origin), JSON.stringify(core.vector.toSent()), JSON.stringify(replica.coverage.toSent()), core.settled.toSent()) // DEBUG
   }
 
   /** Removes what the source has had and has no longer. */
   #dropMissing(session: Session, request: number, buckets: ReadonlySet<number>): void {
-    const { replica, covered, begin } = session
+    const { replica, coverage, vector, begin } = session
     const { settled } = this.#core
     const seen = session.seen.get(request)
     session.seen.delete(request)
-    const isGone = (cell: Cell<unknown>) =>
-      cell.clock <= begin!.forgotten &&
-      (settled.has(cell.origin)
-        ? !begin!.lacksSettled && settled.covers(cell.clock, cell.origin)
-        : cell.clock <= covered.get(cell.origin).clock)
+    const isGone = ({ clock, origin }: Cell<unknown>) =>
+      clock <= begin!.forgotten && coverage.covers(clock, origin, vector, settled)
     for (const bucket of buckets) {
       for (const cells of cellsOfBucket(replica, bucket, 0)) {
         for (const [key, cell] of cells) {
@@ -329,11 +327,11 @@ export class SyncReceiver {
   }
 
   #finish(session: Session): void {
-    const { replica, peer, covered, begin, repaired } = session
+    const { replica, peer, coverage, vector, begin, repaired } = session
     const core = this.#core
     this.#session = undefined
     peer.send({ tag: 'sync_end', id: session.id })
-    if (replica.coverage.take(covered, !begin!.lacksSettled)) core.coverageChanged(replica)
+    if (replica.coverage.take(coverage, vector)) core.coverageChanged(replica)
     // What the source has forgotten is not here either.
     core.forgotUpTo(begin!.forgotten)
     if (repaired > 0) {
@@ -420,6 +418,12 @@ export class SyncReceiver {
 
 function sizeOf({ cells }: AnyReplica): number {
   return cells.rows.size + cells.tombstones.size
+}
+
+/** What is the same to a reader need not have come about in the same way: forgotten deletes of merged rows are no difference. */
+function isSameRow(replica: AnyReplica, a: unknown, b: unknown): boolean {
+  if (a === undefined || b === undefined) return a === b
+  return Buffer.compare(replica.bytes.encode(a), replica.bytes.encode(b)) === 0
 }
 
 function cellName(key: string, cell: Cell<unknown>): string {

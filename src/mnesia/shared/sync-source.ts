@@ -7,6 +7,7 @@
  *     ← sync_rows    cells of the parts that differ, in chunks, as they are when they are read; the last one says so
  *     → sync_ack     bytes taken in
  *     → sync_end
+ *     ← sync_refused instead of any answer: there is no such copy
  *
  * Entries go on flowing meanwhile, and may change what has been sent: applying is idempotent, so it does not matter which comes first. What the
  * receiver takes over at the end is what the copy covered at the *begin*. Reading, comparing and encoding are done in
@@ -57,7 +58,7 @@ export class SyncSource {
     const core = this.#core
     const replica = core.tables.has(table) ? core.replicas.get(table) : undefined
     if (replica === undefined) {
-      peer.send({ tag: 'sync_end', id })
+      peer.send({ tag: 'sync_refused', id })
       return
     }
     const session: Session = {
@@ -81,7 +82,8 @@ export class SyncSource {
     peer.send({
       tag: 'sync_begin',
       id,
-      vector: coverage.vector(core.vector).toSent(),
+      vector: core.vector.toSent(),
+      holes: coverage.toSent(),
       lacksSettled: coverage.lacksSettled,
       cleared: cleared && [cleared.origin.node, cleared.origin.epoch, cleared.clock],
       low: this.#members.lowOf(replica),
@@ -125,7 +127,7 @@ export class SyncSource {
       for (const session of [...sessions.values()]) {
         if (session.replica !== replica) continue
         this.end(peer, session.id)
-        peer.send({ tag: 'sync_end', id: session.id })
+        peer.send({ tag: 'sync_refused', id: session.id })
       }
     }
   }
