@@ -54,6 +54,7 @@ it('both sides of a partition serve, and merge row by row when it is over, twice
         expect(await texts(topic, n1, n2, n3)).toEqual(['x', 'x', 'x'])
       const last = `n3 ${round}`
       expect(await texts('both', n1, n2, n3)).toEqual([last, last, last])
+      return true
     })
   }
   await n1.logged('inconsistent_database')

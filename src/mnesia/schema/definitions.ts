@@ -108,7 +108,7 @@ export function mismatchText({ table, differences: found }: Mismatch): string {
 }
 
 /** Whether a node can make the table without code: no function decides what its rows are. */
-export function isPlain(value: RegistryValue): boolean {
+function isPlain(value: RegistryValue): boolean {
   return ['compact', 'identity', 'merge', 'parked', 'bytes'].every((name) => !hasFunction(value, name))
 }
 

@@ -13,7 +13,7 @@ import { memberKey, membersIn } from './members.ts'
 import { Registry, type RegistryRow, registryRowsOf } from './registry.ts'
 
 /** The space of these records. */
-export const META = 'meta'
+const META = 'meta'
 
 const OWN = 'own'
 const LINKED = 'linked'

@@ -113,7 +113,7 @@ function rankOf({ status }: RegistryValue): number {
 }
 
 /** Text that is equal for values that are equal, whatever the order of their fields. */
-export function canonical(value: unknown): string {
+function canonical(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
   const fields = Object.entries(value).filter(([, field]) => field !== undefined)

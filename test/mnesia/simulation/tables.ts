@@ -28,7 +28,7 @@ export interface LocalRow {
   readonly n: number
 }
 
-export const SHARED_DISC = table<SharedRow>('shared_disc', {
+const SHARED_DISC = table<SharedRow>('shared_disc', {
   type: 'ordered_set',
   key: 'key',
   replication: 'shared',
@@ -43,7 +43,7 @@ export const SHARED_RAM = table<SharedRow>('shared_ram', {
   copies: 'ram_copies',
 })
 
-export const SHARED_BAG = table<SharedRow>('shared_bag', {
+const SHARED_BAG = table<SharedRow>('shared_bag', {
   type: 'bag',
   key: 'key',
   replication: 'shared',
@@ -59,7 +59,7 @@ export const SHARED_MERGED = table<MergedRow>('shared_merged', {
   merge: (a, b) => ({ key: a.key, ns: [...new Set([...a.ns, ...b.ns])].sort((x, y) => x - y) }),
 })
 
-export const OWNED_RAM = table<OwnedRow>('owned_ram', {
+const OWNED_RAM = table<OwnedRow>('owned_ram', {
   type: 'set',
   key: 'key',
   replication: 'owned',
