@@ -79,8 +79,8 @@ function isSame<Row>(a: DigestedRows<Row>, b: DigestedRows<Row>, key: string): b
 }
 
 export interface FeedInEvents {
-  /** A snapshot has taken its place. */
-  installed(feed: AnyFeedIn): void
+  /** Rows are those of the source, or a snapshot of them has taken its place. */
+  begun(feed: AnyFeedIn): void
   /** Rows have been repaired. */
   repaired(feed: AnyFeedIn, rows: number): void
 }
@@ -131,6 +131,7 @@ export class FeedIn<Row> {
       case 'resume':
         if (this.#isLive || this.#snapshot !== undefined) throw new Damaged('resumed what has begun')
         this.#isLive = true
+        this.#events.begun(this as AnyFeedIn)
         break
       case 'snapshot':
         this.end()
@@ -191,7 +192,7 @@ export class FeedIn<Row> {
     const { held, epoch, differing = [], disc } = snapshot
     this.table.install(this.owner, held, { epoch, seq }, differing, disc)
     this.#core.counters.snapshotsTaken++
-    this.#events.installed(this as AnyFeedIn)
+    this.#events.begun(this as AnyFeedIn)
   }
 
   #compare(seq: number, digest: Uint8Array): void {

@@ -103,6 +103,8 @@ export class OwnedReplication implements LinkHandler, TableHost {
   /** To be called when the members are others: rows of who is none any more are removed. */
   membersChanged(): void {
     this.#members = this.core.links.members()
+    // Also of whom nothing has come yet: it must not come any more.
+    for (const feed of [...this.#sources.values()]) if (!this.#isMember(feed.owner)) this.#stop(feed)
     for (const [name, table] of this.#tables) {
       for (const { owner } of table.owners()) if (!this.#isMember(owner)) this.#forget(name, table, owner)
     }
@@ -113,7 +115,7 @@ export class OwnedReplication implements LinkHandler, TableHost {
   isCaughtUp(node: string): boolean {
     const state = this.#peers.get(node)
     if (state?.tables === undefined) return false
-    state.isCaughtUp ||= state.hadAtFirst.every((have) => this.#isHere(have, node))
+    state.isCaughtUp ||= state.hadAtFirst.every((have) => this.#isHere(have, state))
     return state.isCaughtUp
   }
 
@@ -153,7 +155,7 @@ export class OwnedReplication implements LinkHandler, TableHost {
     this.#send(state, { tag: 'hello', tables: this.#copies(), have: this.#haveFor(peer.node) })
     for (const table of this.#tables.values()) {
       this.#expect(state, table)
-      if (table.of(peer.node)?.epoch === peer.epoch) table.setVisible(peer.node, true)
+      this.#show(table, peer.node)
       this.#announce(table, peer.node)
     }
     this.#choose()
@@ -264,8 +266,9 @@ export class OwnedReplication implements LinkHandler, TableHost {
       const hadIt = former?.has(name)
       if (!state.tables.has(name)) {
         table.confirmations.excuse(state.node)
-        // Not after a hello without it: the member may be about to create the table.
+        // After a hello without it they only hide: the member may be about to create the table.
         if (hadIt === true) this.#forget(name, table, state.node)
+        else table.setVisible(state.node, false)
       } else if (hadIt === false && table.copy !== 'none') {
         this.#expect(state, table)
         const owners = this.#members.filter((owner) => owner !== state.node)
@@ -368,7 +371,7 @@ export class OwnedReplication implements LinkHandler, TableHost {
     const key = `${owner}/${table.definition.name}`
     const id = ++this.#feedId
     const feed = new FeedIn(this.core, table, owner, state.peer, id, {
-      installed: () => this.#installed(table, owner),
+      begun: () => this.#show(table, owner),
       repaired: (_, rows) => this.#repaired(feed, rows),
     })
     state.feedsIn.set(id, feed)
@@ -395,9 +398,11 @@ export class OwnedReplication implements LinkHandler, TableHost {
     state.unacknowledged.delete(feed)
   }
 
-  #installed(table: AnyTable, owner: string): void {
-    const { epoch } = table.of(owner)!
-    if (this.#peers.get(owner)?.peer.epoch === epoch) table.setVisible(owner, true)
+  /** Rows are visible when their owner is connected in their epoch, as far as is known with a copy. */
+  #show(table: AnyTable, owner: string): void {
+    const state = this.#peers.get(owner)
+    if (state === undefined || state.tables?.has(table.definition.name) === false) return
+    if (table.of(owner)?.epoch === state.peer.epoch) table.setVisible(owner, true)
   }
 
   #repaired(feed: AnyFeedIn, rows: number): void {
@@ -504,12 +509,18 @@ export class OwnedReplication implements LinkHandler, TableHost {
     return list
   }
 
-  #isHere([name, owner, epoch, seq]: Have, from: string): boolean {
+  #isHere([name, owner, epoch, seq]: Have, state: PeerState): boolean {
     const table = this.#tables.get(name)
     if (table === undefined || table.copy === 'none' || !this.#isMember(owner)) return true
-    // What is connected here tells us itself.
-    if (owner === this.core.links.node || (owner !== from && this.#peers.has(owner))) return true
-    return comparePlaces(table.of(owner) ?? NOTHING, { epoch, seq }) >= 0
+    // Who is connected here tells us itself.
+    if (owner === this.core.links.node || (owner !== state.node && this.#peers.has(owner))) return true
+    const own = table.of(owner) ?? NOTHING
+    if (comparePlaces(own, { epoch, seq }) >= 0) return true
+    // It may have it no more.
+    const now = state.have(name, owner)
+    return (
+      state.tables?.has(name) !== true || (now !== undefined && comparePlaces(own, { epoch: now[2], seq: now[3] }) >= 0)
+    )
   }
 
   // Members and copies
