@@ -12,6 +12,8 @@ export type StoreFault =
   | 'in_use'
   /** A file that this version cannot read: another format, or no store of ours. */
   | 'bad_format'
+  /** A file is not what was written there. */
+  | 'damaged'
   /** Any other error of the disc. */
   | 'io'
   /** The store has been closed. */
@@ -50,5 +52,17 @@ export class NoCopyError extends Error {
     super(`table ${table} has no copy on this node; ${where}`)
     this.table = table
     this.nodes = nodes
+  }
+}
+
+/** A backup or a text of tables cannot be written, read or restored. The message names the file, and where in it. */
+export class BackupError extends Error {
+  override readonly name = 'BackupError'
+  readonly code = 'backup'
+  readonly file: string
+
+  constructor(file: string, problem: string, options?: ErrorOptions) {
+    super(`${file}: ${problem}`, options)
+    this.file = file
   }
 }
