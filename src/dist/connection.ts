@@ -45,6 +45,9 @@ export interface ConnectionOptions {
 export class Connection implements StreamEvents {
   /** Bytes of frames and ticks that have come in. */
   bytesIn = 0
+  /** Resolves when the stream is closed, which may be after the end of the connection. */
+  readonly closed: Promise<void>
+  #onClosed: () => void = () => {}
   readonly #options: ConnectionOptions
   readonly #splitter: FrameSplitter
   readonly #decoder: Decoder
@@ -54,6 +57,9 @@ export class Connection implements StreamEvents {
   #silentTicks = 0
 
   constructor(options: ConnectionOptions) {
+    this.closed = new Promise((resolve) => {
+      this.#onClosed = resolve
+    })
     this.#options = options
     this.#splitter = new FrameSplitter(options.maxFrameBytes)
     this.#decoder = new Decoder({ node: options.runtime.node, quota: options.quota })
@@ -98,7 +104,13 @@ export class Connection implements StreamEvents {
   }
 
   onClose(_reason: string): void {
+    this.#onClosed()
     this.end('connection_closed')
+  }
+
+  /** Waits no longer for what was written before the end to leave. */
+  drop(): void {
+    this.#options.stream.destroy()
   }
 
   #frame(frame: Buffer): void {

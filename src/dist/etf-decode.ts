@@ -12,6 +12,7 @@
 import { Pid } from '../actors/pid.ts'
 import { BUFFER_HEAP, type DecodeError, Malformed } from './byte-reader.ts'
 import { areDistinctKeys } from './etf-map-keys.ts'
+import { objectOfMap, valueOfExport } from './etf-own-terms.ts'
 import * as tag from './etf-tags.ts'
 import { IdentifierReader, isAtomTag } from './identifier-reader.ts'
 import { BitBinary, Fun, ImproperList, Tuple } from './term.ts'
@@ -115,7 +116,7 @@ export class Decoder extends IdentifierReader {
       case tag.FLOAT_EXT:
         return this.oldFloat()
       case tag.EXPORT_EXT:
-        return this.export()
+        return valueOfExport(this.export())
       case tag.NEW_FUN_EXT:
         return this.#fun(depth)
       case tag.ATOM_CACHE_REF:
@@ -239,7 +240,7 @@ export class Decoder extends IdentifierReader {
     read: number,
     arity: number,
     depth: number,
-  ): Map<unknown, unknown> {
+  ): Map<unknown, unknown> | Record<string, unknown> {
     this.spend(MAP_HEAP)
     const map = new Map<unknown, unknown>()
     for (const name of Object.keys(entries)) map.set(this.atomNamed(name), entries[name])
@@ -248,7 +249,7 @@ export class Decoder extends IdentifierReader {
       map.set(key, this.#term(depth - 1))
     }
     if (this.isInFun && (map.size !== arity || !areDistinctKeys(map.keys()))) throw new Malformed('malformed')
-    return map
+    return objectOfMap(map)
   }
 
   #binary(length: number): Buffer {

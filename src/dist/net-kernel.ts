@@ -44,7 +44,7 @@ export const netKernel: GenServer<Distribution, Calls, Casts, Distribution> = ge
 >({
   label: 'net_kernel',
   init: (distribution, self) => {
-    self.onExit(() => distribution.stop())
+    self.onExit(() => void distribution.stop())
     return ok(distribution)
   },
   calls: {

@@ -9,6 +9,7 @@
 import type { Process } from '../actors/process.ts'
 import type { Flushable, Scheduler } from '../actors/scheduler.ts'
 import { Encoder } from './etf-encode.ts'
+import { MAX_FRAME_BYTES } from './frame.ts'
 import type { Tuple } from './term.ts'
 import type { ByteStream } from './transport.ts'
 
@@ -18,6 +19,9 @@ export const PASS_THROUGH = 112
 /** A batch this long does not wait for the turn's end. */
 const BATCH_BYTES = 64 << 10
 
+/** Of a frame beside its message: more than a control tuple takes, whose names have 255 characters at most. */
+const FRAME_OVERHEAD_BYTES = 8192
+
 const TICK = Buffer.alloc(4)
 
 export interface OutboxLimits {
@@ -25,9 +29,15 @@ export interface OutboxLimits {
   readonly busyBytes: number
   /** Bytes that may wait before the peer is given up. @default 256 MiB */
   readonly maxBytes: number
+  /** Bytes of one frame. What is longer is not sent; of what comes it ends the connection. @default 64 MiB */
+  readonly maxFrameBytes: number
 }
 
-export const OUTBOX_LIMITS: OutboxLimits = { busyBytes: 1 << 20, maxBytes: 256 << 20 }
+export const OUTBOX_LIMITS: OutboxLimits = {
+  busyBytes: 1 << 20,
+  maxBytes: 256 << 20,
+  maxFrameBytes: MAX_FRAME_BYTES,
+}
 
 export interface OutboxEvents {
   /** The outbox has become too full; `sender` is blocked, unless it cannot be. */
@@ -42,7 +52,7 @@ export class Outbox implements Flushable {
   readonly #scheduler: Scheduler
   readonly #limits: OutboxLimits
   readonly #events: OutboxEvents
-  readonly #encoder = new Encoder()
+  readonly #encoder: Encoder
   readonly #blocked = new Set<Process>()
   #stream: ByteStream | undefined = undefined
   #isDirty = false
@@ -54,6 +64,7 @@ export class Outbox implements Flushable {
     this.#scheduler = scheduler
     this.#limits = limits
     this.#events = events
+    this.#encoder = new Encoder({ limits: { maxTermBytes: limits.maxFrameBytes - FRAME_OVERHEAD_BYTES } })
   }
 
   /** Bytes that have not left. */

@@ -58,7 +58,8 @@ export type SpawnEnd =
 interface OwnSpawn {
   readonly from: Pid
   readonly ref: Ref
-  readonly ended: (end: SpawnEnd) => void
+  /** Undefined when nobody waits any more; the monitor is then taken back as soon as it is known of whom. */
+  ended: ((end: SpawnEnd) => void) | undefined
   /** The new process, once the peer has told. */
   pid: Pid | undefined
 }
@@ -127,8 +128,8 @@ export class Peer implements Remote {
     const spawn: OwnSpawn = { from, ref, ended, pid: undefined }
     this.#ownSpawns.set(ref.id as number, spawn)
     return () => {
-      if (!this.#ownSpawns.delete(ref.id as number) || spawn.pid === undefined) return
-      this.#frame({ op: 'demonitor', from, to: spawn.pid, ref })
+      spawn.ended = undefined
+      this.#takeBackAbandoned(spawn)
     }
   }
 
@@ -250,7 +251,7 @@ export class Peer implements Remote {
     for (const { watcher, ref } of foreign) incoming.demonitor(watcher, ref)
     for (const { local, remote } of links) incoming.exitLinked(remote, local, 'noconnection')
     for (const { watcher, ref } of own) incoming.down(watcher, ref, 'noconnection')
-    for (const { ended } of spawns) ended({ tag: 'error', reason: 'noconnection' })
+    for (const { ended } of spawns) ended?.({ tag: 'error', reason: 'noconnection' })
   }
 
   #linkReceived(from: Pid, to: Pid): void {
@@ -272,7 +273,7 @@ export class Peer implements Remote {
     const spawn = this.#ownSpawns.get(ref.id as number)
     if (spawn?.from.equals(watcher)) {
       this.#ownSpawns.delete(ref.id as number)
-      spawn.ended({ tag: 'down', reason })
+      spawn.ended?.({ tag: 'down', reason })
       return
     }
     const monitor = this.#ownMonitors.get(ref.id as number)
@@ -324,10 +325,16 @@ export class Peer implements Remote {
     if (!spawn?.from.equals(to)) return
     if (result instanceof Pid) {
       spawn.pid = result
+      this.#takeBackAbandoned(spawn)
     } else {
       this.#ownSpawns.delete(ref.id as number)
-      spawn.ended({ tag: 'error', reason: result })
+      spawn.ended?.({ tag: 'error', reason: result })
     }
+  }
+
+  #takeBackAbandoned({ from, ref, ended, pid }: OwnSpawn): void {
+    if (ended !== undefined || pid === undefined || !this.#ownSpawns.delete(ref.id as number)) return
+    this.#frame({ op: 'demonitor', from, to: pid, ref })
   }
 
   /** Remembers with a call's monitor what its answer will look like. */

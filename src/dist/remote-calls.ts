@@ -53,12 +53,12 @@ export class RemoteCalls {
   }
 
   /** Starts the process of a SPAWN_REQUEST. Never throws: a process that has nothing to do ends with the reason. */
-  spawn({ module, function: name, args }: SpawnRequest): Process {
-    if (module === 'erpc' && name === 'execute_call' && args.length === 4) return this.#executeCall(args)
-    if (module === 'erpc' && name === 'execute_cast' && args.length === 3) return this.#executeCast(args)
+  spawn({ module, function: name, args, groupLeader }: SpawnRequest): Process {
+    if (module === 'erpc' && name === 'execute_call' && args.length === 4) return this.#executeCall(args, groupLeader)
+    if (module === 'erpc' && name === 'execute_cast' && args.length === 3) return this.#executeCast(args, groupLeader)
     return this.#start(labelOf(module, name, args.length), async (self) => {
       try {
-        await this.#exports.apply(self, atom(module), atom(name), args)
+        await this.#exports.apply(self, atom(module), atom(name), args, groupLeader)
       } catch (thrown) {
         const error = erlangErrorOf(thrown)
         self.stop(exitTerm(error, stackOf(atom(module), atom(name), args, error.reason)))
@@ -67,11 +67,17 @@ export class RemoteCalls {
   }
 
   /** Runs `apply(Module, Function, Args)` in a process and tells how it went, once. */
-  call(module: unknown, name: unknown, args: unknown, tell: (outcome: CallOutcome) => void): void {
+  call(
+    module: unknown,
+    name: unknown,
+    args: unknown,
+    groupLeader: unknown,
+    tell: (outcome: CallOutcome) => void,
+  ): void {
     let outcome: CallOutcome | undefined
     const process = this.#start(labelOfTerms(module, name, args), async (self) => {
       try {
-        outcome = { ok: true, value: await this.#exports.apply(self, module, name, args) }
+        outcome = { ok: true, value: await this.#exports.apply(self, module, name, args, groupLeader) }
       } catch (thrown) {
         const error = erlangErrorOf(thrown)
         outcome = { ok: false, error, stack: stackOf(module, name, args, error.reason) }
@@ -82,12 +88,12 @@ export class RemoteCalls {
   }
 
   /** `erpc:execute_call(Res, M, F, A)`: ends with `{Res, return, Value}` and the like. */
-  #executeCall([res, module, name, args]: readonly unknown[]): Process {
+  #executeCall([res, module, name, args]: readonly unknown[], groupLeader: unknown): Process {
     if (this.#isFull()) return this.#fail(tuple(res, atom('error'), tuple(ERPC, SYSTEM_LIMIT)))
     const process = this.#start(labelOfTerms(module, name, args), async (self) => {
       let result: Tuple
       try {
-        result = tuple(res, RETURN, await this.#exports.apply(self, module, name, args))
+        result = tuple(res, RETURN, await this.#exports.apply(self, module, name, args, groupLeader))
       } catch (thrown) {
         const { class: exceptionClass, reason } = erlangErrorOf(thrown)
         result =
@@ -102,10 +108,10 @@ export class RemoteCalls {
   }
 
   /** `erpc:execute_cast(M, F, A)`. */
-  #executeCast([module, name, args]: readonly unknown[]): Process {
+  #executeCast([module, name, args]: readonly unknown[], groupLeader: unknown): Process {
     const process = this.#start(labelOfTerms(module, name, args), async (self) => {
       try {
-        await this.#exports.apply(self, module, name, args)
+        await this.#exports.apply(self, module, name, args, groupLeader)
       } catch (thrown) {
         const { class: exceptionClass, reason } = erlangErrorOf(thrown)
         const stack = stackOf(module, name, args, reason)

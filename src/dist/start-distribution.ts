@@ -51,6 +51,7 @@ function networkOf(distribution: Distribution, names: Network['names']): Network
   return {
     nodes: (kind) => distribution.nodes(kind),
     connect: (node) => distribution.connect(node),
+    disconnect: (node) => distribution.disconnect(node),
     names,
     traffic: () => distribution.traffic(),
   }

@@ -4,6 +4,7 @@ import { call } from '../../src/actors/gen.ts'
 import { genServer, ok, reply } from '../../src/actors/gen-server.ts'
 import type { Process } from '../../src/actors/process.ts'
 import type { Runtime } from '../../src/actors/runtime.ts'
+import type { RemoteName } from '../../src/actors/signal.ts'
 import { child, countChildren, startChild, supervisor, whichChildren } from '../../src/actors/supervisor.ts'
 import * as sys from '../../src/actors/sys.ts'
 import { ping } from '../../src/dist/net-adm.ts'
@@ -283,5 +284,31 @@ describe('nodes of ours', () => {
     await cluster.sim.advance('1s')
     expect(downs).toMatchObject([{ tag: 'nodedown', reason: 'queue_overflow' }])
     expect(process.status).toBe('waiting')
+  })
+
+  it('a message longer than a frame may be is refused by its sender, and the link stays', async () => {
+    const cluster = new Cluster({ nodes: ['a', 'b'], options: { limits: { maxFrameBytes: 100_000 } } })
+    await cluster.run(echo.start(cluster.runtime('b'), undefined, { name: 'echo' }))
+    const { messages } = notes(cluster.runtime('b'), 'box')
+    const [to, box] = ['echo', 'box'].map((name) => ({ name, node: nameOf('b') })) as [RemoteName, RemoteName]
+    const a = cluster.runtime('a')
+    a.send(box, Buffer.alloc(100_001))
+    a.send(box, Buffer.alloc(90_000))
+    await expect(cluster.run(echo.call(a, to, 'echo', Buffer.alloc(99_999)))).rejects.toThrow('badarg')
+    expect(await cluster.run(echo.call(a, to, 'echo', 'short'))).toBe('short')
+    expect(messages).toEqual([Buffer.alloc(90_000)])
+  })
+
+  it('one that stops passes on what was sent before, and waits for a peer that takes nothing no longer than a second', async () => {
+    const cluster = new Cluster({ nodes: ['a', 'b', 'c'], network: { delayMs: { least: 100, most: 200 } } })
+    const [a, b] = [cluster.runtime('a'), notes(cluster.runtime('b'), 'box')]
+    for (const node of ['b', 'c']) await cluster.run(cluster.distribution('a').connect(nameOf(node)))
+    cluster.freeze('a', 'c')
+    for (const node of ['b', 'c']) a.send({ name: 'box', node: nameOf(node) }, Buffer.alloc(500_000))
+    const before = cluster.sim.time.monotonic()
+    await cluster.run(cluster.distribution('a').stop())
+    expect(cluster.sim.time.monotonic() - before).toBeCloseTo(1000, -2)
+    expect(b.messages).toEqual([Buffer.alloc(500_000)])
+    expect(nodes(a)).toEqual([])
   })
 })

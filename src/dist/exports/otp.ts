@@ -1,5 +1,6 @@
 /**
- * Functions of OTP's other modules that other nodes may call: timer, application, supervisor, sys, net_adm, net_kernel and code.
+ * Functions of OTP's other modules that other nodes may call: timer, application, supervisor, sys, gen_event, proc_lib, net_adm,
+ * net_kernel and code, and `module_info/1` of every module.
  *
  * Those that ask a process wait at most as long as a call waits by default, even where OTP waits for ever: the process that is asked
  * may be one that answers nothing.
@@ -14,8 +15,12 @@ import { badarg, type CallContext, ErlangError, type ExportedModule, functionCla
 import { replyToTerm } from '../otp-shapes.ts'
 import { presentable } from '../presentable.ts'
 import { Atom, atom, atomName, charlist, isTuple, type Tuple, tuple } from '../term.ts'
+import { behaviourOf, initialCall } from './process-info.ts'
 
 const OK = atom('ok')
+
+/** Of a call that a peer asks for; the process that asks is ended after ten minutes in any case. */
+const MAX_TIMEOUT_MS = 600_000
 
 export const timerExports: ExportedModule = {
   'sleep/1': async ({ self }, time) => {
@@ -41,12 +46,49 @@ export const supervisorExports: ExportedModule = {
 }
 
 export const sysExports: ExportedModule = {
-  'get_state/1': async ({ self }, ref) =>
-    presentable(await asking(ref, sysCall('get_state', ref), () => sys.getState(self, serverRef(ref)))),
-  'get_status/1': async ({ self }, ref) => {
-    const status = await asking(ref, sysCall('get_status', ref), () => sys.getStatus(self, serverRef(ref)))
-    return isStatus(status) ? replyToTerm('status', { ...status, state: presentable(status.state) }) : status
+  'get_state/1': getState,
+  'get_state/2': getState,
+  'get_status/1': getStatus,
+  'get_status/2': getStatus,
+}
+
+export const genEventExports: ExportedModule = {
+  'which_handlers/1': async ({ self }, ref) => {
+    const manager = serverRef(ref)
+    const handlers = await call(self, manager, ['which_handlers'], CALL_TIMEOUT_MS)
+    if (!Array.isArray(handlers)) throw badarg()
+    return handlers.map((name: string) => atom(name.slice(0, 255)))
   },
+}
+
+export const procLibExports: ExportedModule = {
+  'translate_initial_call/1': ({ self }, pid) => {
+    if (!(pid instanceof Pid) || self.runtime.isForeign(pid)) throw badarg()
+    const process = self.runtime.process(pid)
+    const isOfProcLib = process !== undefined && behaviourOf(process) !== undefined
+    return isOfProcLib ? initialCall(process) : tuple(atom('proc_lib'), atom('init_p'), 5)
+  },
+}
+
+/** `M:module_info(Item)`: of the modules that are exported, and of those that processes say they run. */
+export function moduleInfo({ self, exports }: CallContext, module: unknown, item: unknown): unknown {
+  const name = atomName(module)!
+  const process = Array.from(self.runtime.processes).find(
+    (candidate) => behaviourOf(candidate) !== undefined && initialCall(candidate).elements[0] === module,
+  )
+  if (process === undefined && !exports.hasModule(name)) throw new ErlangError('error', atom('undef'))
+  switch (atomName(item)) {
+    case 'module':
+      return module
+    case 'attributes':
+      return process === undefined ? [] : [tuple(atom('behaviour'), [atom(behaviourOf(process)!)])]
+    case 'exports':
+      return exports.functionsOf(name).map(([fn, arity]) => tuple(atom(fn), arity))
+    case 'compile':
+      return []
+    default:
+      throw badarg()
+  }
 }
 
 export const netAdmExports: ExportedModule = {
@@ -69,6 +111,26 @@ export const codeExports: ExportedModule = {
     if (name === undefined) throw functionClause()
     return exports.hasModule(name) ? tuple(atom('module'), module) : tuple(atom('error'), atom('nofile'))
   },
+}
+
+async function getState({ self }: CallContext, ref: unknown, ...timeout: readonly unknown[]): Promise<unknown> {
+  const timeoutMs = timeoutOf(timeout)
+  return presentable(
+    await asking(ref, sysCall('get_state', [ref, ...timeout]), () => sys.getState(self, serverRef(ref), timeoutMs)),
+  )
+}
+
+async function getStatus({ self }: CallContext, ref: unknown, ...timeout: readonly unknown[]): Promise<unknown> {
+  const timeoutMs = timeoutOf(timeout)
+  const what = sysCall('get_status', [ref, ...timeout])
+  const status = await asking(ref, what, () => sys.getStatus(self, serverRef(ref), timeoutMs))
+  return isStatus(status) ? replyToTerm('status', { ...status, state: presentable(status.state) }) : status
+}
+
+function timeoutOf([timeout = CALL_TIMEOUT_MS]: readonly unknown[]): number {
+  if (atomName(timeout) === 'infinity') return CALL_TIMEOUT_MS
+  if (!Number.isInteger(timeout) || (timeout as number) < 0) throw badarg()
+  return Math.min(timeout as number, MAX_TIMEOUT_MS)
 }
 
 function isNothing(_message: unknown): _message is never {
@@ -114,8 +176,8 @@ async function asking<T>(ref: unknown, what: Tuple, ask: () => Promise<T>): Prom
   }
 }
 
-function sysCall(request: string, ref: unknown): Tuple {
-  return tuple(atom('sys'), atom(request), [ref])
+function sysCall(request: string, args: readonly unknown[]): Tuple {
+  return tuple(atom('sys'), atom(request), args)
 }
 
 /** A server as OTP names it: a pid, a registered name, or `{Name, Node}`. */

@@ -150,7 +150,8 @@ function infoOf(process: Process, item: string): Tuple {
   return tuple(atom(item), ITEMS[item]!(process))
 }
 
-function behaviourOf({ behaviour }: Process): string | undefined {
+/** The behaviour of a process that proc_lib has started; a plain process has none. */
+export function behaviourOf({ behaviour }: Process): string | undefined {
   const { behaviour: name } = behaviour as { readonly behaviour?: unknown }
   return typeof name === 'string' ? name : undefined
 }
