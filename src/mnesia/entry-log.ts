@@ -1,14 +1,16 @@
 /**
  * The log: recent entries of every stream, in order and without holes, bounded in bytes.
  *
- * A stream is what one node writes, as far as it is numbered. Its entries lie one behind the other in segments, as they are sent, so streaming them to a peer is cutting slices. When
- * the log is full the oldest segment goes, whoever's it is; a reader that stands in it finishes it, and finds a gap behind. What has
- * been read is never written to again.
+ * A stream is what is numbered in one sequence: an origin of shared tables, an owner's rows in an owned table. Its entries lie one behind the
+ * other in segments, as they are sent, so streaming them to a peer is cutting slices. When the log is full the oldest segment goes, whoever's it
+ * is; a reader that stands in it finishes it, and finds a gap behind. What has been read is never written to again.
  */
 import { BinaryReader, Damaged } from './binary.ts'
 
 const FIRST_SEGMENT_BYTES = 2 << 10
-const SEGMENT_BYTES = 64 << 10
+const LARGEST_SEGMENT_BYTES = 64 << 10
+/** A log has at least so many segments when it is full, so that what goes is a small part of it. */
+const LEAST_SEGMENTS = 16
 
 class Segment {
   readonly bytes: Buffer
@@ -61,6 +63,7 @@ export class LogCursor<Stream extends object> {
 
 export class EntryLog<Stream extends object> {
   readonly #maxBytes: number
+  readonly #segmentBytes: number
   readonly #logs = new Map<Stream, StreamLog>()
   /** All segments, oldest first. */
   #queue: { readonly log: StreamLog; readonly segment: Segment }[] = []
@@ -70,6 +73,7 @@ export class EntryLog<Stream extends object> {
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
+    this.#segmentBytes = Math.min(LARGEST_SEGMENT_BYTES, Math.ceil(maxBytes / LEAST_SEGMENTS))
   }
 
   /** Bytes that it takes. */
@@ -207,7 +211,7 @@ export class EntryLog<Stream extends object> {
   }
 
   #addSegment(log: StreamLog, entryBytes: number): Segment {
-    const usual = log.segments.length === 0 ? FIRST_SEGMENT_BYTES : SEGMENT_BYTES
+    const usual = log.segments.length === 0 ? Math.min(FIRST_SEGMENT_BYTES, this.#segmentBytes) : this.#segmentBytes
     const segment = new Segment(log.next, Math.max(usual, entryBytes))
     log.segments.push(segment)
     this.#queue.push({ log, segment })

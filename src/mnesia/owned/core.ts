@@ -1,10 +1,13 @@
-/** What the parts of owned replication on one node have in common, and the tables with them. */
+/** What the parts of owned replication on one node have in common: the world, the log, and who and what there is. */
 import type { Logger } from 'pino'
 import { BinaryWriter } from '../binary.ts'
 import { EntryLog } from '../entry-log.ts'
 import type { Links } from '../link.ts'
 import type { Store } from '../store/store.ts'
-import type { OwnerRows } from './owner-rows.ts'
+import type { OwnedMessage } from './messages.ts'
+import type { OwnedTable } from './owned-table.ts'
+import type { OwnerRows, Place } from './owner-rows.ts'
+import type { PeerState } from './peer-state.ts'
 import {
   DEFAULT_LIMITS,
   noCounts,
@@ -16,6 +19,10 @@ import {
 
 /** The rows of an owner in a table, of whatever kind. */
 export type AnyRows = OwnerRows<unknown>
+export type AnyTable = OwnedTable<unknown>
+
+/** The place of an owner of whom nothing is known. */
+export const NOTHING: Place = { epoch: 0, seq: 0 }
 
 export class Core {
   readonly links: Links
@@ -26,6 +33,12 @@ export class Core {
   readonly counters: OwnedCounters = noCounts()
   /** Recent batches of all owners. */
   readonly log: EntryLog<AnyRows>
+  /** By name. */
+  readonly tables = new Map<string, AnyTable>()
+  /** Linked members, by name. */
+  readonly peers = new Map<string, PeerState>()
+  /** All members, this node and those that are down included, as of the last look. */
+  members: readonly string[]
   /**
    * Number of the last batch of this node's in tables whose copy has gone in this epoch: one that comes back goes on from there, so
    * that nobody takes its rows for those that were.
@@ -41,6 +54,15 @@ export class Core {
     this.limits = { ...DEFAULT_LIMITS, ...limits }
     this.events = events
     this.log = new EntryLog(this.limits.logBytes)
+    this.members = links.members()
+  }
+
+  isMember(node: string): boolean {
+    return node === this.links.node || this.members.includes(node)
+  }
+
+  send(state: PeerState, message: OwnedMessage): void {
+    state.peer.send(message)
   }
 }
 
@@ -53,4 +75,9 @@ export interface TableHost {
   work(step: () => boolean): void
   /** Members that are known to have a copy of a table. */
   nodesWith(table: string): readonly string[]
+}
+
+/** OWNER/TABLE, by which rows are found in maps. */
+export function keyOf(owner: string, table: string): string {
+  return `${owner}/${table}`
 }

@@ -79,10 +79,10 @@ function isSame<Row>(a: DigestedRows<Row>, b: DigestedRows<Row>, key: string): b
 }
 
 export interface FeedInEvents {
-  /** A snapshot has taken its place. */
-  installed(feed: AnyFeedIn): void
+  /** Rows are those of the source, or a snapshot of them has taken its place. */
+  begun(): void
   /** Rows have been repaired. */
-  repaired(feed: AnyFeedIn, rows: number): void
+  repaired(rows: number): void
 }
 
 /** A feed of rows of whatever kind. */
@@ -131,6 +131,7 @@ export class FeedIn<Row> {
       case 'resume':
         if (this.#isLive || this.#snapshot !== undefined) throw new Damaged('resumed what has begun')
         this.#isLive = true
+        this.#events.begun()
         break
       case 'snapshot':
         this.end()
@@ -150,8 +151,6 @@ export class FeedIn<Row> {
         break
       case 'digest':
         this.#compare(message.seq, message.digest)
-        break
-      case 'gone':
         break
     }
   }
@@ -191,7 +190,7 @@ export class FeedIn<Row> {
     const { held, epoch, differing = [], disc } = snapshot
     this.table.install(this.owner, held, { epoch, seq }, differing, disc)
     this.#core.counters.snapshotsTaken++
-    this.#events.installed(this as AnyFeedIn)
+    this.#events.begun()
   }
 
   #compare(seq: number, digest: Uint8Array): void {
@@ -209,7 +208,7 @@ export class FeedIn<Row> {
     const right = this.#repaired
     this.#repaired = []
     const count = this.table.repair(this.#live(), right, from, to)
-    if (count > 0) this.#events.repaired(this as AnyFeedIn, count)
+    if (count > 0) this.#events.repaired(count)
   }
 
   #live() {

@@ -61,6 +61,12 @@ export class FeedOut {
     this.#asked = asked
   }
 
+  /** Whether its rows are among those that have advanced. */
+  isOneOf(rows: ReadonlyMap<AnyRows, unknown>): boolean {
+    const own = this.table.of(this.owner)
+    return own !== undefined && rows.has(own)
+  }
+
   get unacknowledgedBytes(): number {
     return this.#sentBytes - this.#acknowledgedBytes
   }

@@ -13,7 +13,6 @@
  *     entries    batches, or a piece of one
  *     digest     of the rows after the last batch sent
  *     repair     send me these buckets of them again
- *     gone       the source of a feed has no such rows any more; from their owner: it has none
  *     ack        of feeds: bytes that have been taken in, and the batch up to which they have been applied
  *
  * `isMessage` looks at everything, since a message comes from another node: what has passed it can be handled without surprises.
@@ -59,7 +58,6 @@ export type FeedMessage =
   | { readonly tag: 'complete'; readonly id: number; readonly seq: number }
   | { readonly tag: 'entries'; readonly id: number; readonly bytes: Uint8Array }
   | { readonly tag: 'digest'; readonly id: number; readonly seq: number; readonly digest: Uint8Array }
-  | { readonly tag: 'gone'; readonly id: number }
 
 type Check = (value: unknown) => boolean
 
@@ -100,7 +98,6 @@ const CHECKS: Readonly<Record<OwnedMessage['tag'], Check>> = {
   entries: objectOf({ id: isNumber, bytes: isBytes }),
   digest: objectOf({ id: isNumber, seq: isNumber, digest: isBytes }),
   repair: objectOf({ id: isNumber, buckets: listOf(isBucket) }),
-  gone: objectOf({ id: isNumber }),
   ack: objectOf({ feeds: listOf(tupleOf(isNumber, isNumber, isNumber)) }),
 }
 

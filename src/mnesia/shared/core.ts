@@ -8,12 +8,12 @@
 import type { Logger } from 'pino'
 import { BadArgError } from '../../actors/errors.ts'
 import { type BinaryReader, BinaryWriter } from '../binary.ts'
+import { EntryLog } from '../entry-log.ts'
 import type { Links } from '../link.ts'
 import { clockAt, HybridClock } from './clock.ts'
 import { type Coverage, type Hole, Settled } from './coverage.ts'
 import { Disc } from './disc.ts'
 import { decodeEntry, type Entry, encodeEntry, type Operation } from './entry.ts'
-import { EntryLog } from './entry-log.ts'
 import type { SentCopy } from './messages.ts'
 import { type Origin, Origins } from './origin.ts'
 import { OPAQUE, Replica, type ReplicaOptions } from './replica.ts'
@@ -53,7 +53,7 @@ export class Core {
   readonly vector = new Vector()
   readonly settled = new Settled()
   readonly disc: Disc
-  readonly log: EntryLog
+  readonly log: EntryLog<Origin>
   readonly tasks: Tasks
   readonly clock: HybridClock
   /** Of the start of this node: it writes nothing with this or less. */

@@ -9,9 +9,9 @@
  * been taken in, at once for a gap and after a while for bytes that cannot be read.
  */
 import type { BinaryReader } from '../binary.ts'
+import { EntryStream } from '../entry-log.ts'
 import { msOf } from './clock.ts'
 import { type Core, type Onlooker, TooFarAhead } from './core.ts'
-import { EntryStream } from './entry-log.ts'
 import { compareOrigins, type Origin } from './origin.ts'
 import type { PeerState } from './peer-state.ts'
 

@@ -4,15 +4,16 @@
  * A feed is a place in the log, not a queue. Chunks are cut from the log as long as the peer has fewer than a window of bytes that it has not
  * acknowledged. A feed that finds that the log does not reach back says so, and goes on where the log begins.
  */
+
+import { LogCursor } from '../entry-log.ts'
 import type { Core } from './core.ts'
-import { LogCursor } from './entry-log.ts'
 import type { FeedRequest } from './messages.ts'
 import type { Origin } from './origin.ts'
 import type { PeerState } from './peer-state.ts'
 
 interface Feed {
   readonly id: number
-  readonly cursor: LogCursor
+  readonly cursor: LogCursor<Origin>
   sentBytes: number
   ackedBytes: number
 }
@@ -51,7 +52,7 @@ export class FeedsOut {
     const feed = this.#feeds.get(peer)?.get(id)
     if (feed === undefined) return undefined
     feed.ackedBytes = Math.max(feed.ackedBytes, Math.min(bytes, feed.sentBytes))
-    return feed.cursor.origin
+    return feed.cursor.stream
   }
 
   down(peer: PeerState): void {
@@ -73,7 +74,7 @@ export class FeedsOut {
   #pumpFeed(peer: PeerState, feed: Feed, room: number): number {
     const { log, self, sendable, vector, limits } = this.#core
     const { cursor } = feed
-    const last = cursor.origin === self ? sendable : vector.seqOf(cursor.origin)
+    const last = cursor.stream === self ? sendable : vector.seqOf(cursor.stream)
     const before = feed.sentBytes
     while (feed.sentBytes - before < room) {
       const read = log.read(cursor, last, limits.chunkBytes)

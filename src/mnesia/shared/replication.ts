@@ -6,12 +6,12 @@
  * on, comparing tables. docs/architecture/mnesia.md tells how the parts work together.
  */
 import { Damaged } from '../binary.ts'
+import { Confirmations } from '../confirmations.ts'
 import type { Copies, TableDefinition } from '../definition.ts'
 import type { LinkHandler, Peer } from '../link.ts'
 import type { WriteOptions, WriteOutcome } from '../table.ts'
 import type { Cell } from './cell-map.ts'
 import { SKEW_MS } from './clock.ts'
-import { Confirmations } from './confirmations.ts'
 import { Core } from './core.ts'
 import { Coverage, type SentFloor } from './coverage.ts'
 import { emptyShared } from './disc.ts'

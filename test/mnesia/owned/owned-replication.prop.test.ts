@@ -22,86 +22,80 @@ function operationsOf(world: OwnedWorld, most: number): TableOperation<Row>[] {
   })
 }
 
-/** How wild a schedule is: the chance of each kind of step. */
-const MOODS = [
-  {
-    write: 0.6,
-    burst: 0.1,
-    cut: 0.04,
-    mend: 0.06,
-    drop: 0.03,
-    freeze: 0.02,
-    thaw: 0.04,
-    kill: 0.03,
-    start: 0.08,
-    remove: 0.01,
-    add: 0.02,
-    copy: 0.02,
-  },
-  {
-    write: 0.4,
-    burst: 0.1,
-    cut: 0.15,
-    mend: 0.1,
-    drop: 0.05,
-    freeze: 0.04,
-    thaw: 0.05,
-    kill: 0.04,
-    start: 0.07,
-    remove: 0.01,
-    add: 0.02,
-    copy: 0,
-  },
-  {
-    write: 0.4,
-    burst: 0.3,
-    cut: 0.05,
-    mend: 0.1,
-    drop: 0.05,
+type Step =
+  | 'write'
+  | 'burst'
+  | 'cut'
+  | 'mend'
+  | 'drop'
+  | 'freeze'
+  | 'thaw'
+  | 'kill'
+  | 'start'
+  | 'remove'
+  | 'add'
+  | 'copy'
+type Mood = Readonly<Record<Step, number>>
+
+/** How wild a schedule is: the weight of each kind of step. */
+const MOODS: readonly Mood[] = [
+  mood({ write: 60, burst: 10, cut: 4, mend: 6, drop: 3, freeze: 2, thaw: 4, kill: 3, start: 8, copy: 2 }),
+  mood({ write: 40, burst: 10, cut: 15, mend: 10, drop: 5, freeze: 4, thaw: 5, kill: 4, start: 7, remove: 1, add: 3 }),
+  mood({ write: 40, burst: 30, cut: 5, mend: 10, drop: 5, kill: 3, start: 7, copy: 6 }),
+  mood({
+    write: 40,
+    burst: 5,
+    cut: 2,
+    mend: 5,
+    drop: 2,
+    freeze: 5,
+    thaw: 10,
+    kill: 11,
+    start: 20,
+    remove: 4,
+    add: 6,
+    copy: 2,
+  }),
+]
+
+function mood(weights: Partial<Mood>): Mood {
+  const none = {
+    write: 0,
+    burst: 0,
+    cut: 0,
+    mend: 0,
+    drop: 0,
     freeze: 0,
     thaw: 0,
-    kill: 0.03,
-    start: 0.07,
+    kill: 0,
+    start: 0,
     remove: 0,
     add: 0,
-    copy: 0.03,
-  },
-  {
-    write: 0.4,
-    burst: 0.05,
-    cut: 0.02,
-    mend: 0.05,
-    drop: 0.02,
-    freeze: 0.05,
-    thaw: 0.1,
-    kill: 0.11,
-    start: 0.2,
-    remove: 0.02,
-    add: 0.04,
-    copy: 0.01,
-  },
-] as const
+    copy: 0,
+  }
+  return { ...none, ...weights }
+}
+
+/** `choice` is in [0, 1). */
+function stepOf(weights: Mood, choice: number): Step {
+  const steps = Object.entries(weights) as [Step, number][]
+  let left = choice * steps.reduce((sum, [, weight]) => sum + weight, 0)
+  for (const [step, weight] of steps) {
+    left -= weight
+    if (left < 0) return step
+  }
+  return 'write'
+}
 
 const COPIES = ['ram_copies', 'disc_copies', 'none'] as const
 
 /** So small that everything happens: windows fill, logs end, snapshots take many messages. */
 const LIMITS = { windowBytes: 700, chunkBytes: 150, chunkRows: 4 }
 
-type Mood = (typeof MOODS)[number]
-
-function stepOf(mood: Mood, choice: number): keyof Mood {
-  let least = 0
-  for (const [name, chance] of Object.entries(mood)) {
-    least += chance
-    if (choice < least) return name as keyof Mood
-  }
-  return 'write'
-}
-
 async function run(seed: number): Promise<void> {
   const choices = new SeededRandom(seed)
   const logBytes = choices.pick([6, 40, 400]) << 10
-  const mood = choices.pick(MOODS)
+  const weights = choices.pick(MOODS)
   const names = NAMES.slice(0, 2 + choices.below(4))
   const world = new OwnedWorld({ seed, frozenMs: 800, limits: { ...LIMITS, logBytes } })
   const { network, random } = world
@@ -111,7 +105,7 @@ async function run(seed: number): Promise<void> {
   const write = (most: number, wait?: 'members' | 'durable') => {
     world.write(anyNode().name, random.pick(world.definitions), operationsOf(world, most), wait)
   }
-  const steps: Readonly<Record<keyof Mood, () => void>> = {
+  const steps: Readonly<Record<Step, () => void>> = {
     write: () => write(random.pick([2, 5, 60]), random.pick([undefined, undefined, 'members', 'durable'] as const)),
     burst: () => {
       const { name } = anyNode()
@@ -143,7 +137,17 @@ async function run(seed: number): Promise<void> {
   for (const name of names) if (name === 'a' || random.next() < 0.8) world.start(name)
   for (let round = 0; round < 3; round++) {
     for (let step = 0; step < 15; step++) {
-      steps[stepOf(mood, random.next())]()
+      const step_ = stepOf(weights, random.next())
+      if (process.env.TRACE)
+        console.log(
+          round,
+          step,
+          step_,
+          [...world.nodes.keys()].join(),
+          [...members].join(),
+          [...world.nodes.values()].map((n) => `${n.name}(${n.link.epoch}):${n.peers}`).join(' '),
+        )
+      steps[step_]()
       for (let i = random.below(random.pick([10, 60])); i > 0; i--) network.step()
       await Promise.resolve()
       world.check()

@@ -11,6 +11,7 @@ import { type CopyKind, type TableDefinition, table } from '../../../src/mnesia/
 import { NoCopyError } from '../../../src/mnesia/errors.ts'
 import { OwnedReplication } from '../../../src/mnesia/owned/owned-replication.ts'
 import type { OwnedTable } from '../../../src/mnesia/owned/owned-table.ts'
+import { comparePlaces } from '../../../src/mnesia/owned/owner-rows.ts'
 import type { OwnedLimits } from '../../../src/mnesia/owned/settings.ts'
 import { BucketDigest } from '../../../src/mnesia/rows/bucket-digest.ts'
 import { hashOf } from '../../../src/mnesia/rows/key-hash.ts'
@@ -230,9 +231,12 @@ export class OwnedWorld {
       // Who is still linked when it is said to be complete has it, or is named.
       void promise?.then((outcome) => {
         const missing = expected.filter((peer) => {
-          const rows = this.nodes.get(peer)?.copies.get(definition.name)?.table.of(name)
+          const copy = this.nodes.get(peer)?.copies.get(definition.name)?.table
           const isLinked = node.peers.includes(peer) && this.nodes.get(name) === node
-          return isLinked && rows !== undefined && (rows.epoch < epoch || (rows.epoch === epoch && rows.seq < seq))
+          // Whose copy is new is not waited for before that is known; when the writer's copy goes, its rows go everywhere.
+          const isOther = [name, peer].some((each) => this.#copyChanged.has(`${each} ${definition.name}`))
+          if (!isLinked || copy === undefined || isOther) return false
+          return comparePlaces(copy.of(name) ?? { epoch: 0, seq: 0 }, { epoch, seq }) < 0
         })
         this.outcomes.push({ outcome, missing: missing.filter((peer) => !outcome.unconfirmed.includes(peer)) })
       })
@@ -254,7 +258,9 @@ export class OwnedWorld {
           const { owner, epoch, seq, isVisible, held } = rows
           const state = `${epoch} ${seq} ${isVisible}`
           const isLinked = node.link.connected().some((peer) => peer.node === owner && peer.epoch === epoch)
-          if (!node.link.isFrozen) same([isVisible], [owner === node.name || isLinked])
+          // Of copies that come and go others have to hear first.
+          const isCertain = !node.link.isFrozen && !this.#copyChanged.has(`${owner} ${name}`)
+          if (isCertain) same([isVisible], [owner === node.name || isLinked])
           if (!isThorough && checked.get(owner) === state) continue
           checked.set(owner, state)
           isChanged = true
@@ -291,6 +297,11 @@ export class OwnedWorld {
         for (const owner of members) {
           if (table.copy === 'none') continue
           const rows = table.of(owner)
+          if (this.nodes.get(owner)?.copies.get(name)?.table.copy === 'none') {
+            // Who has heard that it has no copy any more has forgotten its rows, others have them still.
+            expect(rows?.isVisible ?? false).toBe(false)
+            continue
+          }
           // All who can talk to each other about the table agree, and with the owner when it is among them.
           const reachable = this.#reachable(node, name)
           const running = reachable.find((other) => other.name === owner)
@@ -305,7 +316,7 @@ export class OwnedWorld {
           table
             .owners()
             .map(({ owner }) => owner)
-            .filter((owner) => !members.includes(owner)),
+            .filter((owner) => owner !== node.name && !members.includes(owner)),
         ).toEqual([])
         if (table.copy === 'none') continue
         const { parked } = table.definition
