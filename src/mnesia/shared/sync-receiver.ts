@@ -292,7 +292,23 @@ export class SyncReceiver {
     if (!replica.join(key, cell) || !isCovered) return
     const after = replica.cells.rows.get(key, cell.identity)?.value
     if (!isSameRow(replica, before, after)) session.repaired++
-    if ((globalThis as any).DEBUG && !isSameRow(replica, before, after)) console.log('REPAIR', core.links.now(), core.self.node, core.self.epoch, 'from', session.peer.node, replica.name, key, JSON.stringify([before, after]), cell.clock, String(cell.origin), JSON.stringify(core.vector.toSent()), JSON.stringify(replica.coverage.toSent()), core.settled.toSent()) // DEBUG
+    if ((globalThis as any).DEBUG && !isSameRow(replica, before, after))
+      console.log(
+        'REPAIR',
+        core.links.now(),
+        core.self.node,
+        core.self.epoch,
+        'from',
+        session.peer.node,
+        replica.name,
+        key,
+        JSON.stringify([before, after]),
+        cell.clock,
+        String(cell.origin),
+        JSON.stringify(core.vector.toSent()),
+        JSON.stringify(replica.coverage.toSent()),
+        core.settled.toSent(),
+      ) // DEBUG
   }
 
   /** Removes what the source has had and has no longer. */
