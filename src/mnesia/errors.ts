@@ -37,6 +37,25 @@ export class RowBytesError extends Error {
   readonly code = 'bad_row_bytes'
 }
 
+/** What is wrong with the use of a table: see `TableError`. */
+export type TableFault =
+  /** There is no such table, or node. */
+  | 'no_exists'
+  /** There is one of this name that is defined in another way. */
+  | 'definition_differs'
+
+/** A table cannot be used so. */
+export class TableError extends Error {
+  override readonly name = 'TableError'
+  readonly code = 'table'
+  readonly fault: TableFault
+
+  constructor(fault: TableFault, message: string) {
+    super(message)
+    this.fault = fault
+  }
+}
+
 /** This node has no copy of the table; the message names the nodes that are known to have one. */
 export class NoCopyError extends Error {
   override readonly name = 'NoCopyError'

@@ -27,6 +27,8 @@ export interface LinkHandler {
   /** `message` comes from another node, so nothing about it is certain but its tag. */
   receive(peer: Peer, message: { readonly tag: string }): void
   down(peer: Peer): void
+  /** The list of members is another one. */
+  membersChanged?(): void
 }
 
 /** Who this node is, and who the members are. */

@@ -40,6 +40,17 @@ export function ownersOnDisc(store: Store, table: string): string[] {
   return owners
 }
 
+/** Removes all that a disc has of owners other than a node. */
+export function emptyOwned(store: Store, node: string): void {
+  for (const [key] of [...store.entries(PLACES)]) {
+    if (key.slice(0, key.indexOf('/')) !== node) store.commit([{ space: PLACES, key, value: undefined }])
+  }
+  for (const space of store.spaces()) {
+    const [folder, owner] = space.split('/')
+    if (folder === PLACES && owner !== undefined && owner !== node) store.clear(space)
+  }
+}
+
 /** Removes all of a table that is on disc. */
 export function clearTable(store: Store, table: string): void {
   for (const owner of ownersOnDisc(store, table)) {

@@ -14,6 +14,7 @@ import type { Origin, Origins } from './origin.ts'
 import { Vector } from './vector.ts'
 
 const META = 'shared'
+const CEILING = 'clock/'
 const VERSION = 1
 
 /** What the store holds of a disc copy, besides its rows. */
@@ -25,6 +26,23 @@ export interface CopyRecord {
 /** The space of a table's cells. */
 export function spaceOf(table: string): string {
   return `shared/${table}`
+}
+
+/** Removes all that shared replication keeps in a store, but for the ceiling of the clock, which may never go back. */
+export function emptyShared(store: Store, ceiling = ceilingIn(store)): void {
+  for (const space of store.spaces()) if (space === META || space.startsWith(spaceOf(''))) store.clear(space)
+  const writer = new BinaryWriter()
+  writer.byte(VERSION)
+  writer.integer(ceiling)
+  store.commit([{ space: META, key: CEILING, value: writer.take() }])
+}
+
+function ceilingIn(store: Store): number {
+  const value = store.get(META, CEILING)
+  if (value === undefined) return 0
+  const reader = new BinaryReader(value)
+  reader.byte()
+  return reader.integer()
 }
 
 export interface DiscOptions {
@@ -88,7 +106,7 @@ export class Disc {
   }
 
   get ceiling(): number {
-    return this.#read('clock/')?.integer() ?? 0
+    return this.#read(CEILING)?.integer() ?? 0
   }
 
   /** Tombstones up to this clock have been forgotten. */
@@ -102,7 +120,7 @@ export class Disc {
 
   /** Brings a ceiling to the disc at once. */
   reserve(ceiling: number, raised: () => void): void {
-    this.#writeMeta('clock/', (writer) => writer.integer(ceiling))
+    this.#writeMeta(CEILING, (writer) => writer.integer(ceiling))
     this.commit()
     // A disc that refuses has told so elsewhere; the node goes on without the promise.
     void this.store.flushed().then(raised, raised)

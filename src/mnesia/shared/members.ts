@@ -152,6 +152,7 @@ export class Members {
       settled: settled.toSent(),
       low,
       hasTombstones,
+      dead: [...durable.origins()].filter((origin) => this.#isDead(origin)).map(({ node, epoch }) => [node, epoch] as const),
     }
     const last = this.#own
     if (last !== undefined && isSame(last, content)) return
@@ -225,7 +226,7 @@ export class Members {
       if (known === undefined || known.report.epoch < this.#epochs.get(member)!) return undefined
       if ((known.settled.get(origin.node) ?? 0) > origin.epoch) {
         if (this.#votes.get(origin)?.get(member) !== seq) isBlind = true
-      } else if (known.vector.seqOf(origin) !== seq) return undefined
+      } else if (known.vector.seqOf(origin) !== seq || !saysDead(known.report, origin)) return undefined
       else open.push(known)
     }
     if (!this.#copiesAgree(origin, seq, open)) return undefined
@@ -272,11 +273,16 @@ export class Members {
   }
 }
 
+/** What a member had of an origin while that was alive is not all that it may have by now. */
+function saysDead({ dead }: Report, { node, epoch }: Origin): boolean {
+  return dead.some(([of, ofEpoch]) => of === node && ofEpoch === epoch)
+}
+
 function isLater(a: Report, b: Report): boolean {
   return a.epoch > b.epoch || (a.epoch === b.epoch && a.number > b.number)
 }
 
 function isSame(last: Report, content: Omit<Report, 'node' | 'epoch' | 'number' | 'startClock'>): boolean {
-  const { vector, copies, settled, low, hasTombstones } = last
-  return JSON.stringify({ vector, copies, settled, low, hasTombstones }) === JSON.stringify(content)
+  const { vector, copies, settled, low, hasTombstones, dead } = last
+  return JSON.stringify({ vector, copies, settled, low, hasTombstones, dead }) === JSON.stringify(content)
 }

@@ -32,6 +32,8 @@ export interface Report {
   readonly low: number
   /** It has tombstones, so it is interested in `low`. */
   readonly hasTombstones: boolean
+  /** Origins of which it knows that nothing more is to come from themselves. */
+  readonly dead: readonly SentLink[]
 }
 
 export interface Hello {
@@ -173,6 +175,7 @@ const isReports = listOf(
     settled: listOf(tupleOf(isText, isNumber, isNumber)),
     low: isNumber,
     hasTombstones: isFlag,
+    dead: isLinks,
   }),
 )
 

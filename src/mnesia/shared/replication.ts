@@ -10,9 +10,11 @@ import { Confirmations } from '../confirmations.ts'
 import type { Copies, TableDefinition } from '../definition.ts'
 import type { LinkHandler, Peer } from '../link.ts'
 import type { WriteOptions, WriteOutcome } from '../table.ts'
+import type { Cell } from './cell-map.ts'
 import { SKEW_MS } from './clock.ts'
 import { Core } from './core.ts'
 import { Coverage, type SentFloor } from './coverage.ts'
+import { emptyShared } from './disc.ts'
 import { FeedsIn } from './feeds-in.ts'
 import { FeedsOut } from './feeds-out.ts'
 import { Losses } from './losses.ts'
@@ -44,14 +46,18 @@ const VAIN_TICKS = 3
 type AnyReplica = Replica<any>
 
 export class SharedReplication implements LinkHandler, TableWriter {
-  readonly #core: Core
-  readonly #members: Members
-  readonly #confirmations: Confirmations
-  readonly #losses: Losses
-  readonly #feedsIn: FeedsIn
-  readonly #feedsOut: FeedsOut
-  readonly #syncSource: SyncSource
-  readonly #syncReceiver: SyncReceiver
+  readonly #options: SharedOptions
+  // Made by `#begin`, and made anew when the node becomes a member of another cluster.
+  #core!: Core
+  #members!: Members
+  #confirmations!: Confirmations
+  #losses!: Losses
+  #feedsIn!: FeedsIn
+  #feedsOut!: FeedsOut
+  #syncSource!: SyncSource
+  #syncReceiver!: SyncReceiver
+  /** Peers that have not told all that they had when they connected. */
+  readonly #catchingUp = new Set<PeerState>()
   readonly #peers = new Map<string, PeerState>()
   /** What peers have been told: sequence by origin, and the copies. */
   readonly #told = new Map<string, number>()
@@ -68,7 +74,17 @@ export class SharedReplication implements LinkHandler, TableWriter {
   #isPurging = false
 
   constructor(options: SharedOptions) {
-    const core = new Core(options)
+    this.#options = options
+    this.#begin()
+    const core = this.#core
+    this.#every('progress', core.limits.progressMs, () => this.#progressTick())
+    this.#every('report', core.limits.reportMs, () => this.#reportTick())
+    this.#every('check', core.limits.checkMs, () => this.#checkTick())
+    core.links.handle('shared', this)
+  }
+
+  #begin(): void {
+    const core = new Core(this.#options)
     this.#core = core
     core.touch = () => this.#touch()
     core.holed = () => {
@@ -87,11 +103,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#feedsOut = new FeedsOut(core)
     this.#syncSource = new SyncSource(core, this.#members)
     this.#syncReceiver = new SyncReceiver({ ...incoming, members: this.#members })
-    this.#every('progress', core.limits.progressMs, () => this.#progressTick())
-    this.#every('report', core.limits.reportMs, () => this.#reportTick())
-    this.#every('check', core.limits.checkMs, () => this.#checkTick())
     this.#touch()
-    core.links.handle('shared', this)
   }
 
   /** Resolves when stamps of this node can be trusted over a restart: nothing should be written before. */
@@ -107,6 +119,37 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#core.tasks.stop()
     this.#feedsIn.stop()
     this.#confirmations.stop()
+  }
+
+  /**
+   * Forgets all rows, here and on disc, and all that was known of others: the node is about to be a member of another cluster, in
+   * another epoch. Subscribers of the tables get an event for each row. No link may be up.
+   */
+  reset(): void {
+    const { tables, disc, tasks, clock } = this.#core
+    tasks.stop()
+    this.#feedsIn.stop()
+    this.#confirmations.stop()
+    emptyShared(disc.store, Math.max(disc.ceiling, clock.last))
+    this.#told.clear()
+    this.#toldCopies = undefined
+    this.#isPurging = false
+    this.#begin()
+    for (const [name, table] of tables) {
+      this.#core.tables.set(name, table)
+      const { replica } = table
+      if (replica === undefined) continue
+      this.#open(table, replica.copies, false)
+      for (const [key, cell] of rowsOf(replica)) table.rowChanged(key, undefined, cell.value)
+    }
+    this.#core.coverageChanged(undefined)
+    this.#core.deliver()
+  }
+
+  /** Whether all that a connected member had when it connected is here. */
+  isCaughtUp(node: string): boolean {
+    const peer = this.#peers.get(node)
+    return peer?.isKnown === true && !this.#catchingUp.has(peer)
   }
 
   /**
@@ -236,6 +279,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
   up(peer: Peer): void {
     const state = new PeerState(peer, this.#core.origins)
     this.#peers.set(peer.node, state)
+    this.#catchingUp.add(state)
     const { vector, self, links, startClock } = this.#core
     this.#confirmations.up(peer.node, vector.seqOf(self))
     this.#members.sawEpoch(peer.node, peer.epoch)
@@ -268,6 +312,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     const state = this.#peers.get(peer.node)
     if (state?.peer !== peer) return
     this.#peers.delete(peer.node)
+    this.#catchingUp.delete(state)
     this.#confirmations.down(peer.node)
     this.#feedsOut.down(state)
     this.#feedsIn.down(state)
@@ -345,6 +390,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#sawSkew(peer.node, wallMs - this.#core.links.now())
     this.#losses.begin(peer)
     this.#feedsIn.replan()
+    this.#touch()
   }
 
   #progress(peer: PeerState, { vector, copies, links, forgotten, wallMs }: ProgressMessage): void {
@@ -400,7 +446,19 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#feedsIn.flush()
     this.#feedsOut.pump()
     this.#syncReceiver.next()
+    for (const peer of this.#catchingUp) if (peer.isKnown) this.#lookWhetherCaughtUp(peer)
     if (this.#isTelling) this.#tell()
+  }
+
+  /** What copies lack that the peer cannot give does not count. */
+  #lookWhetherCaughtUp(peer: PeerState): void {
+    const { vector, self, settled, events } = this.#core
+    for (const [origin, { seq }] of peer.meeting?.theirs.entries() ?? []) {
+      if (origin !== self && !settled.has(origin) && vector.seqOf(origin) < seq) return
+    }
+    if (this.#syncReceiver.wants(peer)) return
+    this.#catchingUp.delete(peer)
+    events.caughtUp?.(peer.node)
   }
 
   #tellSoon(): void {
@@ -566,6 +624,14 @@ export class SharedReplication implements LinkHandler, TableWriter {
     if (!disc.store.isDurable) return
     disc.remove(name)
     this.#touch()
+  }
+}
+
+function* rowsOf({ cells }: AnyReplica): Iterable<readonly [key: string, cell: Cell<unknown>]> {
+  for (let from: number | undefined = 0; from !== undefined; ) {
+    const chunk = cells.rows.chunk(from)
+    yield* chunk.cells
+    from = chunk.next
   }
 }
 

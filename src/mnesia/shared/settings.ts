@@ -70,6 +70,8 @@ export interface SharedEvents {
    * have all been restarted; or the only copy, on a disc that had not been flushed.
    */
   readonly gone?: (table: string, node: string, entries: number) => void
+  /** All that a member had when it connected is here. */
+  readonly caughtUp?: (node: string) => void
   /** Both sides of a partition have written a row. */
   readonly lost?: (loss: Loss) => void
   /** A merge is complete: how many rows lost, those included that were not reported one by one. */

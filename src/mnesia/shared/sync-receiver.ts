@@ -94,6 +94,18 @@ export class SyncReceiver {
     return this.#session !== undefined
   }
 
+  /** Whether a copy may still get something from a peer that it lacks. */
+  wants(peer: PeerState): boolean {
+    if (this.#session?.peer === peer) return true
+    for (const name of this.#core.tables.keys()) {
+      const replica = this.#core.replicas.get(name)
+      if (replica === undefined || replica.coverage.isWhole || !peer.copies.has(name)) continue
+      if (this.#resting.get(peer)?.has(replica)) continue
+      if (this.#worth(replica, peer) > 0 || !this.#visited.get(peer)?.has(replica)) return true
+    }
+    return false
+  }
+
   /** A copy has new holes: everybody may have something for it. */
   opened(replica: AnyReplica): void {
     for (const visited of this.#visited.values()) visited.delete(replica)
@@ -292,23 +304,6 @@ export class SyncReceiver {
     if (!replica.join(key, cell) || !isCovered) return
     const after = replica.cells.rows.get(key, cell.identity)?.value
     if (!isSameRow(replica, before, after)) session.repaired++
-    if ((globalThis as any).DEBUG && !isSameRow(replica, before, after))
-      console.log(
-        'REPAIR',
-        core.links.now(),
-        core.self.node,
-        core.self.epoch,
-        'from',
-        session.peer.node,
-        replica.name,
-        key,
-        JSON.stringify([before, after]),
-        cell.clock,
-        String(cell.origin),
-        JSON.stringify(core.vector.toSent()),
-        JSON.stringify(replica.coverage.toSent()),
-        core.settled.toSent(),
-      ) // DEBUG
   }
 
   /** Removes what the source has had and has no longer. */
