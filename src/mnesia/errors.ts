@@ -75,3 +75,15 @@ export class NoCopyError extends Error {
     this.nodes = nodes
   }
 }
+
+/** A backup or a text of tables cannot be written, read or restored. The message names the file, and where in it. */
+export class BackupError extends Error {
+  override readonly name = 'BackupError'
+  readonly code = 'backup'
+  readonly file: string
+
+  constructor(file: string, problem: string, options?: ErrorOptions) {
+    super(`${file}: ${problem}`, options)
+    this.file = file
+  }
+}

@@ -12,6 +12,8 @@ import type { Alarms } from './alarms.ts'
 import type { Copies, TableDefinition } from './definition.ts'
 import { type SystemInfo, systemInfo, type TableInfo, tableInfo } from './info.ts'
 import type { ClusterStatus, JoinResult, LeaveResult, RemoveResult } from './membership.ts'
+import { emptyTables, replicationsOf } from './replications.ts'
+import { reportsOf } from './reports.ts'
 import { Cluster, MNESIA } from './schema/cluster.ts'
 import { Loading, type WaitResult } from './schema/loading.ts'
 import { type JoinOptions, MNESIA_SCHEMA, membership } from './schema/membership-process.ts'
@@ -21,7 +23,7 @@ import type { Store } from './store/store.ts'
 import { mnesiaApplication } from './sup.ts'
 import { type SystemEvent, SystemEvents } from './system-events.ts'
 import type { Table, TableReader, Tables } from './table.ts'
-import { type Replications, TableSet } from './table-set.ts'
+import { TableSet } from './table-set.ts'
 
 export interface MnesiaOptions {
   /** Where disc tables and the node's own records are; `MemoryStore` for a node that keeps nothing. Closed by `stop`. */
@@ -37,8 +39,8 @@ export interface MnesiaOptions {
   readonly startWaitMs?: number
   /** Takes over the data of a node that had another name. @default false */
   readonly rename?: boolean
-  /** Saves the shared tables before this node gives them up; resolves with the file. @default nothing is saved */
-  readonly backup?: (why: Change, tables: readonly TableReader<unknown>[]) => Promise<string | undefined>
+  /** Saves the shared tables before this node gives them up; resolves with the file, rejects when it cannot. See `backupTo`. */
+  readonly backup: (why: Change, tables: readonly Table<unknown>[]) => Promise<string>
   readonly alarms?: Alarms
 }
 
@@ -47,28 +49,17 @@ export type StartMnesiaResult =
   | { readonly ok: true; readonly mnesia: Mnesia }
   | { readonly ok: false; readonly reason: 'other_node' | 'bad_format' | 'disc'; readonly problem: string }
 
-/** How the parts that replicate are made; see replications.ts. */
-export interface ReplicationKinds {
-  make(cluster: Cluster): Replications
-  /** Removes from a disc all that came from a cluster; what the node owns stays. */
-  emptyTables(store: Store, node: string): void
-}
-
 const START_WAIT_MS = 10_000
 
 /** Starts the tables of a node, as the application `mnesia` of its runtime. Rejects with `Exit` when they run already. */
-export async function startMnesia(
-  runtime: Runtime,
-  options: MnesiaOptions,
-  kinds: ReplicationKinds,
-): Promise<StartMnesiaResult> {
+export async function startMnesia(runtime: Runtime, options: MnesiaOptions): Promise<StartMnesiaResult> {
   const { store, partitionPolicy: policy = 'autoheal', rename = false } = options
   const node = runtime.node.name
-  const opened = await openNode({ store, node, system: runtime.system, rename, emptyTables: kinds.emptyTables })
+  const opened = await openNode({ store, node, system: runtime.system, rename, emptyTables })
   if (!opened.ok) return opened
   const events = new SystemEvents((error) => runtime.logger.error({ err: error }, 'a listener of table events failed'))
   const cluster = new Cluster({ runtime, store, own: opened.own, linked: opened.linked, policy, events })
-  const mnesia = new Mnesia(cluster, options, kinds.make(cluster))
+  const mnesia = new Mnesia(cluster, options)
   await mnesia.start()
   return { ok: true, mnesia }
 }
@@ -81,10 +72,12 @@ export class Mnesia implements Tables {
   readonly #options: MnesiaOptions
 
   /** For `startMnesia`. */
-  constructor(cluster: Cluster, options: MnesiaOptions, replications: Replications) {
+  constructor(cluster: Cluster, options: MnesiaOptions) {
     this.runtime = cluster.runtime
     this.#cluster = cluster
     this.#options = options
+    const { events, runtime } = cluster
+    const replications = replicationsOf(cluster, reportsOf(runtime, events, options.alarms))
     this.#tables = new TableSet(cluster, replications)
     for (const definition of options.tables ?? []) this.#tables.open(definition)
     this.#loading = new Loading({
@@ -229,6 +222,6 @@ export class Mnesia implements Tables {
 
   async #backup(why: Change): Promise<string | undefined> {
     if (this.#tables.rowsToLose().length === 0) return undefined
-    return this.#options.backup?.(why, this.#tables.shared())
+    return this.#options.backup(why, this.#tables.shared())
   }
 }

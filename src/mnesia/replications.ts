@@ -1,19 +1,77 @@
 /** The ways to replicate as the tables of a node use them: each part's own words behind `Replication`. */
 import type { Copies, CopyKind, TableDefinition } from './definition.ts'
+import { LocalTables } from './local/local-tables.ts'
 import { OwnedReplication } from './owned/owned-replication.ts'
+import { emptyOwned } from './owned/owner-disc.ts'
 import type { OwnedEvents } from './owned/settings.ts'
 import type { Replication, TableOrigin } from './replication.ts'
 import type { Cluster } from './schema/cluster.ts'
 import { tableKey } from './schema/definitions.ts'
+import { emptyShared } from './shared/disc.ts'
 import { SharedReplication } from './shared/replication.ts'
 import type { SharedEvents } from './shared/settings.ts'
+import type { Store } from './store/store.ts'
 import type { Table } from './table.ts'
+import type { Replications } from './table-set.ts'
+
+/** The parts that replicate the tables of a node. */
+export function replicationsOf(cluster: Cluster, events: ReplicationEvents): Replications {
+  return {
+    owned: new OwnedTables(cluster, events.owned),
+    shared: new SharedTables(cluster, events.shared),
+    local_content: new LocalContent(cluster),
+  }
+}
+
+/** What they tell. */
+export interface ReplicationEvents {
+  readonly owned: OwnedEvents
+  readonly shared: Omit<SharedEvents, 'caughtUp'>
+}
+
+/** Removes from a disc all that came from a cluster; what the node owns stays. */
+export function emptyTables(store: Store, node: string): void {
+  emptyShared(store)
+  emptyOwned(store, node)
+}
+
+/** Tables that every node has for itself. */
+class LocalContent implements Replication {
+  onCaughtUp: (() => void) | undefined = undefined
+  readonly #tables: LocalTables
+
+  constructor({ links, store, runtime }: Cluster) {
+    this.#tables = new LocalTables({ links, store, logger: runtime.logger })
+  }
+
+  open<Row>(definition: TableDefinition<Row>, copy: CopyKind): Table<Row> {
+    return this.#tables.open(definition, copy)
+  }
+
+  drop(name: string): void {
+    this.#tables.drop(name)
+  }
+
+  setCopy(name: string, copy: CopyKind): void {
+    this.#tables.setCopy(name, copy)
+  }
+
+  isCaughtUp(): boolean {
+    return true
+  }
+
+  reset(): void {}
+
+  stop(): void {
+    this.#tables.stop()
+  }
+}
 
 /** Owned tables. */
-export class OwnedTables implements Replication {
+class OwnedTables implements Replication {
   readonly replication: OwnedReplication
 
-  constructor({ links, store, runtime }: Cluster, events: OwnedEvents = {}) {
+  constructor({ links, store, runtime }: Cluster, events: OwnedEvents) {
     this.replication = new OwnedReplication({ links, store, logger: runtime.logger, events })
     links.handle('owned', this.replication)
   }
@@ -50,12 +108,12 @@ export class OwnedTables implements Replication {
 }
 
 /** Shared tables. */
-export class SharedTables implements Replication {
+class SharedTables implements Replication {
   onCaughtUp: (() => void) | undefined = undefined
   readonly replication: SharedReplication
   readonly #copies = new Map<string, CopyKind>()
 
-  constructor({ links, store, runtime, registry }: Cluster, events: Omit<SharedEvents, 'caughtUp'> = {}) {
+  constructor({ links, store, runtime, registry }: Cluster, events: ReplicationEvents['shared']) {
     this.replication = new SharedReplication({
       links,
       store,

@@ -1,6 +1,7 @@
 /** What a node tells of its cluster, beside the changes of rows [OTP mnesia:subscribe(system)]. */
 import type { LinkDownReason } from './schema/member-links.ts'
 import type { Change } from './schema/own-record.ts'
+import type { Loss } from './shared/settings.ts'
 
 export type SystemEvent =
   /** A member is linked: rows flow. */
@@ -21,6 +22,12 @@ export type SystemEvent =
   | { readonly tag: 'cluster'; readonly why: Change; readonly backup: string | undefined }
   /** Members that may have newer rows than this node; empty when all have been heard. */
   | { readonly tag: 'stale'; readonly nodes: readonly string[] }
+  /** Both sides of a partition have written a row: the later one stays. Told row by row, within a limit. */
+  | { readonly tag: 'lost'; readonly loss: Loss }
+  /** What a member had while it was out of reach has been merged; so many rows of either side gave way to later ones. */
+  | { readonly tag: 'merged'; readonly node: string; readonly rows: number }
+  /** A comparison has found rows that were not as they should have been: a fault of a disc, or of this software. */
+  | { readonly tag: 'repaired'; readonly table: string; readonly rows: number; readonly from: string }
   /** A part of this node failed on what a member sent; their link is closed for a while. */
   | { readonly tag: 'part_failed'; readonly part: string; readonly node: string }
 

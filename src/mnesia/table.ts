@@ -18,7 +18,8 @@ export type TableEvent<Row> =
   | { readonly type: 'write'; readonly row: Row; readonly old: Row | undefined; readonly owner?: string }
   | { readonly type: 'delete'; readonly row: Row; readonly owner?: string }
   /** All rows of a node are visible from now on, or not any more; no event for each of them: `rowsOf` has them. */
-  | { readonly type: 'shown' | 'hidden'; readonly owner: string }
+  | { readonly type: 'shown'; readonly owner: string }
+  | { readonly type: 'hidden'; readonly owner: string }
 
 export interface WriteOptions {
   /** `local` (default): applied here; `durable`: flushed here; `members`: applied by every connected member, bounded. */

@@ -6,8 +6,13 @@ import { onTestFinished } from 'vitest'
 import { realSystem } from '../../src/actors/system.ts'
 import { type OpenedStore, type OpenStoreOptions, openStore } from '../../src/mnesia/store/open-store.ts'
 
-export function storeDirectory(): string {
-  const directory = fs.mkdtempSync(join(tmpdir(), 'agner-store-'))
+/**
+ * `inMemory`: where a flush costs little, if there is such a place. A killed process leaves the same behind on any file
+ * system; only a machine that loses power does not.
+ */
+export function storeDirectory({ inMemory = false } = {}): string {
+  const parent = inMemory && fs.existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+  const directory = fs.mkdtempSync(join(parent, 'agner-store-'))
   onTestFinished(() => fs.rmSync(directory, { recursive: true, force: true }))
   return directory
 }

@@ -8,7 +8,6 @@ import type { SystemEvent } from '../../src/mnesia/system-events.ts'
 import type { Table, TableReader } from '../../src/mnesia/table.ts'
 import { LossyDisc } from '../../src/testing/lossy-store.ts'
 import { type Duration, type Simulation, type SimulationOptions, simulate } from '../../src/testing/simulation.ts'
-import { SIMPLE } from './stubs/simple-kinds.ts'
 
 export interface WorldNode {
   readonly name: string
@@ -56,16 +55,12 @@ export class MnesiaWorld {
     const events: SystemEvent[] = []
     const alarms = new Map<string, string>()
     const full = fullName(name)
-    const started = await startMnesia(
-      runtime,
-      {
-        ...options,
-        store: this.disc(disc).open(),
-        backup: (why, tables) => this.#backup(full, why, tables),
-        alarms: { raise: (alarm, text) => void alarms.set(alarm, text), clear: (alarm) => void alarms.delete(alarm) },
-      },
-      SIMPLE,
-    )
+    const started = await startMnesia(runtime, {
+      ...options,
+      store: this.disc(disc).open(),
+      backup: (why, tables) => this.#backup(full, why, tables),
+      alarms: { raise: (alarm, text) => void alarms.set(alarm, text), clear: (alarm) => void alarms.delete(alarm) },
+    })
     if (!started.ok) {
       this.disc(disc).kill()
       this.sim.kill(name)

@@ -48,6 +48,7 @@ export class LinkNetwork {
   readonly sent = new Map<string, { messages: number; bytes: number }>()
   readonly #nodes = new Map<string, LinkNode>()
   readonly #epochs = new Map<string, number>()
+  #everStarted: readonly string[] = []
   readonly #cut = new Set<string>()
   /** By pair: the connection that at least one side still has. */
   readonly #connections = new Map<string, Connection>()
@@ -106,7 +107,8 @@ export class LinkNetwork {
 
   /** Names of all nodes that have ever been started, sorted. */
   get everStarted(): readonly string[] {
-    return [...this.#epochs.keys()].sort()
+    if (this.#everStarted.length !== this.#epochs.size) this.#everStarted = [...this.#epochs.keys()].sort()
+    return this.#everStarted
   }
 
   /** Loses the link between two nodes, and all further attempts, until it is mended. */

@@ -26,6 +26,11 @@ export class Core {
   readonly counters: OwnedCounters = noCounts()
   /** Recent batches of all owners. */
   readonly log: EntryLog<AnyRows>
+  /**
+   * Number of the last batch of this node's in tables whose copy has gone in this epoch: one that comes back goes on from there, so
+   * that nobody takes its rows for those that were.
+   */
+  readonly lastBatches = new Map<string, number>()
   /** For what is copied at once to where it stays. */
   readonly writer = new BinaryWriter()
 

@@ -95,6 +95,7 @@ export class OwnedReplication implements LinkHandler, TableHost {
    */
   reset(): void {
     for (const table of this.#tables.values()) table.reset()
+    this.core.lastBatches.clear()
     this.#announced.clear()
     this.#damaged.clear()
   }
@@ -131,6 +132,11 @@ export class OwnedReplication implements LinkHandler, TableHost {
       unacknowledgedBytes: peers.reduce(
         (sum, { feedsOut }) => [...feedsOut.values()].reduce((bytes, feed) => bytes + feed.unacknowledgedBytes, sum),
         0,
+      ),
+      /** Of the feed that has most of them. */
+      mostUnacknowledgedBytes: Math.max(
+        0,
+        ...peers.flatMap(({ feedsOut }) => [...feedsOut.values()].map((feed) => feed.unacknowledgedBytes)),
       ),
       waiting: [...this.#tables.values()].reduce((sum, { confirmations }) => sum + confirmations.waiting, 0),
       work: this.#work.size,

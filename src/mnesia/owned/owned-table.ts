@@ -209,7 +209,7 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     if (rows === undefined || rows.isVisible === isVisible) return
     rows.isVisible = isVisible
     this.#showAll()
-    this.changed({ type: isVisible ? 'shown' : 'hidden', owner })
+    this.changed(isVisible ? { type: 'shown', owner } : { type: 'hidden', owner })
   }
 
   /** Replaces the rows of a range of hashes by what they should be. Returns how many were wrong. */
@@ -265,6 +265,8 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
 
   /** Removes everything, from the disc as well. */
   drop(): void {
+    const own = this.#owners.get(this.#core.links.node)
+    if (own !== undefined) this.#core.lastBatches.set(this.definition.name, own.seq)
     for (const owner of [...this.#owners.keys()]) this.forget(owner)
     clearTable(this.#core.store, this.definition.name)
   }
@@ -409,7 +411,7 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     }
     const own = this.#own()
     own.epoch = links.epoch
-    own.seq = 0
+    own.seq = (this.#core.lastBatches.get(name) ?? -1) + 1
     own.isVisible = true
     own.disc?.begun(own)
     this.#showAll()

@@ -196,6 +196,8 @@ function helloOf(message: Partial<Hello>): Hello | undefined {
     registryRowsOf(rows) !== undefined &&
     typeof heals === 'boolean' &&
     Array.isArray(departures) &&
-    departures.every((departure) => typeof departure?.cluster === 'string' && registryRowsOf(departure.rows) !== undefined)
+    departures.every(
+      (departure) => typeof departure?.cluster === 'string' && registryRowsOf(departure.rows) !== undefined,
+    )
   return isHello ? (message as Hello) : undefined
 }

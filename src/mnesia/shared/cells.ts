@@ -65,7 +65,8 @@ export class Cells<V> {
     if (clock > this.#greatestClock) this.#greatestClock = clock
     this.replaced = held?.value
     let cell = held
-    if (cell === undefined) cell = this.#isBag ? new BagCell(value, clock, origin, identity) : new Cell(value, clock, origin)
+    if (cell === undefined)
+      cell = this.#isBag ? new BagCell(value, clock, origin, identity) : new Cell(value, clock, origin)
     else {
       cell.value = value
       cell.clock = clock

@@ -10,16 +10,17 @@ import { BadArgError } from '../../actors/errors.ts'
 import { type BinaryReader, BinaryWriter } from '../binary.ts'
 import type { Links } from '../link.ts'
 import { clockAt, HybridClock } from './clock.ts'
-import { type Coverage, Settled } from './coverage.ts'
+import { type Coverage, type Hole, Settled } from './coverage.ts'
 import { Disc } from './disc.ts'
-import { decodeEntry, encodeEntry, type Entry, type Operation } from './entry.ts'
+import { decodeEntry, type Entry, encodeEntry, type Operation } from './entry.ts'
 import { EntryLog } from './entry-log.ts'
 import type { SentCopy } from './messages.ts'
 import { type Origin, Origins } from './origin.ts'
-import { OPAQUE, Replica } from './replica.ts'
+import { OPAQUE, Replica, type ReplicaOptions } from './replica.ts'
 import { DEFAULT_LIMITS, noCounts, type SharedEvents, type SharedLimits, type SharedOptions } from './settings.ts'
 import type { SharedTable, TableOperations, Wish } from './shared-table.ts'
-import { Vector } from './vector.ts'
+import { Tasks } from './tasks.ts'
+import { type Progress, Vector } from './vector.ts'
 
 /** An entry whose clock is too far ahead to be taken in now. */
 export class TooFarAhead {
@@ -32,14 +33,7 @@ export class TooFarAhead {
 
 /** Looks at operations of others before they are applied: for the losses of a merge. */
 export interface Onlooker {
-  look(
-    replica: Replica<unknown>,
-    key: string,
-    identity: string,
-    value: unknown,
-    clock: number,
-    origin: Origin,
-  ): void
+  look(replica: Replica<unknown>, key: string, identity: string, value: unknown, clock: number, origin: Origin): void
 }
 
 // An entry is over tables of any rows.
@@ -60,6 +54,7 @@ export class Core {
   readonly settled = new Settled()
   readonly disc: Disc
   readonly log: EntryLog
+  readonly tasks: Tasks
   readonly clock: HybridClock
   /** Of the start of this node: it writes nothing with this or less. */
   readonly startClock: number
@@ -67,21 +62,25 @@ export class Core {
   readonly tables = new Map<string, AnyTable>()
   /** Copies, also of tables that have not been created. */
   readonly replicas = new Map<string, AnyReplica>()
-  /** Forgotten tombstones of which not all members had heard had clocks up to this. */
-  horizon: number
+  /** Tombstones up to this clock have been forgotten, here or where this node has rows from. */
+  forgotten: number
   /** No member will ever send an operation with a clock up to this that not all have had. */
   stableClock = 0
   /** The last entry of this node that may be sent: its clock is below the ceiling on disc. */
   sendable = 0
   /** Calls `flush` of the replication at the end of the turn. */
   touch: () => void = () => undefined
+  /** Called when copies lack more than before. */
+  holed: () => void = () => undefined
+  /** What connected peers have forgotten, at most. */
+  forgottenByPeers = 0
   readonly #isWanted: (table: string) => boolean
   readonly #writer = new BinaryWriter()
   #deliveries: (() => void)[] = []
   #isDelivering = false
   #copies: readonly SentCopy[] | undefined
   /** What copies on disc lack whose tables have not been created yet. */
-  readonly unopened: Map<string, Coverage>
+  readonly unopened: Map<string, Coverage> = new Map()
 
   constructor(options: SharedOptions) {
     const { links, store } = options
@@ -91,10 +90,12 @@ export class Core {
     this.events = options.events ?? {}
     this.#isWanted = options.isWanted ?? (() => true)
     this.log = new EntryLog(this.limits.logBytes)
+    this.tasks = new Tasks(links)
     this.disc = new Disc({ store, origins: this.origins, vector: this.vector, copies: () => this.copies })
-    this.unopened = this.disc.load(this.settled)
+    for (const [name, coverage] of this.disc.load(this.settled)) this.unopened.set(name, coverage)
+    this.disc.durableCopies = this.copies
     this.self = this.origins.of(links.node, links.epoch)
-    this.horizon = this.disc.horizon
+    this.forgotten = this.disc.forgotten
     const reserve = (ceiling: number, raised: () => void) =>
       this.disc.reserve(ceiling, () => {
         raised()
@@ -106,14 +107,25 @@ export class Core {
       reserve: store.isDurable ? reserve : undefined,
     })
     this.startClock = this.clock.last
-    if (this.vector.seqOf(this.self) > 0) throw new BadArgError(`${this.self} has been used before: an epoch is used once`)
+    if (this.vector.seqOf(this.self) > 0)
+      throw new BadArgError(`${this.self} has been used before: an epoch is used once`)
     this.vector.set(this.self, 0, this.startClock)
     this.disc.moved(this.self)
+  }
+
+  /** How a copy has work done. */
+  get replicaOptions(): Pick<ReplicaOptions<unknown>, 'run' | 'touch'> {
+    return { run: (task) => this.tasks.start(task), touch: () => this.touch() }
   }
 
   /** True when somebody else could want the entries of this node. */
   get hasOthers(): boolean {
     return this.links.members().length > 1 || this.links.connected().length > 0
+  }
+
+  /** Somebody from whom this node could have had a tombstone up to this clock may have forgotten it. */
+  get forgottenAnywhere(): number {
+    return Math.max(this.forgotten, this.forgottenByPeers)
   }
 
   /** Clock values above this are not taken in. */
@@ -126,15 +138,15 @@ export class Core {
     return Math.max(this.stableClock, clockAt(this.links.now() - this.limits.horizonMs))
   }
 
-  /** Copies of created tables, and what they lack, as it is sent. */
+  /** Copies, and what they lack, as it is sent: also those on disc whose tables have not been created yet. */
   get copies(): readonly SentCopy[] {
     if (this.#copies === undefined) {
       const copies: SentCopy[] = []
-      for (const name of [...this.tables.keys()].sort()) {
-        const replica = this.replicas.get(name)
-        if (replica === undefined) continue
-        copies.push([name, replica.coverage.lacksSettled, replica.coverage.toSent()])
+      for (const name of new Set([...this.tables.keys(), ...this.unopened.keys()])) {
+        const coverage = this.unopened.get(name) ?? this.replicas.get(name)?.coverage
+        if (coverage !== undefined) copies.push([name, coverage.lacksSettled, coverage.toSent()])
       }
+      copies.sort(([a], [b]) => (a < b ? -1 : 1))
       this.#copies = copies
     }
     return this.#copies
@@ -143,8 +155,17 @@ export class Core {
   /** A copy lacks more, or less, than before; or there is another copy, or one less. */
   coverageChanged(replica: AnyReplica | undefined): void {
     this.#copies = undefined
+    this.disc.copiesChanged()
     replica?.save()
     this.touch()
+  }
+
+  /** There is another copy. What it lacks is on disc, if anything of it is. */
+  added(replica: AnyReplica): void {
+    this.coverageChanged(replica)
+    const others = this.disc.durableCopies.filter(([name]) => name !== replica.name)
+    const copy = this.copies.find(([name]) => name === replica.name)!
+    this.disc.durableCopies = [...others, copy].sort(([a], [b]) => (a < b ? -1 : 1))
   }
 
   /** Writes one entry; returns its number, or undefined when nothing was to be changed. */
@@ -178,6 +199,10 @@ export class Core {
     if (last > this.greatestClock) throw new TooFarAhead(last)
     const prepared = this.#prepare(entry)
     this.clock.observe(last)
+    if (last <= this.forgottenAnywhere) {
+      this.#leaveToSync(origin, seq, bytes, last)
+      return
+    }
     this.vector.set(origin, seq, Math.max(last, this.vector.get(origin).clock))
     this.log.append(origin, seq, bytes)
     this.disc.moved(origin)
@@ -194,29 +219,51 @@ export class Core {
     this.#deliver()
   }
 
+  /**
+   * An entry that is so old that somebody has forgotten deletes that came after it: applied alone it would bring back what was deleted.
+   * It is kept for others; what has become of its rows is learnt from a copy that has had all of it.
+   */
+  #leaveToSync(origin: Origin, seq: number, bytes: Buffer, last: number): void {
+    const held = this.vector.get(origin)
+    this.#openHoles(origin, held, seq)
+    this.vector.set(origin, seq, Math.max(last, held.clock))
+    this.log.append(origin, seq, bytes)
+    this.disc.moved(origin)
+    this.touch()
+  }
+
   /** Notes that an origin's entries up to `seq` cannot be had any more: what the copies lack is left to a sync. */
   skip(origin: Origin, seq: number): void {
     const held = this.vector.get(origin)
     if (seq <= held.seq) return
-    for (const replica of this.replicas.values()) {
-      replica.coverage.open(origin, held, seq)
-      this.coverageChanged(replica)
-    }
-    for (const [name, coverage] of this.unopened) {
-      coverage.open(origin, held, seq)
-      this.disc.writeCopy(name, { coverage, cleared: this.disc.copy(name)?.cleared })
-    }
+    this.#openHoles(origin, held, seq)
     this.vector.set(origin, seq, held.clock)
     this.log.drop(origin)
     this.disc.moved(origin)
     this.touch()
   }
 
-  /** Tombstones up to a clock have been forgotten, here or where this node has its rows from, that some member had not had. */
+  /** A hole is closed that nobody could fill. */
+  gone(table: string, origin: Origin, { covered, until }: Hole): void {
+    this.logger.warn(
+      { table, origin: String(origin), after: covered.seq, until },
+      'no copy of a table has these entries',
+    )
+    this.events.gone?.(table, origin.node, until - covered.seq)
+  }
+
+  /** An incarnation writes nothing with this clock or less. */
+  knowStart(origin: Origin, startClock: number): void {
+    if (this.settled.has(origin)) return
+    this.vector.advance(origin, 0, startClock)
+    this.disc.moved(origin)
+  }
+
+  /** Tombstones up to a clock have been forgotten, here or where this node has rows from. */
   forgotUpTo(clock: number): void {
-    if (clock <= this.horizon) return
-    this.horizon = clock
-    this.disc.horizon = clock
+    if (clock <= this.forgotten) return
+    this.forgotten = clock
+    this.disc.forgotten = clock
     this.touch()
   }
 
@@ -237,6 +284,18 @@ export class Core {
   /** Delivers the events of what has been done. One that is caused by an event comes behind those that are there. */
   deliver(): void {
     this.#deliver()
+  }
+
+  #openHoles(origin: Origin, covered: Progress, until: number): void {
+    for (const replica of this.replicas.values()) {
+      replica.coverage.open(origin, covered, until)
+      this.coverageChanged(replica)
+    }
+    for (const [name, coverage] of this.unopened) {
+      coverage.open(origin, covered, until)
+      this.disc.writeCopy(name, { coverage, cleared: this.disc.copy(name)?.cleared })
+    }
+    this.holed()
   }
 
   #writeWishes(
@@ -298,6 +357,7 @@ export class Core {
         // What is on disc may be a copy of a table that is about to be created, as at every start.
         isKept: record === undefined && former?.isKept !== false,
         changed: () => undefined,
+        ...this.replicaOptions,
       },
       record ?? former?.coverage,
     )

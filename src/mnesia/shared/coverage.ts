@@ -17,20 +17,50 @@ export interface Hole {
 /** A hole as it is sent: node, epoch, seq and clock covered, until. */
 export type SentHole = readonly [node: string, epoch: number, seq: number, clock: number, until: number]
 
+/** All epochs of a node before `epoch`: no operation of theirs has a clock above `clock`. */
+export interface Floor {
+  readonly epoch: number
+  readonly clock: number
+}
+
+/** A floor as it is sent: node, epoch, clock. */
+export type SentFloor = readonly [node: string, epoch: number, clock: number]
+
 /** Which epochs of which nodes are settled: every member has all that there is of them, and nothing more can come. */
 export class Settled {
-  /** Node → all epochs before this one. */
-  readonly floors = new Map<string, number>()
+  readonly #floors = new Map<string, Floor>()
 
   has({ node, epoch }: Origin): boolean {
-    return epoch < (this.floors.get(node) ?? 0)
+    return epoch < this.epochOf(node)
+  }
+
+  /** Epochs of a node before this one are settled. */
+  epochOf(node: string): number {
+    return this.#floors.get(node)?.epoch ?? 0
+  }
+
+  /** True for the stamp of an operation that was known to all when its origin was settled. */
+  covers(clock: number, origin: Origin): boolean {
+    const floor = this.#floors.get(origin.node)
+    return floor !== undefined && origin.epoch < floor.epoch && clock <= floor.clock
   }
 
   /** Returns whether that was news. */
-  raise(node: string, floor: number): boolean {
-    if (floor <= (this.floors.get(node) ?? 0)) return false
-    this.floors.set(node, floor)
+  raise(node: string, epoch: number, clock: number): boolean {
+    const held = this.#floors.get(node)
+    if (held !== undefined && epoch <= held.epoch) return false
+    this.#floors.set(node, { epoch, clock: Math.max(clock, held?.clock ?? 0) })
     return true
+  }
+
+  get(node: string): Floor | undefined {
+    return this.#floors.get(node)
+  }
+
+  toSent(): SentFloor[] {
+    return [...this.#floors]
+      .map(([node, { epoch, clock }]) => [node, epoch, clock] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
   }
 }
 
@@ -49,7 +79,7 @@ export class Coverage {
 
   /** True when the operation with this stamp is among those that the copy has had. */
   covers(clock: number, origin: Origin, vector: Vector, settled: Settled): boolean {
-    if (settled.has(origin)) return !this.lacksSettled
+    if (settled.has(origin)) return !this.lacksSettled && settled.covers(clock, origin)
     return clock <= this.of(origin, vector).clock
   }
 
@@ -69,44 +99,44 @@ export class Coverage {
     }
   }
 
-  /** The copy has taken in all that another one covered. Returns whether that has changed anything. */
-  take(source: Vector, hasSettled: boolean): boolean {
+  /** The copy has taken in all that another one had. Returns whether that has made it more. */
+  take(other: Coverage, vector: Vector): boolean {
     let isChanged = false
-    if (this.lacksSettled && hasSettled) {
+    if (this.lacksSettled && !other.lacksSettled) {
       this.lacksSettled = false
       isChanged = true
     }
-    for (const [origin, { covered, until }] of [...this.holes]) {
-      const { seq, clock } = source.get(origin)
-      if (seq >= until) this.holes.delete(origin)
-      else if (seq > covered.seq) this.holes.set(origin, { covered: { seq, clock }, until })
-      else continue
+    for (const [origin, hole] of [...this.holes]) {
+      if (!hasMore(other, vector, origin, hole)) continue
       isChanged = true
+      const theirs = other.of(origin, vector)
+      const covered = theirs.seq > hole.covered.seq ? theirs : hole.covered
+      const until = Math.min(hole.until, beyond(other, vector, origin, hole))
+      if (covered.seq >= until) this.holes.delete(origin)
+      else this.holes.set(origin, { covered, until })
     }
     return isChanged
   }
 
-  /** Closes the holes of which none of the other copies has more. Returns whether there were any. */
-  closeVain(others: readonly { readonly coverage: Coverage; readonly vector: Vector }[]): boolean {
-    let isChanged = false
-    if (this.lacksSettled && others.every(({ coverage }) => coverage.lacksSettled)) {
-      this.lacksSettled = false
-      isChanged = true
-    }
-    for (const [origin, { covered }] of [...this.holes]) {
-      if (others.some(({ coverage, vector }) => coverage.of(origin, vector).seq > covered.seq)) continue
-      this.holes.delete(origin)
-      isChanged = true
-    }
-    return isChanged
+  /** How many holes another copy would close, or make smaller. */
+  worthOf(other: Coverage, vector: Vector): number {
+    let worth = this.lacksSettled && !other.lacksSettled ? 1 : 0
+    for (const [origin, hole] of this.holes) if (hasMore(other, vector, origin, hole)) worth++
+    return worth
   }
 
-  /** All that the copy covers, as a vector. */
-  vector(vector: Vector): Vector {
-    if (this.holes.size === 0) return vector
-    const covered = vector.copy()
-    for (const [origin, hole] of this.holes) covered.set(origin, hole.covered.seq, hole.covered.clock)
-    return covered
+  /** Closes the holes of which none of the other copies has more, and returns them; undefined when there were none. */
+  closeVain(
+    others: readonly { readonly coverage: Coverage; readonly vector: Vector }[],
+  ): ReadonlyMap<Origin, Hole> | undefined {
+    const vain = new Map<Origin, Hole>()
+    for (const [origin, hole] of this.holes) {
+      if (!others.some(({ coverage, vector }) => hasMore(coverage, vector, origin, hole))) vain.set(origin, hole)
+    }
+    for (const origin of vain.keys()) this.holes.delete(origin)
+    const wasLacking = this.lacksSettled && others.every(({ coverage }) => coverage.lacksSettled)
+    if (wasLacking) this.lacksSettled = false
+    return wasLacking || vain.size > 0 ? vain : undefined
   }
 
   toSent(): SentHole[] {
@@ -127,4 +157,15 @@ export class Coverage {
     }
     return coverage
   }
+}
+
+/** Whether another copy has something of what is in a hole. */
+function hasMore(other: Coverage, vector: Vector, origin: Origin, { covered, until }: Hole): boolean {
+  return other.of(origin, vector).seq > covered.seq || beyond(other, vector, origin, { covered, until }) < until
+}
+
+/** Where the hole would end if what the other copy has behind its own hole were taken in. */
+function beyond(other: Coverage, vector: Vector, origin: Origin, { until }: Hole): number {
+  const hole = other.holes.get(origin)
+  return hole !== undefined && vector.seqOf(origin) >= until ? hole.until : until
 }

@@ -7,8 +7,8 @@
  */
 import { BinaryReader, BinaryWriter, Damaged } from '../binary.ts'
 import type { Store, StoreOperation } from '../store/store.ts'
-import { Coverage, type Settled } from './coverage.ts'
 import type { Stamp } from './cells.ts'
+import { Coverage, type Floor, type Settled } from './coverage.ts'
 import type { SentCopy } from './messages.ts'
 import type { Origin, Origins } from './origin.ts'
 import { Vector } from './vector.ts'
@@ -62,10 +62,11 @@ export class Disc {
   /** Origins with a number below this are on disc, or on their way. */
   #namedOrigins = 0
   readonly #changedOrigins = new Set<Origin>()
+  #hasNews = false
   /** The vector as of the last flush. */
   durable = new Vector()
-  /** What the copies lacked then; undefined before the first flush. */
-  durableCopies: readonly SentCopy[] | undefined
+  /** What the copies lacked then. */
+  durableCopies: readonly SentCopy[] = []
   #isFlushing = false
   #isUnflushed = false
   readonly #vector: Vector
@@ -81,15 +82,17 @@ export class Disc {
   /** Reads the origins, the vector and what is settled, and returns what the copies on disc lack. To be called first. */
   load(settled: Settled): Map<string, Coverage> {
     const copies: string[] = []
+    const removed: string[] = []
     const numbered: { number: number; node: string; epoch: number }[] = []
     const progress: { number: number; seq: number; clock: number }[] = []
-    for (const [key, value] of this.store.entries(META)) {
+    for (const [key, value] of [...this.store.entries(META)]) {
       const [kind, name] = splitKey(key)
       const reader = this.#open(value, key)
       if (kind === 'origin') numbered.push({ number: Number(name), node: reader.text(), epoch: reader.varint() })
       else if (kind === 'vector') progress.push({ number: Number(name), seq: reader.varint(), clock: reader.integer() })
-      else if (kind === 'settled') settled.raise(name, reader.varint())
+      else if (kind === 'settled') settled.raise(name, reader.varint(), reader.integer())
       else if (kind === 'copy') copies.push(name)
+      else if (kind === 'removed') removed.push(name)
     }
     numbered.sort((a, b) => a.number - b.number)
     for (const { node, epoch, number } of numbered) {
@@ -98,6 +101,7 @@ export class Disc {
     this.#namedOrigins = numbered.length
     for (const { number, seq, clock } of progress) this.#vector.set(this.originOf(number), seq, clock)
     this.durable = this.#vector.copy()
+    for (const name of removed) this.#removeRows(name)
     return new Map(copies.map((name) => [name, this.copy(name)!.coverage]))
   }
 
@@ -105,13 +109,13 @@ export class Disc {
     return this.#read(CEILING)?.integer() ?? 0
   }
 
-  /** How far tombstones have been forgotten because of their age. */
-  get horizon(): number {
-    return this.#read('horizon/')?.integer() ?? 0
+  /** Tombstones up to this clock have been forgotten. */
+  get forgotten(): number {
+    return this.#read('forgotten/')?.integer() ?? 0
   }
 
-  set horizon(clock: number) {
-    this.#writeMeta('horizon/', (writer) => writer.integer(clock))
+  set forgotten(clock: number) {
+    this.#writeMeta('forgotten/', (writer) => writer.integer(clock))
   }
 
   /** Brings a ceiling to the disc at once. */
@@ -135,7 +139,8 @@ export class Disc {
     if (reader === undefined) return undefined
     const coverage = new Coverage()
     coverage.lacksSettled = reader.byte() === 1
-    const cleared = reader.byte() === 1 ? { origin: this.originOf(reader.varint()), clock: reader.integer() } : undefined
+    const cleared =
+      reader.byte() === 1 ? { origin: this.originOf(reader.varint()), clock: reader.integer() } : undefined
     for (let left = reader.varint(); left > 0; left--) {
       const origin = this.originOf(reader.varint())
       const covered = { seq: reader.varint(), clock: reader.integer() }
@@ -176,14 +181,25 @@ export class Disc {
     })
   }
 
-  /** Removes all that there is of a table. */
+  /** Removes all that there is of a table. Should the end come in between, the rest is removed at the next start. */
   remove(table: string): void {
     for (const kind of ['copy', 'kept']) this.#pending.push({ space: META, key: `${kind}/${table}`, value: undefined })
-    if (this.store.count(spaceOf(table)) > 0) this.clear(table)
+    if (this.store.count(spaceOf(table)) === 0) return
+    this.#writeMeta(`removed/${table}`, () => undefined)
+    this.#removeRows(table)
   }
 
-  writeSettled(node: string, floor: number): void {
-    this.#writeMeta(`settled/${node}`, (writer) => writer.varint(floor))
+  #removeRows(table: string): void {
+    this.commit()
+    this.store.clear(spaceOf(table))
+    this.#pending.push({ space: META, key: `removed/${table}`, value: undefined })
+  }
+
+  writeSettled(node: string, { epoch, clock }: Floor): void {
+    this.#writeMeta(`settled/${node}`, (writer) => {
+      writer.varint(epoch)
+      writer.integer(clock)
+    })
   }
 
   /** The vector has moved at an origin, or does not have it any more: it is written with the next commit. */
@@ -195,18 +211,17 @@ export class Disc {
     this.#pending.push(operation)
   }
 
-  /** Removes all cells of a table. What has been written before is on disc before. */
-  clear(table: string): void {
-    this.commit()
-    this.store.clear(spaceOf(table))
-  }
-
   get hasRows(): boolean {
     return this.#pending.length > 0
   }
 
   get isDirty(): boolean {
-    return this.#pending.length > 0 || this.#changedOrigins.size > 0
+    return this.#pending.length > 0 || this.#changedOrigins.size > 0 || this.#hasNews
+  }
+
+  /** What copies lack has changed, if only of copies in memory. */
+  copiesChanged(): void {
+    this.#hasNews = true
   }
 
   /** Gives the store all that has changed. */
@@ -215,9 +230,10 @@ export class Disc {
     this.#nameOrigins()
     for (const origin of this.#changedOrigins) this.#writeProgress(origin)
     this.#changedOrigins.clear()
+    this.#hasNews = false
     const operations = this.#pending
     this.#pending = []
-    this.store.commit(operations)
+    if (operations.length > 0) this.store.commit(operations)
     this.#watchFlush()
   }
 
@@ -287,7 +303,8 @@ export class Disc {
     const reader = this.#reader
     reader.open(value)
     const version = reader.byte()
-    if (version !== VERSION) throw new Damaged(`${key} in the store is of format ${version}; this version reads ${VERSION}`)
+    if (version !== VERSION)
+      throw new Damaged(`${key} in the store is of format ${version}; this version reads ${VERSION}`)
     return reader
   }
 }

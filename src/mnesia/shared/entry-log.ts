@@ -9,7 +9,9 @@ import { BinaryReader, Damaged } from '../binary.ts'
 import type { Origin } from './origin.ts'
 
 const FIRST_SEGMENT_BYTES = 2 << 10
-const SEGMENT_BYTES = 64 << 10
+const LARGEST_SEGMENT_BYTES = 64 << 10
+/** A log has at least so many segments when it is full, so that what goes is a small part of it. */
+const LEAST_SEGMENTS = 16
 
 class Segment {
   readonly bytes: Buffer
@@ -64,6 +66,7 @@ export class LogCursor {
 
 export class EntryLog {
   readonly #maxBytes: number
+  readonly #segmentBytes: number
   readonly #logs = new Map<Origin, OriginLog>()
   /** All segments, oldest first. */
   #queue: { readonly log: OriginLog; readonly segment: Segment }[] = []
@@ -73,17 +76,12 @@ export class EntryLog {
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes
+    this.#segmentBytes = Math.min(LARGEST_SEGMENT_BYTES, Math.ceil(maxBytes / LEAST_SEGMENTS))
   }
 
   /** Bytes that it takes. */
   get bytes(): number {
     return this.#bytes
-  }
-
-  /** Number of the oldest entry that it has of an origin; `next` when it has none. */
-  first(origin: Origin, next: number): number {
-    const log = this.#logs.get(origin)
-    return log === undefined || log.next !== next ? next : log.first
   }
 
   /** Adds the entry `seq`, `length` long with the length before it. When it is not the next one, the log of the origin begins with it. */
@@ -210,7 +208,7 @@ export class EntryLog {
   }
 
   #addSegment(log: OriginLog, entryBytes: number): Segment {
-    const usual = log.segments.length === 0 ? FIRST_SEGMENT_BYTES : SEGMENT_BYTES
+    const usual = log.segments.length === 0 ? Math.min(FIRST_SEGMENT_BYTES, this.#segmentBytes) : this.#segmentBytes
     const segment = new Segment(log.next, Math.max(usual, entryBytes))
     log.segments.push(segment)
     this.#queue.push({ log, segment })

@@ -10,8 +10,8 @@
  * before. What is in an entry can be applied without knowing the table, so that it can be kept for a table that is yet to be created.
  */
 import { type BinaryReader, type BinaryWriter, Damaged } from '../binary.ts'
-import type { Origin, Origins } from './origin.ts'
 import type { Seen } from './merged-cell.ts'
+import type { Origin, Origins } from './origin.ts'
 
 const VERSION = 1
 

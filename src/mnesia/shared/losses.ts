@@ -53,7 +53,8 @@ export class Losses {
     for (const [origin, { seq }] of meeting.theirs.entries()) {
       if (origin !== self && !settled.has(origin) && vector.seqOf(origin) < seq) return
     }
-    for (const replica of this.#core.replicas.values()) if (!replica.coverage.isWhole && peer.copies.has(replica.name)) return
+    for (const replica of this.#core.replicas.values())
+      if (!replica.coverage.isWhole && peer.copies.has(replica.name)) return
     this.finish(peer)
   }
 
@@ -67,7 +68,10 @@ export class Losses {
     if (count === 0) return
     const { counters, events, logger } = this.#core
     counters.losses += count
-    logger.warn({ peer: peer.node, rows: count }, 'both sides of a partition had written rows; the later of each is kept')
+    logger.warn(
+      { peer: peer.node, rows: count },
+      'both sides of a partition had written rows; the later of each is kept',
+    )
     for (const loss of meeting.losses.values()) events.lost?.(loss)
     events.merged?.(peer.node, count)
   }
@@ -106,7 +110,8 @@ export class Losses {
   #note(peer: PeerState, cell: string, loss: Loss): void {
     const meeting = this.#meetings.get(peer)
     if (meeting === undefined) return
-    if (meeting.losses.has(cell) || meeting.losses.size < this.#core.limits.reportedLosses) meeting.losses.set(cell, loss)
+    if (meeting.losses.has(cell) || meeting.losses.size < this.#core.limits.reportedLosses)
+      meeting.losses.set(cell, loss)
     else meeting.uncounted++
   }
 }

@@ -53,6 +53,7 @@ export class Members {
     const held = this.#known.get(node)?.report
     if (node === self.node || (held !== undefined && !isLater(report, held))) return
     this.sawEpoch(node, epoch)
+    this.#core.knowStart(origins.of(node, epoch), report.startClock)
     const reported = new Vector()
     for (const [of, ofEpoch, seq, clock] of report.vector) {
       const origin = origins.of(of, ofEpoch)
@@ -70,7 +71,12 @@ export class Members {
     const copies = new Map(
       report.copies.map(([table, lacksSettled, holes]) => [table, Coverage.fromSent(holes, lacksSettled, origins)]),
     )
-    this.#known.set(node, { report, vector: reported, copies, settled: new Map(report.settled) })
+    this.#known.set(node, {
+      report,
+      vector: reported,
+      copies,
+      settled: new Map(report.settled.map(([of, floor]) => [of, floor])),
+    })
   }
 
   /** The nodes that are known to have a copy of a table, this one included, sorted. */
@@ -131,25 +137,27 @@ export class Members {
 
   /** Makes a new report of this node, if there is something to say. */
   report(): void {
-    const { self, disc, settled, origins, unopened } = this.#core
+    const { self, disc, settled, origins } = this.#core
     const { durableCopies } = disc
-    // Nothing has been flushed yet, so nothing can be said of the copies.
-    if (durableCopies === undefined) return
     const hasTombstones = this.#hasTombstones()
     if (hasTombstones || [...this.#known.values()].some(({ report }) => report.hasTombstones)) this.#promise()
     const { durable } = disc
     const copies = durableCopies.map(([, lacks, holes]) => Coverage.fromSent(holes, lacks, origins))
-    const low = Math.min(this.low(durable, [...copies, ...unopened.values()]), durable.get(self).clock)
+    // What is kept for tables that are yet to be created must not hold what others have forgotten.
+    const kept = [...this.#core.replicas.values()].filter(({ isKept }) => isKept).map(({ coverage }) => coverage)
+    const low = Math.min(this.low(durable, [...copies, ...kept]), durable.get(self).clock)
     const content = {
       vector: durable.toSent(),
       copies: durableCopies,
-      settled: [...settled.floors].sort(([a], [b]) => (a < b ? -1 : 1)),
+      settled: settled.toSent(),
       low,
       hasTombstones,
+      dead: [...durable.origins()].filter((origin) => this.#isDead(origin)).map(({ node, epoch }) => [node, epoch] as const),
     }
     const last = this.#own
     if (last !== undefined && isSame(last, content)) return
-    this.#own = { node: self.node, epoch: self.epoch, number: (last?.number ?? 0) + 1, ...content }
+    const number = (last?.number ?? 0) + 1
+    this.#own = { node: self.node, epoch: self.epoch, number, startClock: this.#core.startClock, ...content }
   }
 
   /** Finds what is stable now. */
@@ -159,7 +167,8 @@ export class Members {
     for (const member of links.members()) {
       if (member !== self.node) stable = Math.min(stable, this.#known.get(member)?.report.low ?? 0)
     }
-    this.#core.stableClock = stable
+    // A member that comes later has nothing that is older.
+    this.#core.stableClock = Math.max(this.#core.stableClock, stable)
   }
 
   /** Settles what can be settled. Returns whether there was something. */
@@ -177,10 +186,10 @@ export class Members {
         any = true
       }
     }
-    for (const { settled: floors } of this.#known.values()) {
-      for (const [node, floor] of floors) {
-        const isOpen = [...vector.origins()].some((origin) => origin.node === node && origin.epoch < floor)
-        if (!isOpen && settled.raise(node, floor)) this.#core.disc.writeSettled(node, floor)
+    for (const { report } of this.#known.values()) {
+      for (const [node, epoch, clock] of report.settled) {
+        const isOpen = [...vector.origins()].some((origin) => origin.node === node && origin.epoch < epoch)
+        if (!isOpen && settled.raise(node, epoch, clock)) this.#core.disc.writeSettled(node, settled.get(node)!)
       }
     }
     return any
@@ -217,7 +226,7 @@ export class Members {
       if (known === undefined || known.report.epoch < this.#epochs.get(member)!) return undefined
       if ((known.settled.get(origin.node) ?? 0) > origin.epoch) {
         if (this.#votes.get(origin)?.get(member) !== seq) isBlind = true
-      } else if (known.vector.seqOf(origin) !== seq) return undefined
+      } else if (known.vector.seqOf(origin) !== seq || !saysDead(known.report, origin)) return undefined
       else open.push(known)
     }
     if (!this.#copiesAgree(origin, seq, open)) return undefined
@@ -226,9 +235,10 @@ export class Members {
 
   /** No copy has more of the origin than another one of the same table. */
   #copiesAgree(origin: Origin, seq: number, open: readonly Known[]): boolean {
-    const covered = new Map<string, number>()
+    const covered = new Map<string, string>()
     const agrees = (table: string, coverage: Coverage): boolean => {
-      const has = coverage.holes.get(origin)?.covered.seq ?? seq
+      const hole = coverage.holes.get(origin)
+      const has = hole === undefined ? `${seq}` : `${hole.covered.seq} ${hole.until}`
       const other = covered.get(table)
       covered.set(table, has)
       return other === undefined || other === has
@@ -245,26 +255,34 @@ export class Members {
 
   #settle(origin: Origin, isBlind: boolean): void {
     const { vector, settled, disc, log, replicas } = this.#core
-    settled.raise(origin.node, origin.epoch + 1)
-    disc.writeSettled(origin.node, settled.floors.get(origin.node)!)
+    settled.raise(origin.node, origin.epoch + 1, vector.get(origin).clock)
+    disc.writeSettled(origin.node, settled.get(origin.node)!)
     vector.delete(origin)
     disc.durable.delete(origin)
     disc.moved(origin)
     log.drop(origin)
     this.#votes.delete(origin)
     for (const replica of replicas.values()) {
-      const hadHole = replica.coverage.holes.delete(origin)
+      const { holes } = replica.coverage
+      const hole = holes.get(origin)
+      holes.delete(origin)
       if (isBlind) replica.coverage.lacksSettled = true
-      if (hadHole || isBlind) this.#core.coverageChanged(replica)
+      if (hole !== undefined || isBlind) this.#core.coverageChanged(replica)
+      if (hole !== undefined) this.#core.gone(replica.name, origin, hole)
     }
   }
+}
+
+/** What a member had of an origin while that was alive is not all that it may have by now. */
+function saysDead({ dead }: Report, { node, epoch }: Origin): boolean {
+  return dead.some(([of, ofEpoch]) => of === node && ofEpoch === epoch)
 }
 
 function isLater(a: Report, b: Report): boolean {
   return a.epoch > b.epoch || (a.epoch === b.epoch && a.number > b.number)
 }
 
-function isSame(last: Report, content: Omit<Report, 'node' | 'epoch' | 'number'>): boolean {
-  const { vector, copies, settled, low, hasTombstones } = last
-  return JSON.stringify({ vector, copies, settled, low, hasTombstones }) === JSON.stringify(content)
+function isSame(last: Report, content: Omit<Report, 'node' | 'epoch' | 'number' | 'startClock'>): boolean {
+  const { vector, copies, settled, low, hasTombstones, dead } = last
+  return JSON.stringify({ vector, copies, settled, low, hasTombstones, dead }) === JSON.stringify(content)
 }

@@ -57,7 +57,9 @@ export class MergedCell<V> extends Cell<V> {
   write(value: V | undefined, clock: number, origin: Origin, seen: readonly Seen[]): boolean {
     if (isSeen(this.#seen, clock, origin)) return false
     this.#seen = joined(joined(this.#seen, seen), [{ origin, clock }])
-    this.#hold([...this.#versions.filter((held) => !isSeen(seen, held.clock, held.origin)), { value, clock, origin }])
+    // What a writer wrote before it has seen, whether it has a copy or not.
+    const kept = this.#versions.filter((held) => held.origin !== origin && !isSeen(seen, held.clock, held.origin))
+    this.#hold([...kept, { value, clock, origin }])
     return true
   }
 

@@ -10,7 +10,7 @@
  *
  * `isMessage` looks at everything, since a message comes from another node: what has passed it can be handled without surprises.
  */
-import type { SentHole } from './coverage.ts'
+import type { SentFloor, SentHole } from './coverage.ts'
 import type { SentProgress } from './vector.ts'
 
 /** A copy that a node has: table, whether it lacks what is settled, holes. */
@@ -22,19 +22,25 @@ export interface Report {
   readonly epoch: number
   /** Grows with each report of an incarnation. */
   readonly number: number
+  /** Clock at its start: nothing that it writes in this epoch has this or less. */
+  readonly startClock: number
   /** On its disc. */
   readonly vector: readonly SentProgress[]
   readonly copies: readonly SentCopy[]
-  readonly settled: readonly (readonly [node: string, floor: number])[]
+  readonly settled: readonly SentFloor[]
   /** It has had every operation with a clock up to this, and will write none. */
   readonly low: number
   /** It has tombstones, so it is interested in `low`. */
   readonly hasTombstones: boolean
+  /** Origins of which it knows that nothing more is to come from themselves. */
+  readonly dead: readonly SentLink[]
 }
 
 export interface Hello {
   readonly tag: 'hello'
   readonly wallMs: number
+  /** Clock up to which it has forgotten tombstones. */
+  readonly forgotten: number
   /** Clock at its start: nothing that it writes in this epoch has this or less. */
   readonly startClock: number
   readonly vector: readonly SentProgress[]
@@ -48,6 +54,7 @@ export type SentLink = readonly [node: string, epoch: number]
 export interface ProgressMessage {
   readonly tag: 'progress'
   readonly wallMs: number
+  readonly forgotten: number
   /** What has changed. */
   readonly vector: readonly SentProgress[]
   /** All copies, when one of them has changed. */
@@ -67,18 +74,39 @@ export interface FeedRequest {
 export interface SyncBegin {
   readonly tag: 'sync_begin'
   readonly id: number
-  /** What the copy of the source covers. */
+  /** How far the source has got, and what its copy lacks of that. */
   readonly vector: readonly SentProgress[]
+  readonly holes: readonly SentHole[]
   readonly lacksSettled: boolean
   readonly cleared: readonly [node: string, epoch: number, clock: number] | undefined
   /** The source's copy has had every operation up to this clock. */
   readonly low: number
-  /** The source has forgotten tombstones up to this clock that some member had not had. */
-  readonly horizon: number
+  /** The source has forgotten tombstones up to this clock. */
+  readonly forgotten: number
   /** Tombstones up to this clock are not compared. */
   readonly floor: number
+  /** Cells of the source's copy. */
+  readonly size: number
   /** Which buckets differ. */
   readonly buckets: readonly number[]
+}
+
+export interface SyncRequest {
+  readonly tag: 'sync_request'
+  /** Of the sync. */
+  readonly id: number
+  readonly request: number
+  readonly buckets: readonly number[]
+  /** Of the parts of each bucket, one behind the other. Without them everything is sent. */
+  readonly digests: Uint8Array | undefined
+}
+
+export interface SyncRows {
+  readonly tag: 'sync_rows'
+  readonly id: number
+  readonly request: number
+  readonly bytes: Uint8Array
+  readonly isLast: boolean
 }
 
 export type SharedMessage =
@@ -90,18 +118,19 @@ export type SharedMessage =
   | { readonly tag: 'entries'; readonly id: number; readonly first: number; readonly bytes: Uint8Array }
   | { readonly tag: 'gap'; readonly id: number; readonly first: number }
   | { readonly tag: 'ack'; readonly feeds: readonly (readonly [id: number, bytes: number, seq: number])[] }
-  | { readonly tag: 'sync'; readonly id: number; readonly table: string; readonly floor: number; readonly digest: Uint8Array }
-  | SyncBegin
-  | { readonly tag: 'sync_bucket'; readonly id: number; readonly bucket: number; readonly digests: Uint8Array | undefined }
   | {
-      readonly tag: 'sync_rows'
+      readonly tag: 'sync'
       readonly id: number
-      readonly bucket: number
-      readonly bytes: Uint8Array
-      readonly isLast: boolean
+      readonly table: string
+      readonly floor: number
+      readonly digest: Uint8Array
     }
+  | SyncBegin
+  | SyncRequest
+  | SyncRows
   | { readonly tag: 'sync_ack'; readonly id: number; readonly bytes: number }
   | { readonly tag: 'sync_end'; readonly id: number }
+  | { readonly tag: 'sync_refused'; readonly id: number }
 
 type Check = (value: unknown) => boolean
 
@@ -132,31 +161,41 @@ function objectOf(checks: Readonly<Record<string, Check>>): Check {
 }
 
 const isVector = listOf(tupleOf(isText, isNumber, isNumber, isNumber))
-const isCopies = listOf(tupleOf(isText, isFlag, listOf(tupleOf(isText, isNumber, isNumber, isNumber, isNumber))))
+const isHoles = listOf(tupleOf(isText, isNumber, isNumber, isNumber, isNumber))
+const isCopies = listOf(tupleOf(isText, isFlag, isHoles))
 const isLinks = listOf(tupleOf(isText, isNumber))
 const isReports = listOf(
   objectOf({
     node: isText,
     epoch: isNumber,
     number: isNumber,
+    startClock: isNumber,
     vector: isVector,
     copies: isCopies,
-    settled: isLinks,
+    settled: listOf(tupleOf(isText, isNumber, isNumber)),
     low: isNumber,
     hasTombstones: isFlag,
+    dead: isLinks,
   }),
 )
 
 const CHECKS: Readonly<Record<SharedMessage['tag'], Check>> = {
   hello: objectOf({
     wallMs: isNumber,
+    forgotten: isNumber,
     startClock: isNumber,
     vector: isVector,
     copies: isCopies,
     links: isLinks,
     reports: isReports,
   }),
-  progress: objectOf({ wallMs: isNumber, vector: isVector, copies: optional(isCopies), links: isLinks }),
+  progress: objectOf({
+    wallMs: isNumber,
+    forgotten: isNumber,
+    vector: isVector,
+    copies: optional(isCopies),
+    links: isLinks,
+  }),
   reports: objectOf({ reports: isReports }),
   feed: objectOf({ id: isNumber, node: isText, epoch: isNumber, from: isNumber }),
   stop: objectOf({ id: isNumber }),
@@ -167,17 +206,20 @@ const CHECKS: Readonly<Record<SharedMessage['tag'], Check>> = {
   sync_begin: objectOf({
     id: isNumber,
     vector: isVector,
+    holes: isHoles,
     lacksSettled: isFlag,
     cleared: optional(tupleOf(isText, isNumber, isNumber)),
     low: isNumber,
-    horizon: isNumber,
+    forgotten: isNumber,
     floor: isNumber,
+    size: isNumber,
     buckets: listOf(isNumber),
   }),
-  sync_bucket: objectOf({ id: isNumber, bucket: isNumber, digests: optional(isBytes) }),
-  sync_rows: objectOf({ id: isNumber, bucket: isNumber, bytes: isBytes, isLast: isFlag }),
+  sync_request: objectOf({ id: isNumber, request: isNumber, buckets: listOf(isNumber), digests: optional(isBytes) }),
+  sync_rows: objectOf({ id: isNumber, request: isNumber, bytes: isBytes, isLast: isFlag }),
   sync_ack: objectOf({ id: isNumber, bytes: isNumber }),
   sync_end: objectOf({ id: isNumber }),
+  sync_refused: objectOf({ id: isNumber }),
 }
 
 /** True for a message that can be handled. One with an unknown tag is none. */

@@ -32,6 +32,10 @@ export interface ReplicaOptions<V> {
   /** The table has not been created: nobody says that what there is of it is a copy. */
   readonly isKept?: boolean
   readonly changed: RowChanged<V>
+  /** Does long work in pieces. */
+  readonly run: (task: Task) => void
+  /** Has what has been given to the disc committed at the end of the turn. */
+  readonly touch: () => void
 }
 
 /** Rows of a table that is not known yet. */
@@ -40,6 +44,15 @@ export const OPAQUE: RowBytes<Uint8Array> = {
   // A copy: the bytes are a view of a chunk of the wire.
   decode: (bytes) => Buffer.from(bytes),
 }
+
+interface Gone<V> {
+  readonly key: string
+  readonly before: V | undefined
+  readonly cell: Cell<V>
+}
+
+/** Records that are removed in one turn. */
+const RECORDS_AT_ONCE = 1000
 
 export class Replica<V> {
   readonly name: string
@@ -51,6 +64,8 @@ export class Replica<V> {
   readonly bytes: RowBytes<V>
   readonly merge: ((a: V, b: V) => V) | undefined
   readonly #changed: RowChanged<V>
+  readonly #run: (task: Task) => void
+  readonly #touch: () => void
   readonly #writer = new BinaryWriter()
   /** The table has not been created. */
   readonly isKept: boolean
@@ -66,6 +81,8 @@ export class Replica<V> {
     this.coverage = coverage
     this.merge = options.merge
     this.#changed = options.changed
+    this.#run = options.run
+    this.#touch = options.touch
     this.#disc = options.disc
     this.isKept = options.isKept ?? false
     this.cells = new Cells({ isBag: options.isBag, merge: options.merge })
@@ -188,6 +205,7 @@ export class Replica<V> {
       for (let from: number | undefined = 0; from !== undefined; ) {
         const { cells, next } = map.chunk(from)
         for (const [key, cell] of cells) this.write(key, cell, undefined)
+        this.#touch()
         from = next
         yield 'go'
         // It has been dropped, or is in memory only again.
@@ -196,6 +214,7 @@ export class Replica<V> {
     }
     this.#isWritten = true
     this.save()
+    this.#touch()
   }
 
   /** From now on the copy is in memory only; what is on disc goes. */
@@ -221,16 +240,13 @@ export class Replica<V> {
   }
 
   #clear(clock: number, origin: Origin): boolean {
-    const { cells } = this
-    const isAll = cells.isOlderThan(clock)
-    const gone: { key: string; cell: Cell<V>; before: V | undefined }[] = []
-    if (!cells.clear(clock, origin, (key, before, cell) => gone.push({ key, before, cell }))) return false
-    const disc = this.#disc
-    if (disc !== undefined) {
-      // First the record: rows that it finds older when it is read are gone, so it does not matter when they go from the disc.
+    const gone: Gone<V>[] = []
+    if (!this.cells.clear(clock, origin, (key, before, cell) => gone.push({ key, before, cell }))) return false
+    if (this.#disc !== undefined) {
+      // The record says what is gone: what is older when it is read is left out, so the rest can go from the disc in pieces.
       this.save()
-      if (isAll) disc.clear(this.name)
-      else this.#forgetRecords(disc, gone)
+      this.#forgetRecords(gone, 0)
+      if (gone.length > RECORDS_AT_ONCE) this.#run(this.#forgetRest(gone))
     }
     for (const { key, cell, before } of gone) {
       if (before !== undefined || cell.value !== undefined) this.#changed(key, cell.value, before)
@@ -238,10 +254,22 @@ export class Replica<V> {
     return true
   }
 
-  #forgetRecords(disc: Disc, gone: readonly { key: string; cell: Cell<V> }[]): void {
-    for (const { key, cell } of gone) {
-      if (cell instanceof MergedCell && !cell.isEmpty) this.write(key, cell, undefined)
-      else disc.put({ space: spaceOf(this.name), key: recordKey(key, cell, this.isBag), value: undefined })
+  /** Removes a number of records of cells that are gone. */
+  #forgetRecords(gone: readonly Gone<V>[], from: number): void {
+    for (const { key, cell } of gone.slice(from, from + RECORDS_AT_ONCE)) {
+      const now = this.cells.get(key, cell.identity)
+      // Where something has been written since, its record has taken the place of the old one.
+      if (now !== undefined && now !== cell) continue
+      if (now !== undefined) this.write(key, cell, undefined)
+      else this.#disc?.put({ space: spaceOf(this.name), key: recordKey(key, cell, this.isBag), value: undefined })
+    }
+  }
+
+  *#forgetRest(gone: readonly Gone<V>[]): Task {
+    for (let from = RECORDS_AT_ONCE; from < gone.length; from += RECORDS_AT_ONCE) {
+      yield 'go'
+      this.#forgetRecords(gone, from)
+      this.#touch()
     }
   }
 

@@ -13,20 +13,26 @@ import type { Cell } from './cell-map.ts'
 import { SKEW_MS } from './clock.ts'
 import { Confirmations } from './confirmations.ts'
 import { Core } from './core.ts'
-import { Coverage } from './coverage.ts'
+import { Coverage, type SentFloor } from './coverage.ts'
 import { emptyShared } from './disc.ts'
 import { FeedsIn } from './feeds-in.ts'
 import { FeedsOut } from './feeds-out.ts'
 import { Losses } from './losses.ts'
 import { Members } from './members.ts'
-import { isMessage, type Hello, type ProgressMessage, type SentCopy, type SentLink, type SharedMessage } from './messages.ts'
+import {
+  type Hello,
+  isMessage,
+  type ProgressMessage,
+  type SentCopy,
+  type SentLink,
+  type SharedMessage,
+} from './messages.ts'
 import { PeerState } from './peer-state.ts'
 import { Replica } from './replica.ts'
 import type { SharedOptions } from './settings.ts'
 import { SharedTable, type TableOperations, type TableWriter } from './shared-table.ts'
 import { SyncReceiver } from './sync-receiver.ts'
 import { SyncSource } from './sync-source.ts'
-import { Tasks } from './tasks.ts'
 import { purgeTombstones } from './tombstones.ts'
 import type { SentProgress } from './vector.ts'
 
@@ -43,7 +49,6 @@ export class SharedReplication implements LinkHandler, TableWriter {
   readonly #options: SharedOptions
   // Made by `#begin`, and made anew when the node becomes a member of another cluster.
   #core!: Core
-  #tasks!: Tasks
   #members!: Members
   #confirmations!: Confirmations
   #losses!: Losses
@@ -71,18 +76,20 @@ export class SharedReplication implements LinkHandler, TableWriter {
   constructor(options: SharedOptions) {
     this.#options = options
     this.#begin()
-    const { links, limits } = this.#core
-    this.#every('progress', limits.progressMs, () => this.#progressTick())
-    this.#every('report', limits.reportMs, () => this.#reportTick())
-    this.#every('check', limits.checkMs, () => this.#checkTick())
-    links.handle('shared', this)
+    const core = this.#core
+    this.#every('progress', core.limits.progressMs, () => this.#progressTick())
+    this.#every('report', core.limits.reportMs, () => this.#reportTick())
+    this.#every('check', core.limits.checkMs, () => this.#checkTick())
+    core.links.handle('shared', this)
   }
 
   #begin(): void {
     const core = new Core(this.#options)
     this.#core = core
     core.touch = () => this.#touch()
-    this.#tasks = new Tasks(core.links)
+    core.holed = () => {
+      for (const replica of core.replicas.values()) this.#syncReceiver.opened(replica)
+    }
     this.#members = new Members(core)
     this.#confirmations = new Confirmations(core.links)
     this.#losses = new Losses(core)
@@ -94,8 +101,8 @@ export class SharedReplication implements LinkHandler, TableWriter {
     }
     this.#feedsIn = new FeedsIn(incoming)
     this.#feedsOut = new FeedsOut(core)
-    this.#syncSource = new SyncSource(core, this.#tasks, this.#members)
-    this.#syncReceiver = new SyncReceiver({ ...incoming, tasks: this.#tasks, members: this.#members })
+    this.#syncSource = new SyncSource(core, this.#members)
+    this.#syncReceiver = new SyncReceiver({ ...incoming, members: this.#members })
     this.#touch()
   }
 
@@ -109,7 +116,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#hasStopped = true
     for (const cancel of this.#cancels.values()) cancel()
     this.#core.disc.commit()
-    this.#tasks.stop()
+    this.#core.tasks.stop()
     this.#feedsIn.stop()
     this.#confirmations.stop()
   }
@@ -119,13 +126,14 @@ export class SharedReplication implements LinkHandler, TableWriter {
    * another epoch. Subscribers of the tables get an event for each row. No link may be up.
    */
   reset(): void {
-    const { tables, disc } = this.#core
-    const ceiling = Math.max(disc.ceiling, this.#core.clock.last)
-    this.#tasks.stop()
+    const { tables, disc, tasks, clock } = this.#core
+    tasks.stop()
     this.#feedsIn.stop()
     this.#confirmations.stop()
-    emptyShared(disc.store, ceiling)
+    emptyShared(disc.store, Math.max(disc.ceiling, clock.last))
     this.#told.clear()
+    this.#toldCopies = undefined
+    this.#isPurging = false
     this.#begin()
     for (const [name, table] of tables) {
       this.#core.tables.set(name, table)
@@ -208,7 +216,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     if (copies === 'ram_copies') replica.toRam()
     else {
       replica.toDisc(disc)
-      this.#tasks.start(replica.writeAll())
+      this.#core.tasks.start(replica.writeAll())
     }
     this.#touch()
   }
@@ -243,20 +251,27 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#syncReceiver.check()
   }
 
+  /** How far this node has got with each origin: node, epoch, number of the last entry, clock. */
+  get vector(): readonly SentProgress[] {
+    return this.#core.vector.toSent()
+  }
+
   /** What there is to know about it. */
   info(): SharedInfo {
-    const { vector, counters, log, stableClock, horizon } = this.#core
+    const { counters, log, stableClock, forgotten } = this.#core
     return {
-      vector: vector.toSent(),
-      settled: [...this.#core.settled.floors],
+      vector: this.vector,
+      settled: this.#core.settled.toSent(),
       copies: this.#core.copies,
       counters: { ...counters },
       logBytes: log.bytes,
       stableClock,
-      horizon,
+      forgotten,
       waiting: this.#confirmations.waiting,
       isSyncing: this.#syncReceiver.isBusy,
-      unacknowledged: [...this.#peers.values()].map((peer) => [peer.node, this.#feedsOut.unacknowledged(peer)] as const),
+      unacknowledged: [...this.#peers.values()].map(
+        (peer) => [peer.node, this.#feedsOut.unacknowledged(peer)] as const,
+      ),
       tombstones: [...this.#core.replicas.values()].reduce((sum, { cells }) => sum + cells.tombstones.size, 0),
     }
   }
@@ -271,6 +286,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     state.send({
       tag: 'hello',
       wallMs: links.now(),
+      forgotten: this.#core.forgotten,
       startClock,
       vector: vector.toSent(),
       copies: this.#core.copies,
@@ -312,50 +328,63 @@ export class SharedReplication implements LinkHandler, TableWriter {
   #handle(peer: PeerState, message: SharedMessage): void {
     switch (message.tag) {
       case 'hello':
-        return this.#hello(peer, message)
+        this.#hello(peer, message)
+        break
       case 'progress':
-        return this.#progress(peer, message)
+        this.#progress(peer, message)
+        break
       case 'reports':
         for (const report of message.reports) this.#members.took(report)
-        return
+        break
       case 'feed':
         this.#feedsOut.start(peer, message)
-        return this.#touch()
+        this.#touch()
+        break
       case 'stop':
-        return this.#feedsOut.stop(peer, message.id)
+        this.#feedsOut.stop(peer, message.id)
+        break
       case 'entries':
-        return this.#feedsIn.received(peer, message.id, message.first, message.bytes)
+        this.#feedsIn.received(peer, message.id, message.first, message.bytes)
+        break
       case 'gap':
         this.#feedsIn.gap(peer, message.id, message.first)
-        for (const replica of this.#core.replicas.values()) this.#syncReceiver.opened(replica)
-        return
+        break
       case 'ack':
         for (const [id, bytes, seq] of message.feeds) this.#acknowledged(peer, id, bytes, seq)
-        return this.#touch()
+        this.#touch()
+        break
       case 'sync':
-        return this.#syncSource.start(peer, message.id, message.table, message.floor, message.digest)
+        this.#syncSource.start(peer, message.id, message.table, message.floor, message.digest)
+        break
       case 'sync_begin':
-        return this.#syncReceiver.begun(peer, message)
-      case 'sync_bucket':
-        return this.#syncSource.request(peer, message.id, message.bucket, message.digests)
+        this.#syncReceiver.begun(peer, message)
+        break
+      case 'sync_request':
+        this.#syncSource.request(peer, message)
+        break
       case 'sync_rows':
-        return this.#syncReceiver.received(peer, message.id, message.bucket, message.bytes, message.isLast)
+        this.#syncReceiver.received(peer, message)
+        break
       case 'sync_ack':
-        return this.#syncSource.acknowledged(peer, message.id, message.bytes)
+        this.#syncSource.acknowledged(peer, message.id, message.bytes)
+        break
       case 'sync_end':
         this.#syncSource.end(peer, message.id)
-        return this.#syncReceiver.ended(peer, message.id)
+        break
+      case 'sync_refused':
+        this.#syncReceiver.ended(peer, message.id)
+        break
     }
   }
 
-  #hello(peer: PeerState, { vector, copies, links, startClock, wallMs, reports }: Hello): void {
+  #hello(peer: PeerState, { vector, copies, links, startClock, forgotten, wallMs, reports }: Hello): void {
     const { origins } = this.#core
     peer.isKnown = true
     peer.tookVector(vector, origins)
     peer.tookCopies(copies, origins)
     peer.tookLinks(links)
-    this.#core.vector.advance(peer.origin, 0, startClock)
-    this.#core.disc.moved(peer.origin)
+    this.#core.knowStart(peer.origin, startClock)
+    this.#core.forgottenByPeers = Math.max(this.#core.forgottenByPeers, forgotten)
     this.#learn(vector)
     for (const report of reports) this.#members.took(report)
     this.#sawSkew(peer.node, wallMs - this.#core.links.now())
@@ -364,7 +393,8 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#touch()
   }
 
-  #progress(peer: PeerState, { vector, copies, links, wallMs }: ProgressMessage): void {
+  #progress(peer: PeerState, { vector, copies, links, forgotten, wallMs }: ProgressMessage): void {
+    this.#core.forgottenByPeers = Math.max(this.#core.forgottenByPeers, forgotten)
     const { origins } = this.#core
     peer.tookVector(vector, origins)
     if (copies !== undefined) peer.tookCopies(copies, origins)
@@ -449,13 +479,16 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#toldCopies = copies
     this.#toldLinks = linksText
     const wallMs = this.#core.links.now()
+    const { forgotten } = this.#core
     for (const peer of this.#peers.values()) {
-      peer.send({ tag: 'progress', wallMs, vector: news, copies: isCopyNews ? copies : undefined, links })
+      peer.send({ tag: 'progress', wallMs, forgotten, vector: news, copies: isCopyNews ? copies : undefined, links })
     }
   }
 
   #links(): SentLink[] {
-    return [...this.#peers.values()].map(({ node, epoch }) => [node, epoch] as const).sort(([a], [b]) => (a < b ? -1 : 1))
+    return [...this.#peers.values()]
+      .map(({ node, epoch }) => [node, epoch] as const)
+      .sort(([a], [b]) => (a < b ? -1 : 1))
   }
 
   #progressTick(): void {
@@ -480,7 +513,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
       const reports = this.#members.news(peer)
       if (reports.length > 0) peer.send({ tag: 'reports', reports })
     }
-    if (!this.#isPurging) this.#tasks.start(this.#purge())
+    if (!this.#isPurging) this.#core.tasks.start(this.#purge())
   }
 
   /**
@@ -503,7 +536,10 @@ export class SharedReplication implements LinkHandler, TableWriter {
         const coverage = copies.get(name)
         return coverage === undefined ? [] : [{ coverage, vector }]
       })
-      if (replica?.coverage.closeVain(others)) this.#core.coverageChanged(replica)
+      const vain = replica?.coverage.closeVain(others)
+      if (vain === undefined) continue
+      this.#core.coverageChanged(replica)
+      for (const [origin, hole] of vain) this.#core.gone(name, origin, hole)
     }
   }
 
@@ -557,6 +593,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
         merge: definition.merge,
         disc: isOnDisc ? disc : undefined,
         changed: (key, row, old) => table.rowChanged(key, row, old),
+        ...this.#core.replicaOptions,
       },
       coverage,
     )
@@ -568,7 +605,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
       coverage.openAll(vector)
     }
     if (!isOnDisc && disc.store.isDurable) disc.remove(name)
-    replica.save()
+    this.#core.added(replica)
     this.#syncReceiver.opened(replica)
   }
 
@@ -599,15 +636,15 @@ function* rowsOf({ cells }: AnyReplica): Iterable<readonly [key: string, cell: C
 }
 
 export interface SharedInfo {
-  /** How far this node has got with each origin: node, epoch, number of the last entry, clock. */
   readonly vector: readonly SentProgress[]
-  readonly settled: readonly (readonly [node: string, floor: number])[]
+  readonly settled: readonly SentFloor[]
   /** Copies here, and what they lack. */
   readonly copies: readonly SentCopy[]
   readonly counters: SharedOptionsCounters
   readonly logBytes: number
   readonly stableClock: number
-  readonly horizon: number
+  /** Tombstones up to this clock have been forgotten. */
+  readonly forgotten: number
   /** Writes that wait for members. */
   readonly waiting: number
   readonly isSyncing: boolean

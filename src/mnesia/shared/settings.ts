@@ -65,6 +65,11 @@ export interface SharedEvents {
   readonly skew?: (node: string, aheadMs: number) => void
   /** Rows of a copy were not as they should have been, and have been taken from a peer: a fault of the disc or of this software. */
   readonly repaired?: (table: string, rows: number, from: string) => void
+  /**
+   * No member's copy of a table has these entries of a node any more, so nobody waits for them any longer: copies in memory, of nodes that
+   * have all been restarted; or the only copy, on a disc that had not been flushed.
+   */
+  readonly gone?: (table: string, node: string, entries: number) => void
   /** All that a member had when it connected is here. */
   readonly caughtUp?: (node: string) => void
   /** Both sides of a partition have written a row. */

@@ -132,6 +132,8 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
 
   /** For `SharedReplication`: looks at an operation before anything is changed. Throws what the table's `encode` throws. */
   wish(operation: SharedOperation<Row>, needsBytes: boolean): Wish<Row> {
+    // What is merged is merged with what its writer has seen.
+    if (this.definition.merge !== undefined) this.#held()
     switch (operation.op) {
       case 'write':
       case 'delete_object': {
@@ -172,7 +174,9 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     if (op === 'clear') return [clearOf(table)]
     const replica = this.#replica
     if (op === 'delete' && this.definition.type === 'bag') {
-      return this.#held().cells.rows.of(key).map((cell) => this.#removal(key, cell.identity))
+      return this.#held()
+        .cells.rows.of(key)
+        .map((cell) => this.#removal(key, cell.identity))
     }
     if (op !== 'write') {
       const isThere = replica === undefined || replica.cells.rows.get(key, identity ?? '') !== undefined

@@ -8,23 +8,27 @@
  * had and has not any more is a row that was deleted, so it goes; what the source has never had stays. The same rule seen from the other side
  * keeps a stale source from bringing back what it has missed to delete.
  */
-import { Damaged } from '../binary.ts'
 import { BUCKETS } from '../rows/bucket-digest.ts'
 import type { Cell } from './cell-map.ts'
 import { msOf } from './clock.ts'
-import type { Core, Onlooker } from './core.ts'
+import { type Core, type Onlooker, TooFarAhead } from './core.ts'
+import { Coverage } from './coverage.ts'
 import { clearOf } from './entry.ts'
 import type { Members } from './members.ts'
 import { MergedCell } from './merged-cell.ts'
-import type { SyncBegin } from './messages.ts'
+import type { SyncBegin, SyncRows } from './messages.ts'
 import type { PeerState } from './peer-state.ts'
 import type { Replica } from './replica.ts'
 import { cellsOfBucket, PartDigests, readCells } from './sync-rows.ts'
-import type { Task, Tasks } from './tasks.ts'
+import type { Task } from './tasks.ts'
 import { Vector } from './vector.ts'
 
-/** Buckets that are under way at the same time. */
+/** Requests that are under way at the same time. */
 const OUTSTANDING = 4
+/** Cells of a request, about. */
+const CELLS_PER_REQUEST = 1000
+/** Where a bucket has fewer cells than this, the digests of its parts would be longer than they are. */
+const CELLS_WORTH_DIGESTS = 32
 /** A source that says nothing for so long is given up. */
 const SILENCE_MS = 20_000
 
@@ -36,15 +40,18 @@ interface Session {
   readonly peer: PeerState
   readonly replica: AnyReplica
   begin: SyncBegin | undefined
-  /** What the source's copy covered at the beginning. */
-  covered: Vector
+  /** How far the source had got at the beginning, and what its copy lacked of that. */
+  readonly vector: Vector
+  coverage: Coverage
   /** This copy has missed deletes that the source has forgotten. */
   isStale: boolean
   /** The source has missed deletes that this node has forgotten. */
   isSourceStale: boolean
   buckets: number[]
-  readonly outstanding: Set<number>
-  /** Of a stale copy: cells that have come, by bucket. */
+  /** Requests that are under way, with their buckets. */
+  readonly outstanding: Map<number, ReadonlySet<number>>
+  lastRequest: number
+  /** Of a stale copy: cells that have come, by request. */
   readonly seen: Map<number, Set<string>>
   readonly tasks: Set<Task>
   repaired: number
@@ -53,7 +60,6 @@ interface Session {
 
 export interface SyncReceiverOptions {
   readonly core: Core
-  readonly tasks: Tasks
   readonly members: Members
   readonly peers: ReadonlyMap<string, PeerState>
   readonly onlooker: (peer: PeerState) => Onlooker | undefined
@@ -62,7 +68,6 @@ export interface SyncReceiverOptions {
 
 export class SyncReceiver {
   readonly #core: Core
-  readonly #tasks: Tasks
   readonly #members: Members
   readonly #peers: ReadonlyMap<string, PeerState>
   readonly #onlooker: SyncReceiverOptions['onlooker']
@@ -79,7 +84,6 @@ export class SyncReceiver {
 
   constructor(options: SyncReceiverOptions) {
     this.#core = options.core
-    this.#tasks = options.tasks
     this.#members = options.members
     this.#peers = options.peers
     this.#onlooker = options.onlooker
@@ -158,41 +162,41 @@ export class SyncReceiver {
     if (session === undefined || session.begin !== undefined) return
     const { core, replica } = { core: this.#core, replica: session.replica }
     session.begin = begin
-    for (const [node, epoch, seq, clock] of begin.vector) session.covered.set(core.origins.of(node, epoch), seq, clock)
+    for (const [node, epoch, seq, clock] of begin.vector) session.vector.set(core.origins.of(node, epoch), seq, clock)
+    session.coverage = Coverage.fromSent(begin.holes, begin.lacksSettled, core.origins)
     this.#learn(session)
     if (begin.cleared !== undefined && !this.#takeClear(session, begin.cleared)) return
-    session.isStale = this.#members.lowOf(replica) < begin.horizon && !isEmpty(replica)
-    session.isSourceStale = begin.low < core.horizon
+    session.isStale = this.#members.lowOf(replica) < begin.forgotten && sizeOf(replica) > 0
+    session.isSourceStale = begin.low < core.forgotten
     session.buckets = session.isStale
       ? Array.from({ length: BUCKETS }, (_, bucket) => bucket)
       : begin.buckets.filter((bucket) => bucket < BUCKETS)
     this.#request(session)
   }
 
-  received(peer: PeerState, id: number, bucket: number, bytes: Uint8Array, isLast: boolean): void {
+  received(peer: PeerState, { id, request, bytes, isLast }: SyncRows): void {
     const session = this.#sessionOf(peer, id)
-    if (session === undefined || !session.outstanding.has(bucket)) return
+    const buckets = session?.outstanding.get(request)
+    if (session === undefined || buckets === undefined) return
     session.lastMs = this.#core.links.now()
     peer.send({ tag: 'sync_ack', id, bytes: bytes.length })
     try {
-      if (bytes.length > 0) this.#take(session, bucket, bytes)
+      if (bytes.length > 0) this.#take(session, request, buckets, bytes)
     } catch (error) {
       this.#refused(session, error)
       return
     }
     this.#core.deliver()
     if (!isLast) return
-    session.outstanding.delete(bucket)
-    if (session.isStale) this.#dropMissing(session, bucket)
+    session.outstanding.delete(request)
+    if (session.isStale) this.#dropMissing(session, request, buckets)
     this.#request(session)
   }
 
   /** The source has no such copy, or none any more. */
   ended(peer: PeerState, id: number): void {
     const session = this.#sessionOf(peer, id)
-    if (session === undefined) return
-    peer.copies.delete(session.replica.name)
-    this.#abort(session)
+    if (session !== undefined) this.#abort(session)
   }
 
   #needed(): { replica: AnyReplica; peer: PeerState } | undefined {
@@ -210,14 +214,11 @@ export class SyncReceiver {
 
   /** How many holes a peer's copy would close, or make smaller. */
   #worth({ name, coverage }: AnyReplica, { copies, vector }: PeerState): number {
-    const theirs = copies.get(name)!
-    let worth = coverage.lacksSettled && !theirs.lacksSettled ? 1 : 0
-    for (const [origin, { covered }] of coverage.holes) if (theirs.of(origin, vector).seq > covered.seq) worth++
-    return worth
+    return coverage.worthOf(copies.get(name)!, vector)
   }
 
   #start(replica: AnyReplica, peer: PeerState): void {
-    const { links, purgeClock } = this.#core
+    const { links, stableClock } = this.#core
     let visited = this.#visited.get(peer)
     if (visited === undefined) {
       visited = new Set()
@@ -230,93 +231,95 @@ export class SyncReceiver {
       peer,
       replica,
       begin: undefined,
-      covered: new Vector(),
+      vector: new Vector(),
+      coverage: new Coverage(),
       isStale: false,
       isSourceStale: false,
       buckets: [],
-      outstanding: new Set(),
+      outstanding: new Map(),
+      lastRequest: 0,
       seen: new Map(),
       tasks: new Set(),
       repaired: 0,
       lastMs: links.now(),
     }
     const digest = replica.cells.digest.toBytes()
-    peer.send({ tag: 'sync', id, table: replica.name, floor: purgeClock, digest })
+    peer.send({ tag: 'sync', id, table: replica.name, floor: stableClock, digest })
   }
 
   #request(session: Session): void {
-    while (session.outstanding.size < OUTSTANDING) {
-      const bucket = session.buckets.shift()
-      if (bucket === undefined) break
-      session.outstanding.add(bucket)
-      const task = this.#requestBucket(session, bucket)
+    const cellsPerBucket = Math.max(session.begin!.size, sizeOf(session.replica)) / BUCKETS
+    const group = Math.max(1, Math.floor(CELLS_PER_REQUEST / Math.max(1, cellsPerBucket)))
+    const isCompared = !session.isStale && cellsPerBucket >= CELLS_WORTH_DIGESTS && sizeOf(session.replica) > 0
+    while (session.outstanding.size < OUTSTANDING && session.buckets.length > 0) {
+      const buckets = session.buckets.splice(0, group)
+      const request = ++session.lastRequest
+      session.outstanding.set(request, new Set(buckets))
+      const task = this.#requestBuckets(session, request, buckets, isCompared)
       session.tasks.add(task)
-      this.#tasks.start(task)
+      this.#core.tasks.start(task)
     }
     if (session.outstanding.size === 0) this.#finish(session)
   }
 
-  *#requestBucket(session: Session, bucket: number): Task {
+  *#requestBuckets(session: Session, request: number, buckets: readonly number[], isCompared: boolean): Task {
     const { replica, peer, id } = session
-    let digests: Uint8Array | undefined
-    if (!session.isStale && !isEmpty(replica)) {
+    const digests: Uint8Array[] = []
+    for (const bucket of isCompared ? buckets : []) {
       const own = new PartDigests()
       for (const cells of cellsOfBucket(replica, bucket, session.begin!.floor)) {
         for (const [key, cell] of cells) own.add(key, cell)
-        if (cells.length > 0) yield 'go'
+        yield 'go'
       }
-      digests = own.toBytes()
+      digests.push(own.toBytes())
     }
-    peer.send({ tag: 'sync_bucket', id, bucket, digests })
+    peer.send({ tag: 'sync_request', id, request, buckets, digests: isCompared ? Buffer.concat(digests) : undefined })
   }
 
-  #take(session: Session, bucket: number, bytes: Uint8Array): void {
+  #take(session: Session, request: number, buckets: ReadonlySet<number>, bytes: Uint8Array): void {
     const { replica } = session
     const core = this.#core
-    const cells = readCells(replica, bucket, bytes, core.origins)
+    const cells = readCells(replica, buckets, bytes, core.origins)
     const latest = cells.reduce((clock, [, cell]) => Math.max(clock, cell.clock), 0)
     if (latest > core.greatestClock) {
-      core.counters.refusedAhead++
-      this.#skewed(session.peer.node, msOf(latest) - core.links.now())
-      throw new Damaged('a stamp too far ahead')
+      throw new TooFarAhead(latest)
     }
     core.clock.observe(latest)
     const onlooker = this.#onlooker(session.peer)
-    for (const [key, cell] of cells) this.#takeCell(session, bucket, key, cell, onlooker)
+    for (const [key, cell] of cells) this.#takeCell(session, request, key, cell, onlooker)
     core.touch()
   }
 
-  #takeCell(
-    session: Session,
-    bucket: number,
-    key: string,
-    cell: Cell<unknown>,
-    onlooker: Onlooker | undefined,
-  ): void {
+  #takeCell(session: Session, request: number, key: string, cell: Cell<unknown>, onlooker: Onlooker | undefined): void {
     const { replica } = session
     const core = this.#core
-    if (session.isStale) note(session.seen, bucket, cellName(key, cell))
+    if (session.isStale) note(session.seen, request, cellName(key, cell))
     const isCovered = this.#isCovered(replica, cell)
     if (replica.cells.get(key, cell.identity) === undefined) {
-      if (cell.value === undefined && cell.clock <= core.purgeClock) return
-      if (session.isSourceStale && isCovered && cell.clock <= core.horizon) return
+      if (cell.value === undefined && cell.clock <= core.stableClock) return
+      if (session.isSourceStale && isCovered && cell.clock <= core.forgotten) return
     }
     onlooker?.look(replica, key, cell.identity, cell.value, cell.clock, cell.origin)
-    if (replica.join(key, cell) && isCovered) session.repaired++
+    const before = replica.cells.rows.get(key, cell.identity)?.value
+    if (!replica.join(key, cell) || !isCovered) return
+    const after = replica.cells.rows.get(key, cell.identity)?.value
+    if (!isSameRow(replica, before, after)) session.repaired++
+    if ((globalThis as any).DEBUG && !isSameRow(replica, before, after)) console.log('REPAIR', core.links.now(), core.self.node, core.self.epoch, 'from', session.peer.node, replica.name, key, JSON.stringify([before, after]), cell.clock, String(cell.origin), JSON.stringify(core.vector.toSent()), JSON.stringify(replica.coverage.toSent()), core.settled.toSent()) // DEBUG
   }
 
   /** Removes what the source has had and has no longer. */
-  #dropMissing(session: Session, bucket: number): void {
-    const { replica, covered, begin } = session
+  #dropMissing(session: Session, request: number, buckets: ReadonlySet<number>): void {
+    const { replica, coverage, vector, begin } = session
     const { settled } = this.#core
-    const seen = session.seen.get(bucket)
-    session.seen.delete(bucket)
-    const isGone = (cell: Cell<unknown>) =>
-      cell.clock <= begin!.horizon &&
-      (settled.has(cell.origin) ? !begin!.lacksSettled : cell.clock <= covered.get(cell.origin).clock)
-    for (const cells of cellsOfBucket(replica, bucket, 0)) {
-      for (const [key, cell] of cells) {
-        if (seen?.has(cellName(key, cell)) !== true && isGone(cell)) replica.forget(key, cell)
+    const seen = session.seen.get(request)
+    session.seen.delete(request)
+    const isGone = ({ clock, origin }: Cell<unknown>) =>
+      clock <= begin!.forgotten && coverage.covers(clock, origin, vector, settled)
+    for (const bucket of buckets) {
+      for (const cells of cellsOfBucket(replica, bucket, 0)) {
+        for (const [key, cell] of cells) {
+          if (seen?.has(cellName(key, cell)) !== true && isGone(cell)) replica.forget(key, cell)
+        }
       }
     }
     this.#core.deliver()
@@ -324,13 +327,13 @@ export class SyncReceiver {
   }
 
   #finish(session: Session): void {
-    const { replica, peer, covered, begin, repaired } = session
+    const { replica, peer, coverage, vector, begin, repaired } = session
     const core = this.#core
     this.#session = undefined
     peer.send({ tag: 'sync_end', id: session.id })
-    if (replica.coverage.take(covered, !begin!.lacksSettled)) core.coverageChanged(replica)
+    if (replica.coverage.take(coverage, vector)) core.coverageChanged(replica)
     // What the source has forgotten is not here either.
-    core.forgotUpTo(begin!.horizon)
+    core.forgotUpTo(begin!.forgotten)
     if (repaired > 0) {
       core.counters.repaired += repaired
       core.logger.error({ table: replica.name, rows: repaired, from: peer.node }, 'rows of a copy had to be repaired')
@@ -342,7 +345,7 @@ export class SyncReceiver {
   #abort(session: Session): void {
     const { peer, replica } = session
     this.#session = undefined
-    for (const task of session.tasks) this.#tasks.end(task)
+    for (const task of session.tasks) this.#core.tasks.end(task)
     peer.send({ tag: 'sync_end', id: session.id })
     this.#rest(peer, replica)
     this.#core.touch()
@@ -360,10 +363,16 @@ export class SyncReceiver {
   }
 
   #refused(session: Session, error: unknown): void {
-    const { counters, logger } = this.#core
-    counters.damaged++
-    const reason = error instanceof Error ? error.message : (error as { readonly reason?: string }).reason
-    logger.error({ table: session.replica.name, from: session.peer.node, reason }, 'a sync cannot be completed')
+    const { counters, logger, links } = this.#core
+    const from = session.peer.node
+    if (error instanceof TooFarAhead) {
+      counters.refusedAhead++
+      this.#skewed(from, msOf(error.clock) - links.now())
+    } else {
+      counters.damaged++
+      const reason = error instanceof Error ? error.message : (error as { readonly reason?: string }).reason
+      logger.error({ table: session.replica.name, from, reason }, 'a sync cannot be completed')
+    }
     this.#core.deliver()
     this.#abort(session)
   }
@@ -380,7 +389,7 @@ export class SyncReceiver {
   #takeClear(session: Session, [node, epoch, clock]: readonly [string, number, number]): boolean {
     const core = this.#core
     if (clock > core.greatestClock) {
-      this.#refused(session, new Damaged('a clear too far ahead'))
+      this.#refused(session, new TooFarAhead(clock))
       return false
     }
     core.clock.observe(clock)
@@ -407,16 +416,22 @@ export class SyncReceiver {
   }
 }
 
-function isEmpty({ cells }: AnyReplica): boolean {
-  return cells.rows.size === 0 && cells.tombstones.size === 0
+function sizeOf({ cells }: AnyReplica): number {
+  return cells.rows.size + cells.tombstones.size
+}
+
+/** What is the same to a reader need not have come about in the same way: forgotten deletes of merged rows are no difference. */
+function isSameRow(replica: AnyReplica, a: unknown, b: unknown): boolean {
+  if (a === undefined || b === undefined) return a === b
+  return Buffer.compare(replica.bytes.encode(a), replica.bytes.encode(b)) === 0
 }
 
 function cellName(key: string, cell: Cell<unknown>): string {
   return cell.identity === '' ? key : `${key.length}:${key}${cell.identity}`
 }
 
-function note(seen: Map<number, Set<string>>, bucket: number, name: string): void {
-  const names = seen.get(bucket)
-  if (names === undefined) seen.set(bucket, new Set([name]))
+function note(seen: Map<number, Set<string>>, request: number, name: string): void {
+  const names = seen.get(request)
+  if (names === undefined) seen.set(request, new Set([name]))
   else names.add(name)
 }

@@ -11,7 +11,7 @@ import { BinaryReader, BinaryWriter, Damaged } from '../binary.ts'
 import { bucketOf } from '../rows/bucket-digest.ts'
 import { hashOf, mixed } from '../rows/key-hash.ts'
 import { type Position, positionOfBucket } from '../rows/shards.ts'
-import type { Cell, CellMap } from './cell-map.ts'
+import type { Cell, CellChunk, CellMap } from './cell-map.ts'
 import { decodeCell, encodeCell } from './cell-record.ts'
 import { stampHash } from './cells.ts'
 import { MergedCell } from './merged-cell.ts'
@@ -36,9 +36,10 @@ export function* cellsOfBucket<V>(
   const { rows, tombstones } = replica.cells
   const to = positionOfBucket(bucket + 1)
   for (const map of [rows, tombstones] as CellMap<V>[]) {
+    if (map.size === 0) continue
     for (let from: Position | undefined = positionOfBucket(bucket); from !== undefined; ) {
-      const { cells, next } = map.chunk(from, to)
-      yield map === rows ? [...cells] : cells.filter(([, cell]) => cell.clock > floor)
+      const { cells, next }: CellChunk<V> = map.chunk(from, to)
+      if (cells.length > 0) yield map === rows ? [...cells] : cells.filter(([, cell]) => cell.clock > floor)
       from = next
     }
   }
@@ -134,10 +135,10 @@ export class CellWriter<V> {
   }
 }
 
-/** The cells of a chunk, all of them, for a bucket. Throws `Damaged`, or what the table's `decode` throws. */
+/** The cells of a chunk, all of them, which lie in certain buckets. Throws `Damaged`, or what the table's `decode` throws. */
 export function readCells<V>(
   replica: Replica<V>,
-  bucket: number,
+  buckets: ReadonlySet<number>,
   bytes: Uint8Array,
   origins: Origins,
 ): (readonly [key: string, cell: Cell<V>])[] {
@@ -157,7 +158,7 @@ export function readCells<V>(
   const cells: (readonly [string, Cell<V>])[] = []
   while (!reader.isAtEnd) {
     const key = reader.text()
-    if (bucketOf(hashOf(key)) !== bucket) throw new Damaged('a key of another bucket')
+    if (!buckets.has(bucketOf(hashOf(key)))) throw new Damaged('a key of another bucket')
     const identity = replica.isBag ? reader.text() : undefined
     cells.push([key, decodeCell(reader, identity, replica.bytes, originOf, replica.merge)])
   }

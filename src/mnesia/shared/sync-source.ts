@@ -3,10 +3,11 @@
  *
  *     → sync         table, digest of each bucket
  *     ← sync_begin   what my copy covers as of now, and the buckets that differ
- *     → sync_bucket  digests of the parts of a bucket; or none: everything
+ *     → sync_request buckets, and digests of their parts; or none: everything
  *     ← sync_rows    cells of the parts that differ, in chunks, as they are when they are read; the last one says so
  *     → sync_ack     bytes taken in
  *     → sync_end
+ *     ← sync_refused instead of any answer: there is no such copy
  *
  * Entries go on flowing meanwhile, and may change what has been sent: applying is idempotent, so it does not matter which comes first. What the
  * receiver takes over at the end is what the copy covered at the *begin*. Reading, comparing and encoding are done in
@@ -16,10 +17,11 @@ import { BUCKETS } from '../rows/bucket-digest.ts'
 import { hashOf } from '../rows/key-hash.ts'
 import type { Core } from './core.ts'
 import type { Members } from './members.ts'
+import type { SyncRequest } from './messages.ts'
 import type { PeerState } from './peer-state.ts'
 import type { Replica } from './replica.ts'
-import { CellWriter, cellsOfBucket, PartDigests, partOf } from './sync-rows.ts'
-import type { Task, Tasks } from './tasks.ts'
+import { CellWriter, cellsOfBucket, DIGESTS_BYTES, PartDigests, partOf } from './sync-rows.ts'
+import type { Task } from './tasks.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: a sync is of a table of any rows
 type AnyReplica = Replica<any>
@@ -29,7 +31,7 @@ interface Session {
   readonly peer: PeerState
   readonly replica: AnyReplica
   readonly floor: number
-  readonly requests: { readonly bucket: number; readonly digests: Uint8Array | undefined }[]
+  readonly requests: SyncRequest[]
   task: Task | undefined
   sentBytes: number
   ackedBytes: number
@@ -37,13 +39,11 @@ interface Session {
 
 export class SyncSource {
   readonly #core: Core
-  readonly #tasks: Tasks
   readonly #members: Members
   readonly #sessions = new Map<PeerState, Map<number, Session>>()
 
-  constructor(core: Core, tasks: Tasks, members: Members) {
+  constructor(core: Core, members: Members) {
     this.#core = core
-    this.#tasks = tasks
     this.#members = members
   }
 
@@ -58,14 +58,14 @@ export class SyncSource {
     const core = this.#core
     const replica = core.tables.has(table) ? core.replicas.get(table) : undefined
     if (replica === undefined) {
-      peer.send({ tag: 'sync_end', id })
+      peer.send({ tag: 'sync_refused', id })
       return
     }
     const session: Session = {
       id,
       peer,
       replica,
-      floor: Math.max(floor, core.purgeClock),
+      floor: Math.max(floor, core.stableClock),
       requests: [],
       task: undefined,
       sentBytes: 0,
@@ -82,35 +82,37 @@ export class SyncSource {
     peer.send({
       tag: 'sync_begin',
       id,
-      vector: coverage.vector(core.vector).toSent(),
+      vector: core.vector.toSent(),
+      holes: coverage.toSent(),
       lacksSettled: coverage.lacksSettled,
       cleared: cleared && [cleared.origin.node, cleared.origin.epoch, cleared.clock],
       low: this.#members.lowOf(replica),
-      horizon: core.horizon,
+      forgotten: core.forgotten,
       floor: session.floor,
+      size: cells.rows.size + cells.tombstones.size,
       buckets: cells.digest.differing(digest),
     })
   }
 
-  request(peer: PeerState, id: number, bucket: number, digests: Uint8Array | undefined): void {
-    const session = this.#sessions.get(peer)?.get(id)
-    if (session === undefined || bucket >= BUCKETS || session.requests.length >= BUCKETS) return
-    session.requests.push({ bucket, digests })
+  request(peer: PeerState, request: SyncRequest): void {
+    const session = this.#sessions.get(peer)?.get(request.id)
+    if (session === undefined || session.requests.length >= BUCKETS) return
+    session.requests.push(request)
     if (session.task !== undefined) return
     session.task = this.#answer(session)
-    this.#tasks.start(session.task)
+    this.#core.tasks.start(session.task)
   }
 
   acknowledged(peer: PeerState, id: number, bytes: number): void {
     const session = this.#sessions.get(peer)?.get(id)
     if (session === undefined) return
     session.ackedBytes += bytes
-    if (session.task !== undefined) this.#tasks.resume(session.task)
+    if (session.task !== undefined) this.#core.tasks.resume(session.task)
   }
 
   end(peer: PeerState, id: number): void {
     const session = this.#sessions.get(peer)?.get(id)
-    if (session?.task !== undefined) this.#tasks.end(session.task)
+    if (session?.task !== undefined) this.#core.tasks.end(session.task)
     this.#sessions.get(peer)?.delete(id)
   }
 
@@ -125,33 +127,51 @@ export class SyncSource {
       for (const session of [...sessions.values()]) {
         if (session.replica !== replica) continue
         this.end(peer, session.id)
-        peer.send({ tag: 'sync_end', id: session.id })
+        peer.send({ tag: 'sync_refused', id: session.id })
       }
     }
   }
 
   *#answer(session: Session): Task {
-    for (let request = session.requests.shift(); request !== undefined; request = session.requests.shift()) {
-      const { bucket, digests } = request
-      let differing: boolean[] | undefined
-      if (digests !== undefined) {
-        const own = new PartDigests()
-        for (const cells of cellsOfBucket(session.replica, bucket, session.floor)) {
-          for (const [key, cell] of cells) own.add(key, cell)
-          if (cells.length > 0) yield 'go'
+    for (let next = session.requests.shift(); next !== undefined; next = session.requests.shift()) {
+      const { request, buckets, digests } = next
+      const writer = new CellWriter(session.replica)
+      for (let i = 0; i < buckets.length; i++) {
+        const bucket = buckets[i]!
+        if (bucket >= BUCKETS) continue
+        let differing: boolean[] | undefined
+        if (digests !== undefined) {
+          differing = yield* this.#compare(
+            session,
+            bucket,
+            digests.subarray(i * DIGESTS_BYTES, (i + 1) * DIGESTS_BYTES),
+          )
         }
-        differing = own.differing(digests)
+        if (differing?.includes(true) !== false) yield* this.#sendBucket(session, request, bucket, differing, writer)
       }
-      if (differing?.includes(true) === false) this.#send(session, bucket, EMPTY, true)
-      else yield* this.#sendBucket(session, bucket, differing)
+      this.#send(session, request, writer.count === 0 ? EMPTY : writer.take(), true)
     }
     session.task = undefined
   }
 
-  *#sendBucket(session: Session, bucket: number, differing: readonly boolean[] | undefined): Task {
+  *#compare(session: Session, bucket: number, digests: Uint8Array): Generator<'go', boolean[]> {
+    const own = new PartDigests()
+    for (const cells of cellsOfBucket(session.replica, bucket, session.floor)) {
+      for (const [key, cell] of cells) own.add(key, cell)
+      yield 'go'
+    }
+    return own.differing(digests)
+  }
+
+  *#sendBucket(
+    session: Session,
+    request: number,
+    bucket: number,
+    differing: readonly boolean[] | undefined,
+    writer: CellWriter<unknown>,
+  ): Task {
     const { chunkBytes, chunkRows, windowBytes } = this.#core.limits
     const { replica } = session
-    const writer = new CellWriter(replica)
     for (const cells of cellsOfBucket(replica, bucket, session.floor)) {
       let hasPaused = false
       for (const [key, cell] of cells) {
@@ -160,18 +180,17 @@ export class SyncSource {
         if (hasPaused && replica.cells.get(key, cell.identity) !== cell) continue
         writer.add(key, cell)
         if (writer.bytes < chunkBytes && writer.count < chunkRows) continue
-        this.#send(session, bucket, writer.take(), false)
+        this.#send(session, request, writer.take(), false)
         hasPaused = true
         yield 'go'
         while (session.sentBytes - session.ackedBytes >= windowBytes) yield 'wait'
       }
     }
-    this.#send(session, bucket, writer.take(), true)
   }
 
-  #send(session: Session, bucket: number, bytes: Uint8Array, isLast: boolean): void {
+  #send(session: Session, request: number, bytes: Uint8Array, isLast: boolean): void {
     session.sentBytes += bytes.length
-    session.peer.send({ tag: 'sync_rows', id: session.id, bucket, bytes, isLast })
+    session.peer.send({ tag: 'sync_rows', id: session.id, request, bytes, isLast })
   }
 }
 

@@ -2,7 +2,8 @@
  * Forgets tombstones that are needed no longer: those that every member has passed, and those that are too old to be kept for a
  * member that is away.
  *
- * Of the latter it is noted how far they went (`horizon`), on disc before they go: a member that had not had them is recognised by that.
+ * It is noted how far that went, on disc before they go: a copy that has not had everything up to there may hold what they
+ * have deleted, and must take the tables as they are.
  */
 import type { Core } from './core.ts'
 import type { Replica } from './replica.ts'
@@ -16,9 +17,8 @@ export function* purgeTombstones(core: Core): Task {
 }
 
 function* purge(core: Core, replica: Replica<unknown>): Task {
-  const { purgeClock, stableClock } = core
+  const { purgeClock } = core
   const { cells } = replica
-  if (purgeClock > stableClock) core.forgotUpTo(purgeClock)
   let oldest = Number.POSITIVE_INFINITY
   // One that is added meanwhile is not missed: it tells so itself.
   cells.oldestTombstone = oldest
@@ -27,6 +27,7 @@ function* purge(core: Core, replica: Replica<unknown>): Task {
     for (const [key, cell] of chunk.cells) {
       if (cell.clock > purgeClock) oldest = Math.min(oldest, cell.clock)
       else {
+        core.forgotUpTo(cell.clock)
         replica.forget(key, cell)
         core.counters.tombstonesPurged++
       }

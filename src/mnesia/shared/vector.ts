@@ -5,7 +5,7 @@
  * them. The second is true of the origin's numbering whoever says it, so it may be learnt from anybody; with it a stamp tells
  * whether its operation is among those that a vector covers.
  */
-import { type Origin, compareOrigins } from './origin.ts'
+import { compareOrigins, type Origin } from './origin.ts'
 
 export interface Progress {
   readonly seq: number

@@ -1,13 +1,13 @@
 /**
  * One process at a time in a directory of a store.
  *
- * The lock is a Unix domain socket on which its holder listens and never says anything. The kernel takes it away with
- * the process, however that ends, so whoever can connect knows that the holder lives, and whoever is refused knows that it does not;
- * a process id alone would say neither across containers, nor after the number has been given away again. Beside it lies
- * a text that names the holder, for people.
+ * A lock is a Unix domain socket on which its holder listens and never says anything. The kernel takes it away with the process,
+ * however that ends, so whoever can connect knows that the holder lives, and whoever is refused knows that it does not; a
+ * process id alone would say neither across containers, nor after the number has been given away again.
  *
- * A socket is made under a name of its own and linked to the name of the lock, which fails when that is taken. A lock
- * whose holder is dead is moved aside first, looked at again, and put back if it was a fresh one after all.
+ * Locks are numbered, and the greatest counts. Whoever finds its holder dead links a socket of its own to the next number, which one of
+ * many can do, looks whether a greater one has come up meanwhile, and removes the smaller ones. The greatest is never removed, not
+ * even by its holder at the end: then it could be taken for dead by one process and for absent by another.
  */
 import fs from 'node:fs'
 import net from 'node:net'
@@ -19,7 +19,8 @@ const NAME = 'lock'
 const OWNER = 'lock.owner'
 /** Longest path that can be bound [unix(7): 108 bytes on Linux, 104 elsewhere, one of them a zero]. */
 const MAX_SOCKET_PATH = 103
-const MAX_TRIES = 10
+/** Each try that fails has seen another process succeed. */
+const MAX_TRIES = 100
 
 export interface DirectoryLock {
   release(): void
@@ -37,36 +38,52 @@ export async function lockDirectory(directory: string, owner: string, nonce: str
 }
 
 async function lock(directory: string, fd: number, owner: string, nonce: string): Promise<DirectoryLock> {
-  const lockPath = join(directory, NAME)
   const ownPath = join(directory, `${NAME}.${nonce}`)
   const server = await listen(socketPath(directory, fd, `${NAME}.${nonce}`), directory)
+  try {
+    await takeNext(directory, fd, ownPath)
+    fs.writeFileSync(join(directory, OWNER), `${owner}\n`)
+  } catch (error) {
+    server.close()
+    throw storeError(error, 'lock', directory)
+  } finally {
+    fs.rmSync(ownPath, { force: true })
+  }
+  return {
+    release: () => {
+      fs.rmSync(join(directory, OWNER), { force: true })
+      server.close()
+    },
+  }
+}
+
+/** Links the socket to the next number, or throws when a holder lives. */
+async function takeNext(directory: string, fd: number, ownPath: string): Promise<void> {
   for (let tries = 0; tries < MAX_TRIES; tries++) {
+    const greatest = Math.max(0, ...numbersIn(directory))
+    if (greatest > 0 && (await isAlive(socketPath(directory, fd, `${NAME}.${greatest}`)))) throw inUse(directory)
+    const path = join(directory, `${NAME}.${greatest + 1}`)
     try {
-      fs.linkSync(ownPath, lockPath)
+      fs.linkSync(ownPath, path)
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-        server.close()
-        throw storeError(error, 'lock', directory)
-      }
-      if (await isAlive(socketPath(directory, fd, NAME))) {
-        server.close()
-        throw inUse(directory)
-      }
-      await moveAside(directory, fd, nonce)
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       continue
     }
-    fs.rmSync(ownPath, { force: true })
-    fs.writeFileSync(join(directory, OWNER), `${owner}\n`)
-    return {
-      release: () => {
-        fs.rmSync(join(directory, OWNER), { force: true })
-        fs.rmSync(lockPath, { force: true })
-        server.close()
-      },
+    const others = numbersIn(directory).filter((number) => number !== greatest + 1)
+    if (others.every((number) => number <= greatest)) {
+      for (const number of others) fs.rmSync(join(directory, `${NAME}.${number}`), { force: true })
+      return
     }
+    fs.rmSync(path, { force: true })
   }
-  server.close()
   throw inUse(directory)
+}
+
+function numbersIn(directory: string): number[] {
+  return fs.readdirSync(directory).flatMap((name) => {
+    const match = /^lock\.(\d{1,15})$/.exec(name)
+    return match === null ? [] : [Number(match[1])]
+  })
 }
 
 function inUse(directory: string): StoreError {
@@ -80,25 +97,6 @@ function inUse(directory: string): StoreError {
     'in_use',
     `${directory} is in use by ${owner}: stop it first, or give this node another data directory`,
   )
-}
-
-/** Removes a lock whose holder is dead, unless another process has taken it meanwhile. */
-async function moveAside(directory: string, fd: number, nonce: string): Promise<void> {
-  const lockPath = join(directory, NAME)
-  const aside = `${NAME}.${nonce}.old`
-  try {
-    fs.renameSync(lockPath, join(directory, aside))
-  } catch {
-    return
-  }
-  if (await isAlive(socketPath(directory, fd, aside))) {
-    try {
-      fs.linkSync(join(directory, aside), lockPath)
-    } catch {
-      // A third process was quicker, and will find that the second one lives.
-    }
-  }
-  fs.rmSync(join(directory, aside), { force: true })
 }
 
 function socketPath(directory: string, fd: number, name: string): string {

@@ -1,5 +1,5 @@
 /**
- * Frames: what the files of the store consist of after their header.
+ * Frames: what the files of the store, and backups, consist of after their header.
  *
  * A frame is a header of 20 bytes (kind, length, sequence number, checksum of these three, checksum of the contents) and contents.
  * The header's own checksum tells a damaged length from a good one at once, so damage in one place costs one frame: what
@@ -19,7 +19,12 @@ export const BLOCK = kindOf('B')
 /** Where the blocks are; the last frame of a file. */
 export const INDEX = kindOf('I')
 
-const KINDS: readonly number[] = [GROUP, BLOCK, INDEX]
+/** Of a backup: what it is, rows, and its end. */
+export const HEAD = kindOf('H')
+export const ROWS = kindOf('R')
+export const END = kindOf('E')
+
+const KINDS: readonly number[] = [GROUP, BLOCK, INDEX, HEAD, ROWS, END]
 const WINDOW_BYTES = 1 << 20
 
 function kindOf(letter: string): number {
@@ -49,7 +54,7 @@ export function isFrameIntact(bytes: Buffer, at: number, length: number, salt: n
 }
 
 export interface Frame {
-  /** `GROUP`, `BLOCK` or `INDEX`. */
+  /** `GROUP`, `BLOCK` and so on. */
   readonly kind: number
   readonly sequence: number
   /** Where in the file its header begins, and where the next frame does. */

@@ -163,7 +163,10 @@ export class Log {
   /** Writes what has not been, and resolves when it is on disc. Rejects with the error of the system call; may be tried again. */
   async flush(): Promise<void> {
     this.closeGroup()
-    if (this.isFlushed) return
+    if (!this.isFlushed) await this.#write()
+  }
+
+  async #write(): Promise<void> {
     const from = this.#flushedTo
     const to = this.length
     const buffers = this.#bytesFrom(from)
@@ -178,6 +181,12 @@ export class Log {
       throw error
     }
     this.#flushedTo = to
+  }
+
+  /** Makes the file of a log into which nothing was written, and ends the log. */
+  async flushEmpty(): Promise<void> {
+    this.end()
+    await this.#write()
   }
 
   /**

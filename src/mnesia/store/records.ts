@@ -170,6 +170,14 @@ export class RecordReader {
     this.at = this.#checked(this.at + (size >>> 2))
   }
 
+  /** Skips a text, and says whether it is the one that `encodeText` has encoded, without making a string of it. */
+  skipsText(encoded: Buffer): boolean {
+    const from = this.at
+    this.skipText()
+    if (this.at - from !== encoded.length) return false
+    return this.bytes.compare(encoded, 0, encoded.length, from, this.at) === 0
+  }
+
   /** Sets `valueFrom` and `valueTo`. */
   value(): void {
     const size = this.varint()
@@ -190,6 +198,13 @@ export class RecordReader {
     if (!(at <= this.end)) throw new RangeError(`a record ends at ${at}, beyond ${this.end}`)
     return at
   }
+}
+
+/** A text as it lies in files: equal texts are equal bytes. */
+export function encodeText(text: string): Buffer {
+  const writer = new RecordWriter(text.length * 3 + SHORT_TEXT + MAX_VARINT_BYTES)
+  writer.text(text)
+  return writer.bytes.subarray(0, writer.at)
 }
 
 export const REMOVED = -1

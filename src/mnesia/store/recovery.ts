@@ -36,30 +36,55 @@ export async function recover(
 ): Promise<{ readonly files: readonly RowsFile[]; readonly logs: readonly Log[]; readonly next: number }> {
   const rowsFiles: RowsFile[] = []
   const logs: Log[] = []
-  for (const hole of missing) rowsFiles.push(await fillHole(recovery, hole.from, hole.to))
   for (const [i, file] of files.entries()) {
+    const hole = missing.find(({ to }) => to === file.from - 1)
+    if (hole !== undefined) {
+      await noteHole(recovery, hole)
+      if (logs.length === 0) rowsFiles.push(await emptyRows(recovery, hole))
+      else logs.push(...(await emptyLogs(recovery, hole)))
+    }
     if (file.kind === 'rows') rowsFiles.push(await recoverRows(recovery, file))
     else {
       const log = await recoverLog(recovery, file, i === files.length - 1)
       if (log !== undefined) logs.push(log)
     }
   }
-  rowsFiles.sort((a, b) => a.header.from - b.header.from)
-  const last = Math.max(0, ...rowsFiles.map(({ header }) => header.to), ...logs.map(({ number }) => number))
-  return { files: rowsFiles, logs, next: last + 1 }
+  const last = files.at(-1)?.to ?? 0
+  // Behind the last file nothing has to stand in for what is missing: its numbers are used again.
+  for (const hole of missing) if (hole.from > last) await noteHole(recovery, hole)
+  const written = Math.max(rowsFiles.at(-1)?.header.to ?? 0, logs.at(-1)?.number ?? 0)
+  return { files: rowsFiles, logs, next: written + 1 }
 }
 
-/** In the place of files that have vanished comes one without rows, so that they are not missed again at the next start. */
-async function fillHole(recovery: Recovery, from: number, to: number): Promise<RowsFile> {
-  const header = headerOf('rows', recovery.storeId, from, to)
-  await recovery.note({
-    file: from === to ? fileName(headerOf('log', recovery.storeId, from)) : fileName(header),
+interface Hole {
+  readonly from: number
+  readonly to: number
+}
+
+function noteHole({ note, now, storeId }: Recovery, { from, to }: Hole): Promise<void> {
+  return note({
+    file: fileName(headerOf(from === to ? 'log' : 'rows', storeId, from, to)),
     setAside: undefined,
     spaces: 'all',
     what: `what was written in logs ${from} to ${to} is missing: its file has been removed`,
-    foundAt: recovery.now,
+    foundAt: now,
   })
-  return opened(await new RowsWriter(recovery.directory, header).finish())
+}
+
+/** Stands in for files that have vanished, so that they are not missed again at the next start. */
+async function emptyRows({ directory, storeId }: Recovery, { from, to }: Hole): Promise<RowsFile> {
+  return opened(await new RowsWriter(directory, headerOf('rows', storeId, from, to)).finish())
+}
+
+/** The same among logs, which are all newer than rows files. */
+async function emptyLogs({ directory, storeId }: Recovery, { from, to }: Hole): Promise<Log[]> {
+  const logs: Log[] = []
+  for (let number = from; number <= to; number++) {
+    const log = new Log(directory, headerOf('log', storeId, number))
+    await log.flushEmpty()
+    logs.push(log)
+  }
+  return logs
 }
 
 async function recoverRows(recovery: Recovery, file: StoreFile): Promise<RowsFile> {

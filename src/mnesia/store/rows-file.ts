@@ -8,9 +8,9 @@ import fs from 'node:fs'
 import { StoreError } from '../errors.ts'
 import { decodeHeader, type FileHeader, HEADER_BYTES } from './file-header.ts'
 import { readAt, readAtSync } from './files.ts'
-import { BLOCK, FRAME_BYTES, frameLength, INDEX, isFrameIntact } from './frames.ts'
-import { RecordReader } from './records.ts'
-import { TRAILER, TRAILER_BYTES } from './rows-writer.ts'
+import { FRAME_BYTES, frameLength, INDEX, isFrameIntact } from './frames.ts'
+import { encodeText, RecordReader } from './records.ts'
+import { decodeTrailer, TRAILER_BYTES } from './rows-writer.ts'
 
 export interface SpaceInRows {
   /** What older files hold of the space is gone. */
@@ -77,11 +77,11 @@ export class RowsFile {
     const offset = space.offsets[block]!
     if (this.#cached?.offset !== offset) this.#cached = { offset, bytes: this.readBlocksSync(space, block, 0).bytes }
     const { reader, rows } = this.openBlock(this.#cached.bytes, 0, space.lengths[block]!)
+    const encoded = encodeText(key)
     for (let i = 0; i < rows; i++) {
-      const at = reader.text()
+      const isKey = reader.skipsText(encoded)
       reader.value()
-      if (at === key) return reader.valueFrom < 0 ? undefined : reader.bytes.subarray(reader.valueFrom, reader.valueTo)
-      if (at > key) break
+      if (isKey) return reader.valueFrom < 0 ? undefined : reader.bytes.subarray(reader.valueFrom, reader.valueTo)
     }
     return null
   }
@@ -146,11 +146,11 @@ async function readRowsFile(path: string, fd: number): Promise<RowsFile | undefi
   if (header === undefined || size < HEADER_BYTES + FRAME_BYTES + TRAILER_BYTES) return undefined
   const trailer = Buffer.alloc(TRAILER_BYTES)
   await readAt(fd, trailer, size - TRAILER_BYTES)
-  const indexOffset = trailer.readUIntLE(8, 6)
-  if (!trailer.subarray(0, 8).equals(TRAILER) || indexOffset < HEADER_BYTES || indexOffset > size) return undefined
+  const indexOffset = decodeTrailer(trailer, header.salt)
+  if (indexOffset === undefined || indexOffset > size - TRAILER_BYTES - FRAME_BYTES) return undefined
   const index = Buffer.allocUnsafeSlow(size - TRAILER_BYTES - indexOffset)
   await readAt(fd, index, indexOffset)
-  if (index.length < FRAME_BYTES || index.readUInt32LE(0) !== INDEX) return undefined
+  if (index.readUInt32LE(0) !== INDEX) return undefined
   if (frameLength(index, 0, header.salt) !== index.length || !isFrameIntact(index, 0, index.length, header.salt)) {
     return undefined
   }
@@ -190,5 +190,3 @@ export function describeBlock(
   const isCleared = reader.varint() === 1
   return { name, isCleared, rows: reader.uint32(), reader }
 }
-
-export { BLOCK }

@@ -5,19 +5,17 @@
  * of rows, and keys and values. After the blocks comes an index, with the length and first key of each, and its offset.
  * The file is made under a name that nobody looks at and takes its own when it is whole and on disc.
  */
-import fs from 'node:fs'
 import { join } from 'node:path'
-import { encodeHeader, type FileHeader, fileName, HEADER_BYTES } from './file-header.ts'
-import { syncData, syncDirectory, writeAt } from './files.ts'
+import { crc32 } from './checksum.ts'
+import { encodeHeader, type FileHeader, fileName } from './file-header.ts'
 import { BLOCK, FRAME_BYTES, INDEX, sealFrame } from './frames.ts'
+import { NewFile } from './new-file.ts'
 import { REMOVED, RecordWriter } from './records.ts'
 
 const BLOCK_BYTES = 16 << 10
 const WRITE_BYTES = 256 << 10
-export const TRAILER_BYTES = 16
-export const TRAILER = Buffer.from('AGNEREND')
-/** Files of this ending were never finished. */
-export const UNFINISHED = '.tmp'
+const TRAILER_MAGIC = Buffer.from('AGNEREND')
+export const TRAILER_BYTES = 18
 
 interface BlockEntry {
   readonly length: number
@@ -33,10 +31,8 @@ interface SpaceEntry {
 }
 
 export class RowsWriter {
-  readonly #directory: string
   readonly #header: FileHeader
-  readonly #path: string
-  readonly #fd: number
+  readonly #file: NewFile
   readonly #writer = new RecordWriter(WRITE_BYTES + 2 * BLOCK_BYTES)
   readonly #spaces: SpaceEntry[] = []
   /** Where the file goes on: the offset of the first byte of the buffer. */
@@ -46,14 +42,11 @@ export class RowsWriter {
   #blockRows = 0
   #firstKey = ''
   #sequence = 0
-  #isClosed = false
 
   /** Throws the error of the system call. */
   constructor(directory: string, header: FileHeader) {
-    this.#directory = directory
     this.#header = header
-    this.#path = join(directory, `${fileName(header)}${UNFINISHED}`)
-    this.#fd = fs.openSync(this.#path, 'w', 0o600)
+    this.#file = new NewFile(join(directory, fileName(header)))
     this.#writer.raw(encodeHeader(header))
   }
 
@@ -93,7 +86,7 @@ export class RowsWriter {
   async write(): Promise<void> {
     const writer = this.#writer
     const to = this.#blockAt < 0 ? writer.at : this.#blockAt
-    await writeAt(this.#fd, [writer.bytes.subarray(0, to)], this.#offset)
+    await this.#file.write([writer.bytes.subarray(0, to)], this.#offset)
     writer.bytes.copyWithin(0, to, writer.at)
     writer.at -= to
     this.#offset += to
@@ -124,29 +117,15 @@ export class RowsWriter {
       }
     }
     sealFrame(writer.bytes, indexAt, writer.at, INDEX, this.#sequence, this.#header.salt)
-    const trailer = Buffer.alloc(TRAILER_BYTES)
-    TRAILER.copy(trailer)
-    trailer.writeUIntLE(indexOffset, 8, 6)
-    writer.raw(trailer)
+    writer.raw(encodeTrailer(indexOffset, this.#header.salt))
     await this.write()
-    await syncData(this.#fd)
-    this.#close()
-    const path = join(this.#directory, fileName(this.#header))
-    fs.renameSync(this.#path, path)
-    await syncDirectory(this.#directory)
-    return path
+    await this.#file.finish()
+    return this.#file.path
   }
 
   /** Removes what has been written. */
   abandon(): void {
-    this.#close()
-    fs.rmSync(this.#path, { force: true })
-  }
-
-  /** Once: a second time the descriptor might be another file's. */
-  #close(): void {
-    if (!this.#isClosed) fs.closeSync(this.#fd)
-    this.#isClosed = true
+    this.#file.abandon()
   }
 
   #openBlock(firstKey: string): void {
@@ -173,5 +152,16 @@ export class RowsWriter {
   }
 }
 
-/** Offset of the first block. */
-export const FIRST_BLOCK = HEADER_BYTES
+function encodeTrailer(indexOffset: number, salt: number): Buffer {
+  const trailer = Buffer.alloc(TRAILER_BYTES)
+  TRAILER_MAGIC.copy(trailer)
+  trailer.writeUIntLE(indexOffset, 8, 6)
+  trailer.writeUInt32LE(crc32(trailer.subarray(0, 14), salt), 14)
+  return trailer
+}
+
+/** Where the index begins; undefined for bytes that are no trailer. */
+export function decodeTrailer(trailer: Buffer, salt: number): number | undefined {
+  const isIntact = trailer.readUInt32LE(14) === crc32(trailer.subarray(0, 14), salt)
+  return isIntact && trailer.subarray(0, 8).equals(TRAILER_MAGIC) ? trailer.readUIntLE(8, 6) : undefined
+}

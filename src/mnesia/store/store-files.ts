@@ -5,8 +5,8 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { decodeHeader, type FileKind, fileName, HEADER_BYTES, parseFileName } from './file-header.ts'
+import { UNFINISHED } from './new-file.ts'
 import type { Positions } from './positions.ts'
-import { UNFINISHED } from './rows-writer.ts'
 
 export interface StoreFile {
   readonly kind: FileKind

@@ -4,6 +4,7 @@
  */
 import { expect, test } from 'vitest'
 import type { TableOperation } from '../../../src/mnesia/table.ts'
+import { SeededRandom } from '../../../src/testing/random.ts'
 import { OwnedWorld, type Row } from './owned-world.ts'
 
 const SEEDS = Number(process.env.SEEDS ?? 150)
@@ -21,41 +22,133 @@ function operationsOf(world: OwnedWorld, most: number): TableOperation<Row>[] {
   })
 }
 
+/** How wild a schedule is: the chance of each kind of step. */
+const MOODS = [
+  {
+    write: 0.6,
+    burst: 0.1,
+    cut: 0.04,
+    mend: 0.06,
+    drop: 0.03,
+    freeze: 0.02,
+    thaw: 0.04,
+    kill: 0.03,
+    start: 0.08,
+    remove: 0.01,
+    add: 0.02,
+    copy: 0.02,
+  },
+  {
+    write: 0.4,
+    burst: 0.1,
+    cut: 0.15,
+    mend: 0.1,
+    drop: 0.05,
+    freeze: 0.04,
+    thaw: 0.05,
+    kill: 0.04,
+    start: 0.07,
+    remove: 0.01,
+    add: 0.02,
+    copy: 0,
+  },
+  {
+    write: 0.4,
+    burst: 0.3,
+    cut: 0.05,
+    mend: 0.1,
+    drop: 0.05,
+    freeze: 0,
+    thaw: 0,
+    kill: 0.03,
+    start: 0.07,
+    remove: 0,
+    add: 0,
+    copy: 0.03,
+  },
+  {
+    write: 0.4,
+    burst: 0.05,
+    cut: 0.02,
+    mend: 0.05,
+    drop: 0.02,
+    freeze: 0.05,
+    thaw: 0.1,
+    kill: 0.11,
+    start: 0.2,
+    remove: 0.02,
+    add: 0.04,
+    copy: 0.01,
+  },
+] as const
+
+const COPIES = ['ram_copies', 'disc_copies', 'none'] as const
+
+/** So small that everything happens: windows fill, logs end, snapshots take many messages. */
+const LIMITS = { windowBytes: 700, chunkBytes: 150, chunkRows: 4 }
+
+type Mood = (typeof MOODS)[number]
+
+function stepOf(mood: Mood, choice: number): keyof Mood {
+  let least = 0
+  for (const [name, chance] of Object.entries(mood)) {
+    least += chance
+    if (choice < least) return name as keyof Mood
+  }
+  return 'write'
+}
+
 async function run(seed: number): Promise<void> {
-  const world = new OwnedWorld({ seed, frozenMs: 800 })
+  const choices = new SeededRandom(seed)
+  const logBytes = choices.pick([6, 40, 400]) << 10
+  const mood = choices.pick(MOODS)
+  const names = NAMES.slice(0, 2 + choices.below(4))
+  const world = new OwnedWorld({ seed, frozenMs: 800, limits: { ...LIMITS, logBytes } })
   const { network, random } = world
-  const names = NAMES.slice(0, 2 + random.below(4))
+  const members = new Set(names)
+  world.setMembers(names)
   const anyNode = () => random.pick([...world.nodes.values()])
-  for (const name of names) if (random.next() < 0.8) world.start(name)
-  if (world.nodes.size === 0) world.start('a')
+  const write = (most: number, wait?: 'members' | 'durable') => {
+    world.write(anyNode().name, random.pick(world.definitions), operationsOf(world, most), wait)
+  }
+  const steps: Readonly<Record<keyof Mood, () => void>> = {
+    write: () => write(random.pick([2, 5, 60]), random.pick([undefined, undefined, 'members', 'durable'] as const)),
+    burst: () => {
+      const { name } = anyNode()
+      const definition = random.pick(world.definitions)
+      for (let i = random.below(60); i > 0; i--) world.write(name, definition, operationsOf(world, 6))
+    },
+    cut: () => network.cut(random.pick(names), random.pick(names)),
+    mend: () => (random.next() < 0.2 ? network.mendAll() : network.mend(random.pick(names), random.pick(names))),
+    drop: () => network.drop(random.pick(names), random.pick(names)),
+    freeze: () => network.freeze(anyNode().name),
+    thaw: () => network.thaw(anyNode().name),
+    kill: () => {
+      if (world.nodes.size > 1) world.kill(anyNode().name)
+    },
+    start: () => {
+      const name = random.pick(names)
+      if (!world.nodes.has(name)) world.start(name)
+    },
+    remove: () => {
+      members.delete(random.pick(names))
+      world.setMembers([...members])
+    },
+    add: () => {
+      members.add(random.pick(names))
+      world.setMembers([...members])
+    },
+    copy: () => world.setCopy(anyNode().name, random.pick(world.definitions), random.pick(COPIES)),
+  }
+  for (const name of names) if (name === 'a' || random.next() < 0.8) world.start(name)
   for (let round = 0; round < 3; round++) {
-    for (let step = 0; step < 14; step++) {
-      const choice = random.next()
-      const [one, other] = [random.pick(names), random.pick(names)]
-      if (choice < 0.5) {
-        const node = anyNode()
-        const wait = random.pick([undefined, undefined, 'members', 'durable'] as const)
-        world.write(node.name, random.pick(world.definitions), operationsOf(world, random.pick([2, 5, 60])), wait)
-      } else if (choice < 0.6) {
-        const node = anyNode()
-        const definition = random.pick(world.definitions)
-        for (let i = 0; i < 40; i++) world.write(node.name, definition, operationsOf(world, 6))
-      } else if (choice < 0.7) network.cut(one, other)
-      else if (choice < 0.76) network.mend(one, other)
-      else if (choice < 0.79) network.mendAll()
-      else if (choice < 0.82) network.drop(one, other)
-      else if (choice < 0.86) network.freeze(anyNode().name)
-      else if (choice < 0.9) {
-        const node = anyNode()
-        if (node.link.isFrozen) network.thaw(node.name)
-      } else if (choice < 0.95) {
-        if (world.nodes.has(one) && world.nodes.size > 1) world.kill(one)
-      } else if (!world.nodes.has(one)) world.start(one)
-      for (let i = random.below(40); i > 0; i--) network.step()
+    for (let step = 0; step < 15; step++) {
+      steps[stepOf(mood, random.next())]()
+      for (let i = random.below(random.pick([10, 60])); i > 0; i--) network.step()
       await Promise.resolve()
       world.check()
     }
-    for (const { name, link } of world.nodes.values()) if (link.isFrozen) network.thaw(name)
+    for (const { name } of [...world.nodes.values()]) network.thaw(name)
     network.settle(5000)
     await new Promise((resolve) => setImmediate(resolve))
     world.checkQuiet()
