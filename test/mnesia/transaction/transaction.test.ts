@@ -170,9 +170,7 @@ describe('a transaction', () => {
       await new Promise(() => {})
     })
     await world.advance('1s')
-    const result = await world.settle(
-      run('b', (tx) => tx.write(account('b'), { id: 'x', balance: 1 }), { retries: 3 }),
-    )
+    const result = await world.settle(run('b', (tx) => tx.write(account('b'), { id: 'x', balance: 1 }), { retries: 3 }))
     expect(result).toEqual({ ok: false, reason: { tag: 'too_many_retries' } })
   })
 })
