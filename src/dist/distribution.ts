@@ -20,6 +20,7 @@ import type { HandshakePeer } from './handshake-types.ts'
 import { byeMessage, MESH } from './mesh-protocol.ts'
 import { NodeEntry } from './node-entry.ts'
 import { canTalk } from './node-name.ts'
+import type { NodeEvent, NodeKind, NodeNetwork } from './node-network.ts'
 import { OUTBOX_LIMITS, type OutboxLimits } from './outbox.ts'
 import type { Peer, SpawnEnd, SpawnForPeer } from './peer.ts'
 import type { ByteStream, StreamEvents } from './transport.ts'
@@ -35,19 +36,12 @@ export interface DistributionOptions extends Omit<ConnectorOptions, 'hidden'> {
   readonly spawn: SpawnForPeer
 }
 
-export type NodeEvent =
-  | { readonly tag: 'nodeup'; readonly node: string; readonly hidden: boolean }
-  | { readonly tag: 'nodedown'; readonly node: string; readonly hidden: boolean; readonly reason: NodedownReason }
-
-/** Which nodes `nodes` lists [OTP erlang:nodes/1]. `known`: this node, and those to which a connection is under way, as well. */
-export type NodeKind = 'visible' | 'hidden' | 'connected' | 'known' | 'this'
-
 const NET_TICKTIME_MS = 60_000
 
 /** How long connections that are ended on purpose may take to pass on what was sent before. */
 const FAREWELL_MS = 1000
 
-export class Distribution implements Remote, Nodes {
+export class Distribution implements Remote, Nodes, NodeNetwork {
   readonly runtime: Runtime
   readonly hidden: boolean
   readonly netTicktimeMs: number

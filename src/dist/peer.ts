@@ -377,9 +377,10 @@ export class Peer implements Remote {
     }
   }
 
-  /** Senders that can wait: all but those that answer for the node, to every peer. */
+  /** Senders that can wait: all but those that answer for the node, to every peer, and those that have said so. */
   #waitable(from: Pid): Process | undefined {
     const process = this.#runtime.process(from)
+    if (process?.asyncDist === true) return undefined
     return process?.name !== undefined && NEVER_BLOCKED.has(process.name) ? undefined : process
   }
 

@@ -20,7 +20,10 @@ export interface RowBytes<Row> {
   readonly decode: (bytes: Uint8Array) => Row
 }
 
-/** Keeps rows of which there are millions as small integers, without an object for each. */
+/**
+ * Keeps rows of which there are millions as small integers, without an object for each: from 0 to 2^31 - 1, smaller ones in fewer bytes.
+ * They travel to other nodes and lie on disc, so they mean the same on every node and in every release.
+ */
 export interface RowCodec<Row> {
   readonly pack: (row: Row) => number
   readonly unpack: (key: string, packed: number) => Row
@@ -29,6 +32,8 @@ export interface RowCodec<Row> {
 export type TableType = 'set' | 'ordered_set' | 'bag'
 export type Replication = 'owned' | 'shared' | 'local_content'
 export type Copies = 'ram_copies' | 'disc_copies'
+/** What a node has of a table. */
+export type CopyKind = Copies | 'none'
 
 export interface TableDefinition<Row> {
   readonly name: string
@@ -41,9 +46,10 @@ export interface TableDefinition<Row> {
   readonly identity?: (row: Row) => string
   /**
    * For a bag of which there are millions of rows: makes the functions that turn all of a row but its key into a small
-   * integer and back. Equal integers are the same row. The table then stores no row objects.
+   * integer and back. Equal integers are the same row. The table then stores no row objects. `owner` is the node whose rows they are,
+   * in an owned table, else this node: a field that names it need not be in the integer.
    */
-  readonly compact?: () => RowCodec<Row>
+  readonly compact?: (owner: string) => RowCodec<Row>
   /** Fields that `indexRead` can look up [OTP mnesia:add_table_index/2]. */
   readonly index?: readonly (keyof Row & string)[]
   /**

@@ -6,15 +6,19 @@
  * in the order in which they were sent, and none arrives before `up` or after `down` of that link. A part registers under a name and gets what its counterpart of the same name sends.
  */
 
-/** A connected member. A new object for each connection. */
-export interface Peer {
+/** A connected member. */
+export interface ConnectedMember {
   readonly node: string
   /** Of its incarnation: grows with every start of that node, for ever. */
   readonly epoch: number
   /** Version of the protocol that both sides speak. */
   readonly protocol: number
+}
+
+/** A part's counterpart on a connected member. A new object for each connection and part. */
+export interface Peer extends ConnectedMember {
   /** Plain data, bytes included. Never waits and never fails; lost when the link goes down. */
-  send(message: unknown): void
+  send(message: { readonly tag: string }): void
 }
 
 /** A part that talks to its counterparts. None of these may throw. */
@@ -23,6 +27,8 @@ export interface LinkHandler {
   /** `message` comes from another node, so nothing about it is certain but its tag. */
   receive(peer: Peer, message: { readonly tag: string }): void
   down(peer: Peer): void
+  /** The list of members is another one. */
+  membersChanged?(): void
 }
 
 /** Who this node is, and who the members are. */
@@ -32,7 +38,7 @@ export interface Links {
   /** All members, this node and those that are down included, sorted. */
   members(): readonly string[]
   /** Connected members, without this node. */
-  connected(): readonly Peer[]
+  connected(): readonly ConnectedMember[]
   /** Registers a part; a link that is up already is told at once. */
   handle(part: string, handler: LinkHandler): void
   /** Calls `flush` once at the end of the scheduler's turn: for what is sent once a turn. */

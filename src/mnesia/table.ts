@@ -17,8 +17,9 @@ export type TableEvent<Row> =
   /** `old` is the row that it replaced. `owner` is the node that owns it, in an owned table. */
   | { readonly type: 'write'; readonly row: Row; readonly old: Row | undefined; readonly owner?: string }
   | { readonly type: 'delete'; readonly row: Row; readonly owner?: string }
-  /** All rows of a node are visible from now on, or not any more; no event for each of them. */
-  | { readonly type: 'shown' | 'hidden'; readonly owner: string }
+  /** All rows of a node are visible from now on, or not any more; no event for each of them: `rowsOf` has them. */
+  | { readonly type: 'shown'; readonly owner: string }
+  | { readonly type: 'hidden'; readonly owner: string }
 
 export interface WriteOptions {
   /** `local` (default): applied here; `durable`: flushed here; `members`: applied by every connected member, bounded. */
@@ -38,7 +39,7 @@ export interface TableReader<Row> {
   readonly definition: TableDefinition<Row>
   /** Number of visible rows. */
   readonly size: number
-  /** Number of distinct keys that have a visible row. */
+  /** Number of distinct keys that have a visible row. In an owned table that has just appeared or vanished in part, an estimate: see `OwnedTable`. */
   readonly keyCount: number
   /** Grows with every change of what is visible. */
   readonly version: number
@@ -47,10 +48,15 @@ export interface TableReader<Row> {
   get(key: string): Row | undefined
   /** All visible rows of a key; an empty list when there are none. In an owned set, one for each owner that has the key. */
   read(key: string): readonly Row[]
-  /** Rows of members that are down, of those that the definition's `parked` admits. */
+  /** Rows of members that are not visible, as of those that are down, as far as the definition's `parked` admits them. */
   readParked(key: string): readonly Row[]
   keys(): IterableIterator<string>
   rows(): IterableIterator<Row>
+  /**
+   * In an owned table, the rows that are known of one owner, visible or not: for who hears that they are `shown` or `hidden`. In other
+   * tables there are none.
+   */
+  rowsOf(owner: string): IterableIterator<Row>
   /** Smallest key of an ordered_set. Throws a TypeError for other types. */
   first(): string | undefined
   /** Greatest key of an ordered_set. Throws a TypeError for other types. */
@@ -65,7 +71,10 @@ export interface TableReader<Row> {
   indexRead<F extends keyof Row & string>(field: F, value: Row[F]): readonly Row[]
   /** Rows whose fields equal those of the pattern; a pattern with the key, or an indexed field, looks at those rows only. */
   match(pattern: Partial<Row>): Row[]
-  /** The first `limit` rows for which `where` holds, from the first key after `after` on. */
+  /**
+   * The first `limit` rows for which `where` holds, from the first key after `after` on, in an order that depends on nothing but the
+   * keys. Rows of one key stay together, so in a bag there may be more than `limit`.
+   */
   select(where: (row: Row) => boolean, options?: { readonly limit?: number; readonly after?: string }): Row[]
 }
 

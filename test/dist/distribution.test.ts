@@ -340,6 +340,18 @@ describe('nodes of ours', () => {
     expect(box.messages).toHaveLength(50)
   })
 
+  it('a process with async_dist is never suspended by a full link', async () => {
+    const cluster = new Cluster({ nodes: ['a', 'b'], options: { limits: { busyBytes: 10_000 } } })
+    const a = cluster.runtime('a')
+    const box = notes(cluster.runtime('b'))
+    const { process } = notes(a)
+    expect([process.processFlag('async_dist', true), process.processFlag('async_dist', true)]).toEqual([false, true])
+    for (let i = 0; i < 50; i++) process.send(box.process.pid, Buffer.alloc(4000))
+    expect(process.status).toBe('waiting')
+    await cluster.sim.advance('5s')
+    expect(box.messages).toHaveLength(50)
+  })
+
   it('more than may wait gives the peer up, and blocks nobody for ever', async () => {
     const cluster = new Cluster({ nodes: ['a', 'b'], options: { limits: { busyBytes: 1000, maxBytes: 20_000 } } })
     const downs: unknown[] = []
