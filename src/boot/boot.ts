@@ -164,6 +164,8 @@ async function prepare(
   const configured = await configure(world, options)
   if (!configured.ok) return refuse(...configured.errors)
   const { config, folder } = configured
+  const oversize = frameProblem(config)
+  if (oversize !== undefined) return refuse(oversize)
   const dist = await distOptions(config.dist, folder)
   if (!dist.ok) return refuse(...dist.problems)
   const port = epmdPort(env)
@@ -181,6 +183,12 @@ async function prepare(
     dataDir: options.dataDir ?? join('data', name),
     warnings: warning === undefined ? [] : [warning],
   }
+}
+
+/** A client's packet has to fit into a message between nodes, where it takes up to twice its size. */
+function frameProblem({ mqtt, dist }: Config): string | undefined {
+  if (dist.maxFrameBytes >= 2 * mqtt.maxPacketBytes) return undefined
+  return 'dist.max_frame must be at least twice mqtt.max_packet_size: what a client sends has to fit into a message between nodes'
 }
 
 /** What is wrong with the node of `--join`. */

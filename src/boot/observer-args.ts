@@ -18,6 +18,10 @@ export interface ObserverOptions {
   /** Of the observer's own node. */
   readonly name: string | undefined
   readonly isShort: boolean
+  /** Path of a configuration file, for its `[dist]`. */
+  readonly config: string | undefined
+  /** `KEY=VALUE`, in the order given. */
+  readonly sets: readonly string[]
   /** Expressions to evaluate instead of showing a prompt. */
   readonly evals: readonly string[]
   /** Changes are made without asking. */
@@ -57,6 +61,8 @@ export function parseObserverArgs(argv: readonly string[], version: string): Obs
     .option('--name <NAME@HOST>', 'name of the observer itself (default: observer-RANDOM on the host of NODE)')
     .option('--sname <NAME>', 'the same, with a short name')
     .option('--eval <EXPRESSION>', 'print the value of an expression and leave; may be repeated', collect)
+    .option('--config <FILE>', 'a configuration file, for how nodes talk: its [dist]')
+    .option('--set <KEY=VALUE>', 'sets one of its keys, such as dist.proto=inet_tls; may be repeated', collect)
     .option('--yes', 'make changes without asking')
     .option('--top', 'print the busiest processes again and again, as etop does')
     .option('--interval <SECONDS>', 'of --top', number(0.1, 60), 5)
@@ -85,6 +91,8 @@ interface Given {
   readonly name?: string
   readonly sname?: string
   readonly eval?: readonly string[]
+  readonly config?: string
+  readonly set?: readonly string[]
   readonly yes?: boolean
   readonly top?: boolean
   readonly interval: number
@@ -94,7 +102,8 @@ interface Given {
 }
 
 function invocationOf(node: string, given: Given): ObserverInvocation {
-  const { cookie, name, sname, eval: evals = [], yes = false, top = false, interval, lines, sort, rounds } = given
+  const { cookie, name, sname, config, set: sets = [], eval: evals = [], yes = false, top = false } = given
+  const { interval, lines, sort, rounds } = given
   if (name !== undefined && sname !== undefined) return refuse('--name and --sname exclude each other')
   if (evals.length > 0 && top) return refuse('--eval and --top exclude each other')
   return {
@@ -104,6 +113,8 @@ function invocationOf(node: string, given: Given): ObserverInvocation {
       cookie,
       name: name ?? sname,
       isShort: sname !== undefined,
+      config,
+      sets,
       evals,
       yes,
       top: top ? { intervalMs: interval * 1000, lines, sort, rounds } : undefined,

@@ -32,7 +32,11 @@ process.exitCode = await runObserver({
   isOutputOpen: () => isOpen,
   err: (text) => void stderr.write(text),
   logger: failureLogger,
-  startEpmd: async () => void (await startEpmdInBackground([], process.env)),
+  startEpmd: async (port) => {
+    // It serves others too and lives on: our cookie is no business of it.
+    const { AGNER_COOKIE: _, ...env } = process.env
+    await startEpmdInBackground(['-port', String(port)], env)
+  },
   signal: end.signal,
 })
 process.exit()

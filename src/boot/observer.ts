@@ -7,6 +7,8 @@
  * Exit codes: 0; 1 with one sentence when there is no connection or an expression fails; 2 for a bad command line. What belongs
  * to the OS process comes in as an `ObserverWorld`, so that all of this runs in a test.
  */
+import { readFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import type { Logger } from 'pino'
 import { realSystem } from '../actors/system.ts'
 import { readCookie } from '../dist/cookie.ts'
@@ -21,6 +23,8 @@ import { evaluateAll } from '../observer/shell/evaluate-all.ts'
 import { Prompt, type PromptOptions } from '../observer/shell/prompt.ts'
 import { ObserverError } from '../observer/target.ts'
 import { runTop } from '../observer/top.ts'
+import { readConfig } from './config-file.ts'
+import { type DistOptionsResult, distOptions } from './dist-options.ts'
 import { epmdPort } from './epmd.ts'
 import { type ObserverOptions, parseObserverArgs } from './observer-args.ts'
 import { type Failures, noConnection } from './observer-failure.ts'
@@ -40,7 +44,7 @@ export interface ObserverWorld {
   /** Takes the log of the observer's own node: nothing but why it cannot connect is of interest. */
   logger(failures: Failures): Logger
   /** Starts an epmd when none answers. */
-  startEpmd(): Promise<void>
+  startEpmd(port: number): Promise<void>
   /** Aborted when the process is asked to end. */
   readonly signal: AbortSignal
 }
@@ -75,10 +79,13 @@ async function observe(world: ObserverWorld, options: ObserverOptions): Promise<
   if (typeof names === 'string') return refuse(names)
   const port = epmdPort(world.env)
   if (typeof port === 'string') return refuse(port)
+  const dist = await distOf(world, options)
+  if (!dist.ok) return refuse(dist.problems.join('\n'))
   const cookie = await readCookie({ option: options.cookie, env: world.env, home: world.home })
   if (!cookie.ok) return refuse(cookie.problem)
   const failures: Failures = { reason: undefined, lines: [] }
   const started = await startNode({
+    ...dist.options,
     name: names.own,
     cookie: cookie.cookie,
     hidden: true,
@@ -87,7 +94,7 @@ async function observe(world: ObserverWorld, options: ObserverOptions): Promise<
     epmdPort: port,
     logger: world.logger(failures),
     // On the host of the node there is an epmd, or there is no node.
-    ...(isHere(names.host) ? {} : { startEpmd: () => world.startEpmd() }),
+    ...(isHere(names.host) ? {} : { startEpmd: () => world.startEpmd(port) }),
   })
   if (!started.ok) {
     const isNobodyHere = started.reason === 'epmd' && isHere(names.host)
@@ -112,6 +119,23 @@ async function observe(world: ObserverWorld, options: ObserverOptions): Promise<
   } finally {
     await node.stop()
   }
+}
+
+/** How nodes talk, as for bin/node: by TLS, say. */
+async function distOf(world: ObserverWorld, { config: path, sets }: ObserverOptions): Promise<DistOptionsResult> {
+  let text = ''
+  if (path !== undefined) {
+    try {
+      text = await readFile(path, 'utf8')
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException
+      return { ok: false, problems: [`the configuration file ${path} cannot be read: ${code ?? message}`] }
+    }
+  }
+  const file = path === undefined ? undefined : { name: path, text }
+  const result = readConfig({ file, env: world.env, sets })
+  if (!result.ok) return { ok: false, problems: result.errors }
+  return distOptions(result.config.dist, path === undefined ? '.' : dirname(path))
 }
 
 interface Names {

@@ -2,8 +2,10 @@
  * Gets connections up: dials nodes, takes the streams that listeners accept, and runs the handshake of both.
  *
  * Two nodes that connect to each other at once keep one connection, by the rule in accept-decision.ts: an attempt of ours that
- * is answered `nok` waits for the peer's. Nobody's word is believed before the cookie: what there is for a name is touched
- * only when the handshake is done. The table of nodes (distribution.ts) is asked, and told.
+ * is answered `nok` waits for the peer's. One that would begin while the peer's is being accepted waits for that: each side might
+ * otherwise give up its own for the other's. Nobody's word is believed before the cookie: what there is for a name is touched
+ * only when the handshake is done, and whoever claims a name without it holds us up for a moment at most. The table of nodes
+ * (distribution.ts) is asked, and told.
  */
 import type { Runtime } from '../actors/runtime.ts'
 import { decide, type PeerState } from './accept-decision.ts'
@@ -47,6 +49,9 @@ export interface Nodes {
   failed(entry: NodeEntry, reason: string): void
 }
 
+/** How long an attempt of ours waits for one of the peer's that has begun before. */
+const COURTESY_MS = 1000
+
 export class Connector {
   readonly #runtime: Runtime
   readonly #options: ConnectorOptions
@@ -54,6 +59,10 @@ export class Connector {
   readonly #handshake: HandshakeOptions
   readonly #pending = new PendingLimit()
   readonly #accepting = new Set<Negotiation>()
+  /** How many handshakes go on that began when there was nothing of their name here. */
+  readonly #approaching = new Map<string, number>()
+  /** Attempts of ours that wait for those, and what begins them. */
+  readonly #waiting = new Map<NodeEntry, () => void>()
   #isStopped = false
 
   constructor(runtime: Runtime, options: ConnectorOptions, nodes: Nodes) {
@@ -71,7 +80,19 @@ export class Connector {
   /** Begins an attempt; the table is told how it ends. */
   dial(entry: NodeEntry): void {
     entry.limitSetup(HANDSHAKE_TIMEOUT_MS, () => this.#nodes.failed(entry, 'timeout'))
-    void this.#dial(entry)
+    if (this.#approaching.has(entry.name)) this.#wait(entry)
+    else void this.#dial(entry)
+  }
+
+  #wait(entry: NodeEntry): void {
+    const { timers } = this.#runtime
+    const begin = (): void => {
+      this.#waiting.delete(entry)
+      timers.clear(timer)
+      if (this.#nodes.isPending(entry)) void this.#dial(entry)
+    }
+    const timer = timers.set(COURTESY_MS, begin)
+    this.#waiting.set(entry, begin)
   }
 
   async #dial(entry: NodeEntry): Promise<void> {
@@ -112,18 +133,30 @@ export class Connector {
       return
     }
     const nodes = this.#nodes
+    let approach: string | undefined
     const ended = (): void => {
       this.#pending.release(host)
       this.#accepting.delete(negotiation)
+      if (approach !== undefined) this.#approachEnded(approach)
     }
     const negotiation = negotiate(stream, accept(this.#handshake), [], this.#runtime.timers, {
-      decide: ({ name }, answer) => answer(decide(this.#runtime.node.name, name, nodes.stateOf(name))),
+      decide: ({ name }, answer) => {
+        const decision = decide(this.#runtime.node.name, name, this.#stateOf(name))
+        if (decision === 'ok') {
+          approach = name
+          this.#approaching.set(name, (this.#approaching.get(name) ?? 0) + 1)
+        }
+        answer(decision)
+      },
       askedIfNew: (answer) => answer(false),
       connected: (peer, accepted) => {
+        if (this.#isStopped) {
+          accepted.destroy()
+          return NOBODY
+        }
+        const heir = nodes.accepted(peer, accepted)
         ended()
-        if (!this.#isStopped) return nodes.accepted(peer, accepted)
-        accepted.destroy()
-        return NOBODY
+        return heir
       },
       failed: (failure) => {
         ended()
@@ -131,6 +164,21 @@ export class Connector {
       },
     })
     this.#accepting.add(negotiation)
+  }
+
+  #stateOf(node: string): PeerState {
+    for (const { name } of this.#waiting.keys()) if (name === node) return 'accepting'
+    return this.#nodes.stateOf(node)
+  }
+
+  #approachEnded(node: string): void {
+    const others = this.#approaching.get(node)! - 1
+    if (others > 0) {
+      this.#approaching.set(node, others)
+      return
+    }
+    this.#approaching.delete(node)
+    for (const [{ name }, begin] of this.#waiting) if (name === node) begin()
   }
 
   /** Takes no more streams, and gives up those whose handshake is not done. */

@@ -52,6 +52,8 @@ export class Distribution implements Remote, Nodes, NodeNetwork {
   readonly #listeners = new Set<(event: NodeEvent) => void>()
   /** Kept across the connections of a peer. */
   readonly #quotas = new Map<string, AtomQuota>()
+  /** Processes that have spawned elsewhere and will be told of, once, when they end. */
+  readonly #heeded = new WeakSet<Process>()
   /** Of connections that have ended. */
   readonly #pastTraffic = { bytesIn: 0, bytesOut: 0 }
   #stopping: Promise<void> | undefined = undefined
@@ -216,10 +218,20 @@ export class Distribution implements Remote, Nodes, NodeNetwork {
     ended: ((end: SpawnEnd) => void) | undefined,
   ): () => void {
     if (node === this.runtime.node.name) return this.#spawnHere(caller, module, name, args, ended)
+    if (ended !== undefined) this.#heed(caller)
     const entry = this.#reach(node)
     if (entry !== undefined) return entry.peer.spawnRequest(caller.pid, module, name, args, ended)
     ended?.({ tag: 'error', reason: 'noconnection' })
     return () => {}
+  }
+
+  /** When a process ends, nobody waits any more for what it has spawned elsewhere. */
+  #heed(caller: Process): void {
+    if (this.#heeded.has(caller) || caller === this.runtime.init) return
+    this.#heeded.add(caller)
+    caller.onExit(() => {
+      for (const { peer } of this.#entries.values()) peer.callerEnded(caller.pid)
+    })
   }
 
   #spawnHere(
@@ -329,6 +341,7 @@ export class Distribution implements Remote, Nodes, NodeNetwork {
   #down(entry: NodeEntry, reason: NodedownReason): void {
     const { name, connection, peer, isHidden } = entry
     if (this.#entries.get(name) === entry) this.#entries.delete(name)
+    this.#forgetQuotas()
     this.#pastTraffic.bytesIn += connection?.bytesIn ?? 0
     this.#pastTraffic.bytesOut += peer.outbox.bytesOut
     peer.lost()
@@ -352,6 +365,11 @@ export class Distribution implements Remote, Nodes, NodeNetwork {
       this.#quotas.set(node, quota)
     }
     return quota
+  }
+
+  /** A quota of which nothing is used is as good as a new one, and a peer may come under any number of names. */
+  #forgetQuotas(): void {
+    for (const [node, { used }] of this.#quotas) if (used === 0 && !this.#entries.has(node)) this.#quotas.delete(node)
   }
 }
 

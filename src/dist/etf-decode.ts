@@ -11,7 +11,7 @@
  */
 import { Pid } from '../actors/pid.ts'
 import { BUFFER_HEAP, type DecodeError, Malformed } from './byte-reader.ts'
-import { areDistinctKeys } from './etf-map-keys.ts'
+import { MapKeys } from './etf-map-keys.ts'
 import { objectOfMap, valueOfExport } from './etf-own-terms.ts'
 import * as tag from './etf-tags.ts'
 import { IdentifierReader, isAtomTag } from './identifier-reader.ts'
@@ -37,6 +37,9 @@ const PREALLOCATED = 1024
 const EMPTY_TUPLE = new Tuple<readonly unknown[]>(Object.freeze([]))
 
 export class Decoder extends IdentifierReader {
+  /** Of the term at hand. */
+  #mapKeys: MapKeys | undefined
+
   /** Decodes the term whose version byte is at `from`. Never throws. */
   decode(input: Uint8Array, from = 0): Decoded {
     if (input[from] === tag.VERSION) return this.decodeBare(input, from + 1)
@@ -55,6 +58,7 @@ export class Decoder extends IdentifierReader {
       return { ok: false, error: { reason, at: Math.min(this.at, this.end) } }
     } finally {
       this.close()
+      this.#mapKeys = undefined
     }
   }
 
@@ -248,7 +252,9 @@ export class Decoder extends IdentifierReader {
       const key = i === read && pendingKey !== undefined ? this.atomNamed(pendingKey) : this.#term(depth - 1)
       map.set(key, this.#term(depth - 1))
     }
-    if (this.isInFun && (map.size !== arity || !areDistinctKeys(map.keys()))) throw new Malformed('malformed')
+    if (!this.isInFun) return objectOfMap(map)
+    this.#mapKeys ??= new MapKeys()
+    if (map.size !== arity || !this.#mapKeys.areDistinct(map.keys())) throw new Malformed('malformed')
     return objectOfMap(map)
   }
 
@@ -289,6 +295,8 @@ export class Decoder extends IdentifierReader {
     for (let i = 0; i < free; i++) this.#term(depth - 1)
     if (this.at !== end) throw new Malformed('malformed')
     this.isInFun = isNested
+    // One that is in another is only compared, if at all: a copy at each level would be many times the input.
+    if (isNested) return new Fun(this.bytes.subarray(from, end), arity)
     const encoded = Buffer.from(this.bytes.subarray(from, end))
     this.spend(BUFFER_HEAP + encoded.length)
     return new Fun(encoded, arity)

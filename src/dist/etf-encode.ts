@@ -17,7 +17,7 @@ import { isAtomName } from './atom-table.ts'
 import { ByteWriter, Overflow } from './byte-writer.ts'
 import { magnitudeBytes } from './etf-integers.ts'
 import { ENCODE_LIMITS, type EncodeLimits } from './etf-limits.ts'
-import { areDistinctKeys } from './etf-map-keys.ts'
+import { MapKeys } from './etf-map-keys.ts'
 import { exportOfNumber, OBJECT } from './etf-own-terms.ts'
 import * as tag from './etf-tags.ts'
 import { Refused, unsendable } from './etf-unsendable.ts'
@@ -52,6 +52,8 @@ export interface EncoderOptions {
 
 export class Encoder extends ByteWriter {
   readonly #limits: EncodeLimits
+  /** Of the term at hand. */
+  #mapKeys: MapKeys | undefined
 
   constructor({ limits = {}, slabBytes }: EncoderOptions = {}) {
     super(slabBytes)
@@ -72,6 +74,7 @@ export class Encoder extends ByteWriter {
       throw refused instanceof Refused ? unsendable(refused, term, this.#limits.maxDepth) : refused
     } finally {
       this.maxLength = Number.POSITIVE_INFINITY
+      this.#mapKeys = undefined
     }
   }
 
@@ -372,7 +375,8 @@ export class Encoder extends ByteWriter {
       this.#term(value, depth - 1)
     }
     // Only now: the keys are known to be finite terms.
-    if (!areDistinctKeys(map.keys())) throw new Refused('duplicate_key', map)
+    this.#mapKeys ??= new MapKeys()
+    if (!this.#mapKeys.areDistinct(map.keys())) throw new Refused('duplicate_key', map)
   }
 
   #ref(ref: Ref): void {

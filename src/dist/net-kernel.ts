@@ -45,6 +45,8 @@ export const netKernel: GenServer<Distribution, Calls, Casts, Distribution> = ge
 >({
   label: 'net_kernel',
   init: (distribution, self) => {
+    // Whoever links to it, as any node may, does not take the node with him.
+    self.processFlag('trap_exit', true)
     self.onExit(() => void distribution.stop())
     return ok(distribution)
   },

@@ -28,7 +28,10 @@ type Casts = { cast: (module: unknown, name: unknown, args: unknown, groupLeader
 /** The server; its argument runs the functions. */
 export const rpcServer = genServer<RemoteCalls, Calls, Casts, RemoteCalls>({
   label: 'rpc',
-  init: (calls) => ok(calls),
+  init: (calls, self) => {
+    self.processFlag('trap_exit', true)
+    return ok(calls)
+  },
   calls: {
     call: ({ state, self, from }, ...request) => {
       void answerLater(state, self, from, request)

@@ -176,6 +176,13 @@ export function atomName(term: unknown): string | undefined {
   return undefined
 }
 
+/** The value under an atom in a list of pairs. */
+export function property(pairs: unknown, key: string): unknown {
+  if (!Array.isArray(pairs)) return undefined
+  const pair = pairs.find((item) => item instanceof Tuple && item.length === 2 && atomName(item.elements[0]) === key)
+  return pair instanceof Tuple ? pair.elements[1] : undefined
+}
+
 /** Erlang's string: the list of the code points. */
 export function charlist(characters: string): number[] {
   return Array.from(characters, (character) => character.codePointAt(0)!)

@@ -119,7 +119,7 @@ export class Session {
   async run(command: Command, node: string, args: readonly unknown[]): Promise<unknown> {
     const target = this.targetOf(node)
     const context: CommandContext = { session: this, target, source: () => this.sourceOf(node) }
-    const given = await Promise.all(args.map(async (arg) => adopt(await arg)))
+    const given = await Promise.all(args.map((arg) => adopt(arg)))
     if (command.effect === 'change') {
       const question = (await command.question?.(context, ...given)) ?? `${command.name} changes ${node}`
       if (!(await this.#confirm(question))) throw new ObserverError('not done', 'not_confirmed')

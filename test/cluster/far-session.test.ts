@@ -14,8 +14,8 @@ const N1 = 'n1@127.0.0.1'
 const FRONT_NODE = ['--import', 'tsx', fileURLToPath(new URL('../support/front-node.ts', import.meta.url))]
 
 async function start(peers: Peers, sets: readonly string[] = []): Promise<{ n1: Peer; n2: Peer }> {
-  const n1 = await peers.start(N1, { sets })
-  return { n1, n2: await startFront(peers, 'n2@127.0.0.1', sets) }
+  const [n1, n2] = await Promise.all([peers.start(N1, { sets }), startFront(peers, 'n2@127.0.0.1', sets)])
+  return { n1, n2 }
 }
 
 function startFront(peers: Peers, name: string, sets: readonly string[] = []): Promise<Peer> {

@@ -7,6 +7,8 @@ import { ping } from '../../src/dist/net-adm.ts'
 import { nodes } from '../../src/dist/net-kernel.ts'
 import * as rpc from '../../src/dist/rpc.ts'
 import { type Atom, atom, isTuple, type Tuple, text } from '../../src/dist/term.ts'
+import { tlsTransport } from '../../src/dist/transport-tls.ts'
+import { authority } from '../support/certificates.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Peer, testPeers } from '../support/peer.ts'
 
@@ -24,7 +26,7 @@ async function namesOf(peer: Peer): Promise<[name: string, port: number][]> {
 describe('A1: four nodes', () => {
   it('one that connects to the three others brings them all together', async () => {
     const peers = await testPeers()
-    const [node1, node2] = (await peers.startAll(NAMES)) as [Peer, Peer]
+    const [node1, node2] = (await Promise.all(NAMES.map((name) => peers.start(name)))) as [Peer, Peer]
     for (const name of NAMES.slice(1)) expect(await node1.connect(name)).toBe(true)
     expect(await node1.nodes()).toEqual(NAMES.slice(1))
     await eventually(async () => expect((await node2.nodes()).sort()).toEqual([NAMES[0], NAMES[2], NAMES[3]]))
@@ -160,5 +162,30 @@ describe('A6: a hidden node that looks', () => {
 
     const refused = await rpc.call(runtime, n1.name, 'os', 'cmd', ['id'])
     expect(refused).toMatchObject({ ok: false, reason: { EXIT: expect.anything() } })
+  })
+})
+
+describe('other ways to talk', () => {
+  it('TLS: nodes with certificates of one authority are together, and one without stays out', async () => {
+    const certificate = await (await authority()).sign('node', 'IP:127.0.0.1')
+    const files = Object.entries(certificate.files).map(([key, path]) => `dist.tls.${key}=${path}`)
+    const peers = await testPeers({ control: { transport: tlsTransport(certificate) } })
+    const sets = ['dist.proto=inet_tls', ...files]
+    const n1 = await peers.start('n1@127.0.0.1', { sets })
+    const n2 = await peers.start('n2@127.0.0.1', { sets, args: ['--join', n1.name] })
+    await n1.logged('node n2@127.0.0.1 is up')
+    expect(await n2.nodes()).toEqual([n1.name])
+    const plain = await peers.start('n3@127.0.0.1', { args: ['--join', n1.name] })
+    await plain.logged('n1@127.0.0.1 cannot be reached')
+    expect(await n1.nodes()).toEqual([n2.name])
+  })
+
+  it('IPv6: the address is in the name', async () => {
+    const peers = await testPeers()
+    const n1 = await peers.start('n1@::1')
+    const n2 = await peers.start('n2@::1', { args: ['--join', n1.name], sets: ['dist.proto=inet6_tcp'] })
+    await n1.logged('node n2@::1 is up')
+    expect(await n2.nodes()).toEqual([n1.name])
+    expect(n1.out).toContain(`listener on dist:[::1]:${n1.distPort}`)
   })
 })

@@ -1,7 +1,10 @@
 /** Nodes of ours among themselves, over a simulated network: connecting, losing connections, mesh, ticks, back-pressure. */
 import { describe, expect, it } from 'vitest'
-import { call } from '../../src/actors/gen.ts'
+import { Exit } from '../../src/actors/errors.ts'
+import { call, type ServerRef } from '../../src/actors/gen.ts'
+import { genEvent } from '../../src/actors/gen-event.ts'
 import { genServer, ok, reply } from '../../src/actors/gen-server.ts'
+import { genStatem, started } from '../../src/actors/gen-statem.ts'
 import type { Process } from '../../src/actors/process.ts'
 import type { Runtime } from '../../src/actors/runtime.ts'
 import type { RemoteName } from '../../src/actors/signal.ts'
@@ -9,6 +12,7 @@ import { child, countChildren, startChild, supervisor, whichChildren } from '../
 import * as sys from '../../src/actors/sys.ts'
 import { ping } from '../../src/dist/net-adm.ts'
 import { monitorNodes, nodes } from '../../src/dist/net-kernel.ts'
+import { atom, tuple } from '../../src/dist/term.ts'
 import { Cluster, nameOf } from './cluster.ts'
 
 type Calls = { echo: (value: unknown) => unknown }
@@ -79,6 +83,53 @@ describe('nodes of ours', () => {
     expect(await cluster.run(startChild(a, { name: 'top', node: nameOf('b') }, []))).toMatchObject({ ok: false })
   })
 
+  it('call event managers and state machines of each other as their own', async () => {
+    const cluster = new Cluster({ nodes: ['a', 'b'] })
+    const [a, b] = [cluster.runtime('a'), cluster.runtime('b')]
+    const events: unknown[] = []
+    const bus = genEvent<unknown>()
+    const handler = {
+      name: 'handler',
+      init: () => ({ seen: 0 }),
+      handleEvent: (event: unknown) => void events.push(event),
+      handleCall: (request: unknown) => {
+        if (request === 'fail') throw new Exit({ told: 'so' })
+        return { reply: [request] }
+      },
+    }
+    await cluster.run(bus.start(b, undefined, { name: 'bus' }))
+    for (const id of [undefined, '1', 'one', 'No 1', '01']) {
+      await cluster.run(bus.addHandler(b, 'bus', handler, undefined, id))
+    }
+    const at = { name: 'bus', node: nameOf('b') }
+    bus.notify(a, at, { n: 1 })
+    await cluster.run(bus.syncNotify(a, at, 'two'))
+    expect(events).toEqual([...Array(5).fill({ n: 1 }), ...Array(5).fill('two')])
+    for (const ask of [
+      (from: Runtime, to: ServerRef) => bus.whichHandlers(from, to),
+      (from: Runtime, to: ServerRef) => bus.call(from, to, 'handler/No 1', { any: 'thing' }),
+      (from: Runtime, to: ServerRef) => bus.call(from, to, 'nobody', 1),
+      (from: Runtime, to: ServerRef) => bus.deleteHandler(from, to, 'nobody', 1),
+      (from: Runtime, to: ServerRef) => sys.getStatus(from, to),
+    ]) {
+      expect(await cluster.run<unknown>(ask(a, at))).toEqual(await cluster.run<unknown>(ask(b, 'bus')))
+    }
+    expect(await cluster.run(bus.call(a, at, 'handler', 'fail'))).toEqual({ ok: false, reason: { told: 'so' } })
+    expect(await cluster.run(bus.deleteHandler(a, at, 'handler/01', 1))).toEqual({ ok: true, value: undefined })
+    expect(await cluster.run(bus.whichHandlers(a, at))).toEqual(['handler/No 1', 'handler/one', 'handler/1'])
+    expect(await cluster.run(bus.addHandler(a, at, handler, undefined).catch((error) => error))).toMatchObject({
+      reason: { badarg: expect.stringContaining('function') },
+    })
+    const machine = genStatem<'idle', { n: number }>({
+      init: () => started('idle', { n: 1 }),
+      states: { idle: () => {} },
+    })
+    const pid = await cluster.run(machine.start(b, undefined))
+    expect(await cluster.run(sys.getStatus(a, pid))).toEqual(await cluster.run(sys.getStatus(b, pid)))
+    // As from Erlang: nothing in the term tells a machine's state from any other.
+    expect(await cluster.run(sys.getState(a, pid))).toEqual(tuple(atom('idle'), { n: 1 }))
+  })
+
   it('a reply that is no plain data is sent as well as it can be, and the server lives', async () => {
     const cluster = new Cluster({ nodes: ['a', 'b'] })
     const pid = await cluster.run(echo.start(cluster.runtime('b'), undefined))
@@ -101,6 +152,22 @@ describe('nodes of ours', () => {
       expect(await cluster.run(both)).toEqual([true, true])
       await cluster.sim.advance('10s')
       expect([ups, a.nodes(), b.nodes()]).toEqual([['nodeup'], [nameOf('b')], [nameOf('a')]])
+      cluster.sim.stop()
+    }
+  })
+
+  it('those that connect a moment after each other keep one connection, and never lose it', async () => {
+    for (let seed = 1; seed <= 600; seed++) {
+      const cluster = new Cluster({ seed, nodes: ['a', 'b'] })
+      const [first, second] = seed % 2 === 0 ? ['a', 'b'] : ['b', 'a']
+      const events: string[] = []
+      for (const name of ['a', 'b']) cluster.distribution(name).subscribe(({ tag }) => events.push(`${tag} ${name}`))
+      const one = cluster.distribution(first!).connect(nameOf(second!))
+      await cluster.sim.advance(30 * cluster.sim.random.next())
+      const other = cluster.distribution(second!).connect(nameOf(first!))
+      expect(await cluster.run(Promise.all([one, other])), `seed ${seed}`).toEqual([true, true])
+      await cluster.sim.advance('20s')
+      expect(events.sort(), `seed ${seed}`).toEqual(['nodeup a', 'nodeup b'])
       cluster.sim.stop()
     }
   })

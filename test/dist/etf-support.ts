@@ -158,6 +158,13 @@ export const mutatedTerms: fc.Arbitrary<Buffer> = fc
     return Buffer.from(bytes.map((byte) => byte ?? 0))
   })
 
+const TAGS = [70, 77, 82, 88, 89, 90, ...Array.from({ length: 25 }, (_, i) => 97 + i)]
+
+/** Random bytes after the version byte, many of them the tags of terms. */
+export const hostileBytes: fc.Arbitrary<Buffer> = fc
+  .array(fc.oneof(fc.constantFrom(...TAGS), fc.nat(255), fc.nat(3)), { maxLength: 60 })
+  .map((bytes) => etf(Buffer.from(bytes)))
+
 /** What becomes of a term on its way through Erlang: text comes back as a binary. */
 export function throughErlang(term: unknown): unknown {
   if (typeof term === 'string') return Buffer.from(term)

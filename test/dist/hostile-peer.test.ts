@@ -6,53 +6,17 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Pid } from '../../src/actors/pid.ts'
 import { Ref } from '../../src/actors/ref.ts'
-import { Challenges } from '../../src/dist/challenge.ts'
 import { encode } from '../../src/dist/etf-encode.ts'
-import { ourFlags } from '../../src/dist/flags.ts'
-import { initiate } from '../../src/dist/handshake.ts'
-import { negotiate } from '../../src/dist/negotiate.ts'
 import { atom, tuple } from '../../src/dist/term.ts'
-import type { ByteStream } from '../../src/dist/transport.ts'
 import { Cluster, nameOf } from './cluster.ts'
+import { connectHostile, framed, frameOf, type Hostile, PEER, send } from './hostile-support.ts'
 
-const PEER = { name: 'hostile@h.sim', creation: 3 }
-
-/** Connects as a node that is written here, and resolves with its stream and what it receives. */
-async function connectHostile(cluster: Cluster): Promise<{ stream: ByteStream; received: Buffer[]; closed: string[] }> {
-  const connected = await cluster.run(cluster.net.transport('h.sim').connect({ host: 'a.sim', port: 9100 }))
-  if (!connected.ok) throw new Error(connected.reason)
-  const received: Buffer[] = []
-  const closed: string[] = []
-  const challenges = new Challenges((buffer) => cluster.sim.random.fill(buffer))
-  const options = { own: { ...PEER, flags: ourFlags(false) }, cookie: 'secret', challenges, headerBytes: 2 as const }
-  const [handshake, first] = initiate(options, nameOf('a'))
-  const up = new Promise<ByteStream>((resolve, reject) => {
-    negotiate(connected.stream, handshake, first, cluster.sim.time, {
-      decide: (_peer, answer) => answer('not_allowed'),
-      askedIfNew: (answer) => answer(true),
-      connected: (_peer, stream) => {
-        resolve(stream)
-        return {
-          onData: (chunk) => void received.push(chunk),
-          onDrain: () => {},
-          onClose: (reason) => void closed.push(reason),
-        }
-      },
-      failed: ({ reason }) => reject(new Error(reason)),
-    })
-  })
-  return { stream: await cluster.run(up), received, closed }
-}
-
-function frame(...parts: readonly Buffer[]): Buffer {
-  const body = Buffer.concat([Buffer.of(112), ...parts])
-  const header = Buffer.alloc(4)
-  header.writeUInt32BE(body.length)
-  return Buffer.concat([header, body])
-}
-
-function send(stream: ByteStream, bytes: Buffer): void {
-  stream.write([bytes], bytes.length)
+/** Connects to node `a`. */
+function connect(cluster: Cluster): Promise<Hostile> {
+  const { time, random } = cluster.sim
+  const system = { timers: time, randomFill: (buffer: Uint8Array) => random.fill(buffer) }
+  const transport = cluster.net.transport('h.sim')
+  return cluster.run(connectHostile({ transport, at: { host: 'a.sim', port: 9100 }, node: nameOf('a'), system }))
 }
 
 describe('a peer with the cookie', () => {
@@ -92,11 +56,11 @@ describe('a peer with the cookie', () => {
           const cluster = new Cluster({ seed, nodes: ['a', 'b'] })
           await cluster.run(cluster.distribution('a').connect(nameOf('b')))
           for (const { which, at, byte, cut } of changes) {
-            const { stream } = await connectHostile(cluster)
+            const hostile = await connect(cluster)
             const body = Buffer.from(frames[which]!)
             body[Math.floor(at * body.length)] = byte
             const bytes = cut ? body.subarray(0, Math.floor(at * body.length)) : body
-            send(stream, Buffer.concat([Buffer.of(0, 0, bytes.length >> 8, bytes.length & 255), bytes]))
+            send(hostile, framed(bytes))
             await cluster.sim.advance('50ms')
           }
           expect(cluster.runtime('a').whereis('net_kernel')).toBeDefined()
@@ -112,11 +76,11 @@ describe('a peer with the cookie', () => {
 
   it('is dropped for a frame that cannot be read, and only it', async () => {
     for (const bytes of [
-      frame(Buffer.of(131, 255)),
-      frame(encode(tuple(99))),
-      frame(encode('no tuple')),
-      frame(encode(tuple(2, atom(''), new Pid(PEER, 1, 0)))),
-      frame(encode(tuple(5)), encode(1), encode(2)),
+      framed(Buffer.of(112, 131, 255)),
+      frameOf(tuple(99)),
+      frameOf('no tuple'),
+      frameOf(tuple(2, atom(''), new Pid(PEER, 1, 0))),
+      frameOf(tuple(5), 1, 2),
       Buffer.of(0, 0, 0, 1, 113),
       Buffer.of(255, 255, 255, 255),
     ]) {
@@ -124,11 +88,11 @@ describe('a peer with the cookie', () => {
       await cluster.run(cluster.distribution('a').connect(nameOf('b')))
       const downs: unknown[] = []
       cluster.distribution('a').subscribe((event) => event.tag === 'nodedown' && downs.push(event.reason))
-      const { stream, closed } = await connectHostile(cluster)
-      send(stream, bytes)
+      const hostile = await connect(cluster)
+      send(hostile, bytes)
       await cluster.sim.advance('1s')
       expect(downs).toEqual(['corrupt_frame'])
-      expect(closed).toHaveLength(1)
+      expect(hostile.closed).toHaveLength(1)
       expect(cluster.distribution('a').nodes()).toEqual([nameOf('b')])
       cluster.sim.stop()
     }
@@ -143,7 +107,7 @@ describe('a peer with the cookie', () => {
     process.link(other)
     const ref = process.monitor(other)
     await cluster.sim.advance('1s')
-    const { stream } = await connectHostile(cluster)
+    const hostile = await connect(cluster)
     const stranger = new Ref(PEER, [9, 9, 9])
     for (const control of [
       tuple(1, new Pid({ name: 'c@c.sim', creation: 1 }, 1, 0), pid),
@@ -152,7 +116,7 @@ describe('a peer with the cookie', () => {
       tuple(19, other, pid, stranger),
       tuple(35, 7, other, pid),
     ]) {
-      send(stream, frame(encode(control)))
+      send(hostile, frameOf(control))
     }
     await cluster.sim.advance('1s')
     expect(messages).toEqual([])
@@ -162,21 +126,22 @@ describe('a peer with the cookie', () => {
 
   it('gets an answer to every unlink, and noproc for what is not there', async () => {
     const cluster = new Cluster({ nodes: ['a'] })
-    const { stream, received } = await connectHostile(cluster)
+    const hostile = await connect(cluster)
+    const { received } = hostile
     await cluster.sim.advance('1s')
     received.length = 0
     const from = new Pid(PEER, 5, 0)
     const gone = new Pid({ name: nameOf('a'), creation: 1 }, 4000, 0)
     const ref = new Ref(PEER, [1, 2, 3])
-    send(stream, frame(encode(tuple(35, 42, from, gone))))
-    send(stream, frame(encode(tuple(1, from, gone))))
-    send(stream, frame(encode(tuple(19, from, atom('nobody'), ref))))
+    send(hostile, frameOf(tuple(35, 42, from, gone)))
+    send(hostile, frameOf(tuple(1, from, gone)))
+    send(hostile, frameOf(tuple(19, from, atom('nobody'), ref)))
     await cluster.sim.advance('1s')
     expect(Buffer.concat(received)).toEqual(
       Buffer.concat([
-        frame(encode(tuple(36, 42, gone, from))),
-        frame(encode(tuple(3, gone, from, atom('noproc')))),
-        frame(encode(tuple(21, atom('nobody'), from, ref, atom('noproc')))),
+        frameOf(tuple(36, 42, gone, from)),
+        frameOf(tuple(3, gone, from, atom('noproc'))),
+        frameOf(tuple(21, atom('nobody'), from, ref, atom('noproc'))),
       ]),
     )
   })

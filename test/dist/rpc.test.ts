@@ -94,6 +94,18 @@ describe('erpc between nodes of ours', () => {
     },
   )
 
+  it('is given up when the process that calls ends', async () => {
+    const { a, b } = await nodes()
+    const caller = a.spawn(async (self) => {
+      await Promise.all([1, 2, 3].map(() => erpc.call(self, B, 'tests', 'wait')))
+    })
+    await eventually(() => waiting(b) === 3)
+    expect(distributionOf(a)!.peer(B)!.counts.ownSpawns).toBe(3)
+    a.exit(caller, 'kill')
+    expect(distributionOf(a)!.peer(B)!.counts.ownSpawns).toBe(0)
+    await eventually(() => expect(distributionOf(b)!.peer(A)!.counts.peerMonitors).toBe(0))
+  })
+
   it('is refused with system_limit when too many run', async () => {
     const { a, b } = await nodes({ remoteCalls: { maxProcesses: 1 } })
     const first = rpc.call(a, B, 'tests', 'wait')

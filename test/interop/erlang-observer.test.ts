@@ -120,12 +120,12 @@ describe.skipIf(!hasErlang)("Erlang's observer", () => {
       end,`
     expect(
       await erl.eval(`${fetch} Parts = Fetch(words, ets), {list_to_tuple([length(R) || R <- Parts]), hd(hd(Parts))}`),
-    ).toBe('{{200,200,50},[{1,#{word => <<"w1">>}}]}')
+    ).toBe('{{200,200,50},[{1,{word,<<"w1">>}}]}')
     const byId = `Id = fun(Name) -> hd([proplists:get_value(id, T) || T <-
       ${call('observer_backend', 'get_table_list', '[ets, [{sys_hidden, false}, {unread_hidden, false}]]')},
       proplists:get_value(name, T) =:= Name]) end,`
     expect(await erl.eval(`${fetch} ${byId} {is_reference(Id(secretless)), Fetch(Id(secretless), ets)}`)).toBe(
-      '{true,[[[{<<"one">>,#{id => 1}}]]]}',
+      '{true,[[[{<<"one">>,{id,1}}]]]}',
     )
     expect(await erl.eval(`${fetch} ${byId} {Id(hidden), Fetch(hidden, ets), Fetch(nobody, ets)}`)).toBe(
       '{ignore,[],[]}',
@@ -161,6 +161,18 @@ describe.skipIf(!hasErlang)("Erlang's observer", () => {
       "{badrpc,{'EXIT',{undef,[{nobody,module_info,[attributes],[]}]}}}",
     )
     expect(await erl.eval(call('gen_event', 'which_handlers', '[error_logger]'))).toBe("{badrpc,{'EXIT',noproc}}")
+  })
+
+  it('draws the memory allocators: it divides by the size of their carriers, and wants the same ones each time', async () => {
+    const { erl } = await pair()
+    const allocators = `
+      Sums = fun() -> [{Name, lists:sum([S || {_, [{size, S, _, _}]} <- Blocks]), Carriers} ||
+        {Name, [{instance, 0, [{mbcs, [{blocks, Blocks}, {carriers_size, Carriers, _, _}]}, {sbcs, _}]}]} <-
+          proplists:get_value(alloc_info, ${call('observer_backend', 'sys_info', '[]')})] end,
+      First = Sums(), Second = Sums(),
+      {[N || {N, _, _} <- First] =:= [N || {N, _, _} <- Second], length(First) > 5,
+        lists:all(fun({_, Used, Size}) -> Size > 0 andalso Used =< Size end, First ++ Second)}`
+    expect(await erl.eval(allocators)).toBe('{true,true,true}')
   })
 
   it('counts no sockets of its own kind, in the shape of a real node', async () => {

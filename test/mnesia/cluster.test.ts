@@ -302,6 +302,39 @@ describe('tables', () => {
     expect(world.mnesia('b').table('made')?.size).toBe(0)
   })
 
+  test('move between memory and disc, and a member without a copy says who has one and passes writes on', async () => {
+    const world = new MnesiaWorld()
+    await world.clusterOf(['a', 'b', 'c'], { tables })
+    fill(world, 'a', 5)
+    await world.advance('1s')
+    const { mnesia } = world.node('a')
+    mnesia.delTableCopy('retained_message', fullName('b'))
+    mnesia.changeTableCopyType('retained_message', fullName('c'), 'ram_copies')
+    // Who has a copy is told every ten seconds.
+    await world.advance('12s')
+    expect(world.mnesia('b').tableInfo('retained_message')).toMatchObject({
+      copy: 'none',
+      copies: { disc_copies: ['a@sim'], ram_copies: ['c@sim'] },
+      size: undefined,
+    })
+    expect(() => world.table('b', RETAINED).size).toThrow(
+      'table retained_message has no copy on this node; a@sim, c@sim have one',
+    )
+    world.table('b', RETAINED).write({ topic: 'of b', text: 'x' })
+    await world.advance('1s')
+    expect(sizes(world, 'a', 'c')).toEqual([6, 6])
+    mnesia.addTableCopy('retained_message', fullName('b'), 'disc_copies')
+    await world.advance('5s')
+    expect(sizes(world, 'a', 'b', 'c')).toEqual([6, 6, 6])
+    for (const name of ['a', 'b', 'c']) world.kill(name)
+    await world.start('b', { tables, startWaitMs: 100 })
+    expect(sizes(world, 'b')).toEqual([6])
+    await world.start('c', { tables })
+    await world.advance('5s')
+    expect(sizes(world, 'b', 'c')).toEqual([6, 6])
+    expect(() => mnesia.addTableCopy('nothing', fullName('b'), 'ram_copies')).toThrow('there is no table nothing')
+  })
+
   test('are waited for within a bound', async () => {
     const world = new MnesiaWorld()
     await world.start('a', { tables })

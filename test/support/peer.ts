@@ -19,7 +19,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import pino from 'pino'
-import { onTestFailed, onTestFinished } from 'vitest'
+import { onTestFailed, onTestFinished, vi } from 'vitest'
 import { realSystem } from '../../src/actors/system.ts'
 import { EpmdClient } from '../../src/dist/epmd-client.ts'
 import * as rpc from '../../src/dist/rpc.ts'
@@ -33,7 +33,11 @@ import { type Cut, LinkCutter } from './link-cutter.ts'
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const PROGRAM = ['--import', 'tsx', join(ROOT, 'src/boot/main.ts')]
 
-const RPC_TIMEOUT_MS = 15_000
+// Bounds how long a broken test hangs, nothing that is measured: several programs start, on a machine that may be busy.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
+const START_MS = 60_000
+const LOG_MS = 30_000
+const RPC_TIMEOUT_MS = 30_000
 
 export interface PeersOptions {
   /** @default secret */
@@ -272,7 +276,7 @@ export class Peer {
         if (this.#isEnded) throw new Error(`${this.name} has ended: ${this.err}`)
         return this.out.includes('\nTry: ')
       },
-      { withinMs: 25_000 },
+      { withinMs: START_MS },
     )
   }
 
@@ -302,11 +306,14 @@ export class Peer {
 
   /** Resolves with the first line of the log that says so. */
   logged(text: string): Promise<Record<string, unknown>> {
-    return eventually(() => {
-      const line = this.log.find(({ msg }) => String(msg).includes(text))
-      if (line === undefined) throw new Error(`${this.name} has not logged: ${text}`)
-      return line
-    })
+    return eventually(
+      () => {
+        const line = this.log.find(({ msg }) => String(msg).includes(text))
+        if (line === undefined) throw new Error(`${this.name} has not logged: ${text}`)
+        return line
+      },
+      { withinMs: LOG_MS },
+    )
   }
 
   /** Ends it in order; resolves with the exit code. */

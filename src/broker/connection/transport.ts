@@ -4,10 +4,7 @@
  * It is a stream of the distribution's (src/dist/transport.ts) whose client may end its half and still read: TCP
  * (src/dist/transport-socket.ts) is one of them; TLS and WebSocket look the same from above, and so do simulated wires.
  */
-import type { Address, ByteStream, StreamEvents } from '../../dist/transport.ts'
-
-/** Where the peer is, as far as access rules and logs are concerned. */
-export type Peer = Address
+import type { ByteStream, StreamEvents } from '../../dist/transport.ts'
 
 /** What a transport reports. It makes no call before `start` and none after `onClose`. */
 export interface TransportEvents extends StreamEvents {

@@ -5,6 +5,7 @@
  * `etop_collect` and `fetch_stats` are started as processes of their own, linked to the one that asks, and send what
  * they have to it.
  */
+import { getHeapSpaceStatistics } from 'node:v8'
 import { Pid } from '../../actors/pid.ts'
 import type { Process } from '../../actors/process.ts'
 import { isDownMessage } from '../../actors/signal.ts'
@@ -29,6 +30,8 @@ const UNDEFINED = undefined
 
 /** Pieces that one write may have, on the systems that Node.js runs on. */
 const IOV_MAX = 1024
+
+const MIN_CARRIER_BYTES = 1024
 
 export const observerBackendExports: ExportedModule = {
   'vsn/0': () => tuple(atom('ok'), charlist(VERSION)),
@@ -85,10 +88,30 @@ function sysInfo(context: CallContext): Tuple[] {
     ...SYSTEM_ITEMS_BEFORE_ALLOC.map(item),
     tuple(atom('wordsize_internal'), systemInfo(context, tuple(atom('wordsize'), atom('internal')))),
     tuple(atom('wordsize_external'), systemInfo(context, tuple(atom('wordsize'), atom('external')))),
-    tuple(atom('alloc_info'), []),
+    tuple(atom('alloc_info'), allocInfo()),
     ...SYSTEM_ITEMS_AFTER_ALLOC.map(item),
     ...memory(),
   ]
+}
+
+/**
+ * The spaces of V8's heap, and what lies outside of it, as allocators with one instance each. A window divides by the size of
+ * each carrier, and wants the same allocators every time.
+ */
+function allocInfo(): Tuple[] {
+  const spaces = getHeapSpaceStatistics().map(({ space_name, space_used_size, space_size }) => ({
+    name: space_name,
+    used: space_used_size,
+    size: space_size,
+  }))
+  const { external } = process.memoryUsage()
+  return [...spaces, { name: 'external', used: external, size: external }].map(({ name, used, size }) => {
+    const carrier = Math.max(size, used, MIN_CARRIER_BYTES)
+    const blocks = tuple(atom('blocks'), [tuple(atom(name), [tuple(atom('size'), used, used, used)])])
+    const multi = tuple(atom('mbcs'), [blocks, tuple(atom('carriers_size'), carrier, carrier, carrier)])
+    const single = tuple(atom('sbcs'), [tuple(atom('blocks'), []), tuple(atom('carriers_size'), 0, 0, 0)])
+    return tuple(atom(name), [tuple(atom('instance'), 0, [multi, single])])
+  })
 }
 
 /** What the counters of Erlang's own sockets are when there are none: ours are shown as ports. */

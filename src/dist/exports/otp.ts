@@ -9,13 +9,15 @@ import { whichApplications } from '../../actors/application.ts'
 import { Exit } from '../../actors/errors.ts'
 import { CALL_TIMEOUT_MS, call, type ServerRef } from '../../actors/gen.ts'
 import { Pid } from '../../actors/pid.ts'
+import type { Runtime } from '../../actors/runtime.ts'
 import * as sys from '../../actors/sys.ts'
 import { reasonToTerm } from '../exit-reason.ts'
 import { badarg, type CallContext, ErlangError, type ExportedModule, functionClause } from '../exports.ts'
-import { replyToTerm } from '../otp-shapes.ts'
+import { behaviourOf } from '../incoming-message.ts'
+import { replyToTerm, shapeOfState } from '../otp-shapes.ts'
 import { presentable } from '../presentable.ts'
 import { Atom, atom, atomName, charlist, isTuple, type Tuple, tuple } from '../term.ts'
-import { behaviourOf, initialCall } from './process-info.ts'
+import { initialCall } from './process-info.ts'
 
 const OK = atom('ok')
 
@@ -55,9 +57,9 @@ export const sysExports: ExportedModule = {
 export const genEventExports: ExportedModule = {
   'which_handlers/1': async ({ self }, ref) => {
     const manager = serverRef(ref)
-    const handlers = await call(self, manager, ['which_handlers'], CALL_TIMEOUT_MS)
+    const handlers = await call(self, manager, ['which_handlers'], CALL_TIMEOUT_MS, '$gen_event')
     if (!Array.isArray(handlers)) throw badarg()
-    return handlers.map((name: string) => atom(name.slice(0, 255)))
+    return replyToTerm('event_handlers', handlers)
   },
 }
 
@@ -115,9 +117,10 @@ export const codeExports: ExportedModule = {
 
 async function getState({ self }: CallContext, ref: unknown, ...timeout: readonly unknown[]): Promise<unknown> {
   const timeoutMs = timeoutOf(timeout)
-  return presentable(
-    await asking(ref, sysCall('get_state', [ref, ...timeout]), () => sys.getState(self, serverRef(ref), timeoutMs)),
-  )
+  const server = serverRef(ref)
+  const what = sysCall('get_state', [ref, ...timeout])
+  const state = await asking(ref, what, () => sys.getState(self, server, timeoutMs))
+  return replyToTerm(shapeOfState(behaviourAt(self.runtime, server)), presentable(state))
 }
 
 async function getStatus({ self }: CallContext, ref: unknown, ...timeout: readonly unknown[]): Promise<unknown> {
@@ -149,7 +152,7 @@ async function askSupervisor(
   request: 'which_children' | 'count_children',
 ): Promise<unknown> {
   const what = tuple(atom('gen_server'), atom('call'), [ref, atom(request), atom('infinity')])
-  const answer = await asking(ref, what, () => call(self, serverRef(ref), [request], CALL_TIMEOUT_MS))
+  const answer = await asking(ref, what, () => call(self, serverRef(ref), [request], CALL_TIMEOUT_MS, '$supervisor'))
   const isOfSupervisor = request === 'which_children' ? Array.isArray(answer) : isCounts(answer)
   // What answers in another way is no supervisor; OTP's own servers crash of the question.
   if (!isOfSupervisor) throw badarg()
@@ -162,6 +165,13 @@ function isCounts(answer: unknown): boolean {
 
 function isStatus(status: sys.Status | { readonly error?: unknown }): status is sys.Status {
   return 'behaviour' in status && 'pid' in status
+}
+
+/** The behaviour of a process of this node; what processes of others answer is a term already. */
+function behaviourAt(runtime: Runtime, server: ServerRef): string {
+  if (server instanceof Pid) return behaviourOf(runtime.process(server)) ?? ''
+  if (typeof server !== 'string' && server.node !== runtime.node.name) return ''
+  return behaviourOf(runtime.registry.find(typeof server === 'string' ? server : server.name)) ?? ''
 }
 
 /** Calls; when that fails, exits with `{Reason, What}`, as `gen_server:call` does. */

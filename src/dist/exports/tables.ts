@@ -3,7 +3,7 @@
  * observer_backend, ets:info, mnesia:table_info].
  *
  * The tables of ets are those of the runtime. Its viewer wants tuples with the key first, so a row `{ id: 1, name: 'x' }`
- * is shown as `{1, #{name => 'x'}}`. The tables of Mnesia are those that a layer above shows by `Exports.showTables`; their rows
+ * is shown as `{1, {name, <<"x">>}}`. The tables of Mnesia are those that a layer above shows by `Exports.showTables`; their rows
  * are shown as records, `{Table, Field1, Field2}`.
  */
 import type { EtsInfo } from '../../actors/ets.ts'
@@ -217,7 +217,10 @@ function* etsRows({ runtime }: ScriptContext, table: unknown): Generator<readonl
   const found = id === undefined ? undefined : runtime.ets.find<Record<string, unknown>>(id)
   if (found === undefined) return
   const { key } = found.info()
-  for (const { [key]: first, ...others } of found) yield [tuple(first, presentable(others))]
+  for (const { [key]: first, ...others } of found) {
+    const properties = Object.entries(others).map(([name, value]) => tuple(nameToTerm(name), presentable(value)))
+    yield [new Tuple([first, ...properties])]
+  }
 }
 
 function* recordsOf(info: TableInfo | undefined): Generator<Tuple> {

@@ -8,6 +8,7 @@
  */
 import type { TableDefinition } from '../definition.ts'
 import { BackupError } from '../errors.ts'
+import { RowForm } from '../owned/row-form.ts'
 import type { Table } from '../table.ts'
 import { backupBytes } from './backup.ts'
 import type { BackupTable } from './backup-file.ts'
@@ -95,7 +96,7 @@ export async function restore(options: RestoreOptions): Promise<RestoreResult> {
 export async function restoreFrom(options: RestoreOptions, source: RowSource): Promise<RestoreResult> {
   try {
     const targets = targetsOf(options, source)
-    const isSorted = await lookThrough(source, targets)
+    const isSorted = await lookThrough(source, targets, options.node)
     const restorations = targets.map(
       (target, i) =>
         target &&
@@ -163,9 +164,14 @@ function differences(
     .map((field) => `${field} of ${saved.name}: ${saved[field]} in the file, ${definition[field]} here`)
 }
 
-/** Reads all rows, and finds out for which tables they are in the order of their keys. */
-async function lookThrough(source: RowSource, targets: readonly (Target | undefined)[]): Promise<boolean[]> {
+/** Reads all rows, makes sure that each can be written, and finds out for which tables they are in the order of their keys. */
+async function lookThrough(
+  source: RowSource,
+  targets: readonly (Target | undefined)[],
+  node: string,
+): Promise<boolean[]> {
   const definitions = targets.map((target) => target?.table.definition)
+  const forms = definitions.map((definition) => definition && new RowForm(definition, node))
   const isSorted = targets.map(() => true)
   const last: (string | undefined)[] = []
   for await (const { table, rows, where } of source.lists(definitions)) {
@@ -177,6 +183,13 @@ async function lookThrough(source: RowSource, targets: readonly (Target | undefi
           source.file,
           `a row of ${name} ${where} has no text in its field ${field}, which is its key`,
         )
+      }
+      try {
+        forms[table]!.write(row)
+        forms[table]!.identity(row)
+      } catch (error) {
+        const problem = error instanceof Error ? error.message : String(error)
+        throw new BackupError(source.file, `a row of ${name} ${where} cannot be one: ${problem}`, { cause: error })
       }
       const before = last[table]
       if (before !== undefined && (key < before || (key === before && type !== 'bag'))) isSorted[table] = false

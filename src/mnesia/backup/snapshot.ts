@@ -7,7 +7,7 @@
  */
 import { byCodeUnits, SortedKeys } from '../../actors/sorted-keys.ts'
 import { termKey } from '../../dist/term-key.ts'
-import { KeyHeap, turn } from '../key-heap.ts'
+import { KeysInOrder, turn } from '../keys-in-order.ts'
 import type { Table, TableEvent } from '../table.ts'
 
 /** Keys that are arranged, or read, before others get their turn. */
@@ -32,7 +32,7 @@ export function snapshot<Row>(table: FollowedTable<Row>, owner: string): TableSn
 }
 
 interface Snapshotted<Row> {
-  readonly keys: KeyHeap
+  readonly keys: KeysInOrder
   rowsOf(key: string): readonly Row[]
   /** The first key that was there and is not in `keys` any more; undefined when there is none before `key`. */
   lostBefore(key: string | undefined): string | undefined
@@ -43,11 +43,11 @@ async function* lists<Row>(table: Snapshotted<Row>): AsyncGenerator<readonly Row
   const { keys } = table
   while (!keys.prepare(KEYS_AT_A_TIME)) await turn()
   let rows: Row[] = []
-  let key = keys.pop()
+  let key = keys.next()
   for (let looked = 1; ; looked++) {
     const next: string | undefined = table.lostBefore(key) ?? key
     if (next === undefined) break
-    if (next === key) key = keys.pop()
+    if (next === key) key = keys.next()
     rows.push(...table.rowsOf(next))
     if (rows.length >= ROWS_AT_A_TIME) {
       yield rows
@@ -59,7 +59,7 @@ async function* lists<Row>(table: Snapshotted<Row>): AsyncGenerator<readonly Row
 }
 
 class Snapshot<Row> implements Snapshotted<Row> {
-  readonly keys: KeyHeap
+  readonly keys: KeysInOrder
   readonly #table: FollowedTable<Row>
   readonly #identity: (row: Row) => string
   readonly end: () => void
@@ -75,7 +75,7 @@ class Snapshot<Row> implements Snapshotted<Row> {
     this.#table = table
     this.#identity = type === 'bag' ? identity : () => ''
     this.end = table.subscribe((event) => this.#note(event))
-    this.keys = new KeyHeap(table.keys())
+    this.keys = new KeysInOrder(table.keys())
   }
 
   rowsOf(key: string): readonly Row[] {
@@ -119,7 +119,7 @@ class Snapshot<Row> implements Snapshotted<Row> {
 
 /** Nothing tells whose the rows of a key are, so the rows of the owner are taken at once. */
 class OwnedSnapshot<Row> implements Snapshotted<Row> {
-  readonly keys: KeyHeap
+  readonly keys: KeysInOrder
   readonly #rows = new Map<string, Row[]>()
 
   constructor(table: FollowedTable<Row>, owner: string) {
@@ -129,7 +129,7 @@ class OwnedSnapshot<Row> implements Snapshotted<Row> {
       if (rows === undefined) this.#rows.set(key, [row])
       else rows.push(row)
     }
-    this.keys = new KeyHeap(this.#rows.keys())
+    this.keys = new KeysInOrder(this.#rows.keys())
   }
 
   rowsOf(key: string): readonly Row[] {

@@ -7,7 +7,7 @@
  */
 import { termKey } from '../../dist/term-key.ts'
 import type { RowBytes } from '../definition.ts'
-import { KeyHeap, turn } from '../key-heap.ts'
+import { KeysInOrder, turn } from '../keys-in-order.ts'
 import type { TableOperation } from '../table.ts'
 import { backupBytes } from './backup.ts'
 import type { RestoredInto } from './restore.ts'
@@ -35,7 +35,7 @@ export class TableRestoration {
   /** Rows of this node by key, of an owned table. */
   readonly #own: ReadonlyMap<string, readonly unknown[]> | undefined
   /** Keys of a table that is to be cleared, from the first on that has not been met in the file. */
-  readonly #oldKeys: KeyHeap
+  readonly #oldKeys: KeysInOrder
   #oldKey: string | undefined
   #isBegun = false
   #operations: TableOperation<unknown>[] = []
@@ -56,7 +56,7 @@ export class TableRestoration {
     this.#bytes = backupBytes(definition).bytes
     this.#identity = definition.type === 'bag' ? (definition.identity ?? termKey) : () => ''
     this.#own = definition.replication === 'owned' ? byKey(table.rowsOf(node), (row) => this.#keyOf(row)) : undefined
-    this.#oldKeys = new KeyHeap(isCleared ? (this.#own?.keys() ?? table.keys()) : [][Symbol.iterator]())
+    this.#oldKeys = new KeysInOrder(isCleared ? (this.#own?.keys() ?? table.keys()) : [][Symbol.iterator]())
   }
 
   /** Takes the next rows of the file. */
@@ -84,7 +84,7 @@ export class TableRestoration {
     if (this.#isBegun) return
     this.#isBegun = true
     while (!this.#oldKeys.prepare(KEYS_AT_A_TIME)) await turn()
-    this.#oldKey = this.#oldKeys.pop()
+    this.#oldKey = this.#oldKeys.next()
     if (!this.#options.isSorted) await this.#removeBefore(undefined)
   }
 
@@ -95,7 +95,7 @@ export class TableRestoration {
     const key = this.#groupKey
     await this.#removeBefore(key)
     const isOld = this.#oldKey === key
-    if (isOld) this.#oldKey = this.#oldKeys.pop()
+    if (isOld) this.#oldKey = this.#oldKeys.next()
     const existing = this.#rowsOf(key)
     if (this.#options.isMissingOnly && existing.length > 0) return
     const restored = new Set<string>()
@@ -115,7 +115,7 @@ export class TableRestoration {
   async #removeBefore(key: string | undefined): Promise<void> {
     while (this.#oldKey !== undefined && (key === undefined || this.#oldKey < key)) {
       for (const row of this.#rowsOf(this.#oldKey)) this.#remove(row)
-      this.#oldKey = this.#oldKeys.pop()
+      this.#oldKey = this.#oldKeys.next()
       if (this.#operations.length >= OPERATIONS_AT_A_TIME) await this.#write()
     }
   }

@@ -127,6 +127,8 @@ export class Cluster {
   open(network: NodeNetwork): void {
     this.#network = network
     this.links.open(network.nodes())
+    // Connections that were lost while there was no process have been told to nobody.
+    for (const node of this.others()) if (!network.isConnected(node)) this.dialer.lost(node)
     this.dialer.setNodes(this.others())
   }
 

@@ -68,8 +68,9 @@ function encodeMerged<V>(writer: BinaryWriter, cell: MergedCell<V>, codec: Codec
     writer.integer(clock)
     if (value !== undefined) writer.blob(codec.encode(value))
   }
-  writer.varint(cell.seen.length)
-  for (const { origin, clock } of cell.seen) {
+  writer.integer(cell.seen.all)
+  writer.varint(cell.seen.of.length)
+  for (const { origin, clock } of cell.seen.of) {
     writer.varint(numberOf(origin))
     writer.integer(clock)
   }
@@ -88,12 +89,13 @@ function decodeMerged<V>(
     const clock = reader.integer()
     versions.push({ value: hasRow ? codec.decode(reader.blob()) : undefined, clock, origin })
   }
-  const seen: Seen[] = []
+  const all = reader.integer()
+  const of: Seen[] = []
   for (let left = countOf(reader); left > 0; left--) {
-    seen.push({ origin: originOf(reader.varint()), clock: reader.integer() })
+    of.push({ origin: originOf(reader.varint()), clock: reader.integer() })
   }
   const cell = new MergedCell<V>(merge)
-  cell.restore(versions, seen)
+  cell.restore(versions, { all, of })
   return cell
 }
 

@@ -7,7 +7,7 @@
 import { BucketDigest } from '../rows/bucket-digest.ts'
 import { hashOf, mixed } from '../rows/key-hash.ts'
 import { BagCell, BagCells, Cell, type CellMap, SetCells } from './cell-map.ts'
-import { MergedCell, type Seen } from './merged-cell.ts'
+import { type Knowledge, MergedCell } from './merged-cell.ts'
 import { compareStamps, type Origin } from './origin.ts'
 
 export interface Stamp {
@@ -77,7 +77,7 @@ export class Cells<V> {
   }
 
   /** As `apply`, for a table whose rows are merged: `seen` is what the writer knew of the key. */
-  applyMerged(key: string, value: V | undefined, stamp: Stamp, seen: readonly Seen[]): MergedCell<V> | undefined {
+  applyMerged(key: string, value: V | undefined, stamp: Stamp, seen: Knowledge): MergedCell<V> | undefined {
     const { clock, origin } = stamp
     if (this.#isCleared(clock, origin)) return undefined
     return this.#change(key, clock, (cell) => cell.write(value, clock, origin, seen))
@@ -86,7 +86,7 @@ export class Cells<V> {
   /** Takes in another copy's cell of a table whose rows are merged. */
   join(key: string, other: MergedCell<V>): MergedCell<V> | undefined {
     other.drop((version) => this.#isCleared(version.clock, version.origin))
-    return this.#change(key, other.greatestClock, (cell) => cell.join(other))
+    return this.#change(key, other.clock, (cell) => cell.join(other))
   }
 
   /** The cell of a key in a table whose rows are merged. */

@@ -125,13 +125,18 @@ export class Coverage {
     return worth
   }
 
-  /** Closes the holes of which none of the other copies has more, and returns them; undefined when there were none. */
+  /**
+   * Closes the holes of which none of the other copies has more, or can get more from the log of an origin. Returns them; undefined
+   * when there were none.
+   */
   closeVain(
     others: readonly { readonly coverage: Coverage; readonly vector: Vector }[],
   ): ReadonlyMap<Origin, Hole> | undefined {
     const vain = new Map<Origin, Hole>()
     for (const [origin, hole] of this.holes) {
-      if (!others.some(({ coverage, vector }) => hasMore(coverage, vector, origin, hole))) vain.set(origin, hole)
+      const isVain = ({ coverage, vector }: { readonly coverage: Coverage; readonly vector: Vector }) =>
+        vector.seqOf(origin) >= hole.until && !hasMore(coverage, vector, origin, hole)
+      if (others.every(isVain)) vain.set(origin, hole)
     }
     for (const origin of vain.keys()) this.holes.delete(origin)
     const wasLacking = this.lacksSettled && others.every(({ coverage }) => coverage.lacksSettled)

@@ -10,7 +10,7 @@
  * before. What is in an entry can be applied without knowing the table, so that it can be kept for a table that is yet to be created.
  */
 import { type BinaryReader, type BinaryWriter, Damaged } from '../binary.ts'
-import type { Seen } from './merged-cell.ts'
+import type { Knowledge, Seen } from './merged-cell.ts'
 import type { Origin, Origins } from './origin.ts'
 
 const VERSION = 1
@@ -42,7 +42,7 @@ export interface Operation {
   /** Of a write. */
   readonly bytes: Uint8Array | undefined
   /** For a table whose rows are merged. */
-  readonly seen: readonly Seen[] | undefined
+  readonly seen: Knowledge | undefined
 }
 
 export interface Entry {
@@ -134,20 +134,22 @@ export function clearOf(table: string): Operation {
   }
 }
 
-function encodeSeen(writer: BinaryWriter, seen: readonly Seen[]): void {
-  writer.varint(seen.length)
-  for (const { origin, clock } of seen) {
+function encodeSeen(writer: BinaryWriter, { all, of }: Knowledge): void {
+  writer.integer(all)
+  writer.varint(of.length)
+  for (const { origin, clock } of of) {
     encodeOrigin(writer, origin)
     writer.integer(clock)
   }
 }
 
-function decodeSeen(reader: BinaryReader, origins: Origins): Seen[] {
+function decodeSeen(reader: BinaryReader, origins: Origins): Knowledge {
+  const all = reader.integer()
   const count = reader.varint()
   if (count > reader.left) throw new Damaged('more origins than bytes')
-  const seen: Seen[] = []
-  for (let i = 0; i < count; i++) seen.push({ origin: decodeOrigin(reader, origins), clock: reader.integer() })
-  return seen
+  const of: Seen[] = []
+  for (let i = 0; i < count; i++) of.push({ origin: decodeOrigin(reader, origins), clock: reader.integer() })
+  return { all, of }
 }
 
 function encodeOrigin(writer: BinaryWriter, { node, epoch }: Origin): void {

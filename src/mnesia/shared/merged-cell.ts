@@ -1,10 +1,9 @@
 /**
  * A cell of a table whose rows are merged: all versions of a row that were written without knowledge of each other.
  *
- * An operation tells what its writer had seen of the key, for each origin the clock of its last operation. What it had seen it
- * replaces; what it had not stays beside it. The row that is read is made of the versions in the order of their stamps, so every
- * node makes the same one, whatever the merge function is like. A delete among the versions removes those before it. Of one origin
- * there is at most one version, so there are never many.
+ * An operation tells what its writer had seen of the key. What it had seen it replaces; what it had not stays beside it. The row that is
+ * read is made of the versions in the order of their stamps, so every node makes the same one, whatever the merge function is
+ * like. A delete among the versions removes those before it. Of one origin there is at most one version, so there are never many.
  */
 import { Cell } from './cell-map.ts'
 import { compareStamps, type Origin } from './origin.ts'
@@ -15,12 +14,20 @@ export interface Seen {
   readonly clock: number
 }
 
+/** What somebody had seen of a key: everything up to a clock, and of some origins more. */
+export interface Knowledge {
+  readonly all: number
+  readonly of: readonly Seen[]
+}
+
 export interface Version<V> {
   /** Undefined for a delete. */
   readonly value: V | undefined
   readonly clock: number
   readonly origin: Origin
 }
+
+export const NO_KNOWLEDGE: Knowledge = { all: 0, of: [] }
 
 // What a cell holds before it holds anything: never compared.
 const NO_ORIGIN = undefined as unknown as Origin
@@ -29,7 +36,7 @@ export class MergedCell<V> extends Cell<V> {
   readonly #merge: ((a: V, b: V) => V) | undefined
   #versions: readonly Version<V>[] = []
   /** What this copy has seen of the key, the versions included. */
-  #seen: readonly Seen[] = []
+  #seen = NO_KNOWLEDGE
 
   /** Without a merge function the last version is the row: for a table whose definition is not known yet. */
   constructor(merge: ((a: V, b: V) => V) | undefined) {
@@ -41,7 +48,7 @@ export class MergedCell<V> extends Cell<V> {
     return this.#versions
   }
 
-  get seen(): readonly Seen[] {
+  get seen(): Knowledge {
     return this.#seen
   }
 
@@ -49,15 +56,11 @@ export class MergedCell<V> extends Cell<V> {
     return this.#versions.length === 0
   }
 
-  get greatestClock(): number {
-    return this.clock
-  }
-
   /** Takes in an operation; false when it was known. */
-  write(value: V | undefined, clock: number, origin: Origin, seen: readonly Seen[]): boolean {
+  write(value: V | undefined, clock: number, origin: Origin, seen: Knowledge): boolean {
     if (isSeen(this.#seen, clock, origin)) return false
-    this.#seen = joined(joined(this.#seen, seen), [{ origin, clock }])
-    // What a writer wrote before it has seen, whether it has a copy or not.
+    this.#seen = joined(joined(this.#seen, seen), { all: 0, of: [{ origin, clock }] })
+    // A writer has seen what it wrote before.
     const kept = this.#versions.filter((held) => held.origin !== origin && !isSeen(seen, held.clock, held.origin))
     this.#hold([...kept, { value, clock, origin }])
     return true
@@ -83,19 +86,9 @@ export class MergedCell<V> extends Cell<V> {
     return true
   }
 
-  /**
-   * Forgets what has been replaced: when every node has all of the versions, nothing that was replaced by them can
-   * come again.
-   */
-  forget(stableClock: number): void {
-    if (this.#versions.every(({ clock }) => clock <= stableClock)) {
-      this.#seen = this.#versions.map(({ origin, clock }) => ({ origin, clock }))
-    }
-  }
-
   /** Sets all of it, as it came from another copy or from the disc. */
-  restore(versions: readonly Version<V>[], seen: readonly Seen[]): void {
-    this.#seen = joined(seen, versions)
+  restore(versions: readonly Version<V>[], seen: Knowledge): void {
+    this.#seen = joined(seen, { all: 0, of: versions })
     this.#hold(versions)
   }
 
@@ -114,20 +107,19 @@ export class MergedCell<V> extends Cell<V> {
   }
 }
 
-function isSeen(seen: readonly Seen[], clock: number, origin: Origin): boolean {
-  return seen.some((each) => each.origin === origin && each.clock >= clock)
+function isSeen({ all, of }: Knowledge, clock: number, origin: Origin): boolean {
+  return clock <= all || of.some((each) => each.origin === origin && each.clock >= clock)
 }
 
 function has<V>(versions: readonly Version<V>[], version: Version<V>): boolean {
   return versions.some(({ clock, origin }) => clock === version.clock && origin === version.origin)
 }
 
-function joined(a: readonly Seen[], b: readonly Seen[]): readonly Seen[] {
-  const result = a.map(({ origin, clock }) => ({ origin, clock }))
-  for (const { origin, clock } of b) {
-    const held = result.find((each) => each.origin === origin)
-    if (held === undefined) result.push({ origin, clock })
-    else if (held.clock < clock) held.clock = clock
+function joined(a: Knowledge, b: Knowledge): Knowledge {
+  const all = Math.max(a.all, b.all)
+  const of = new Map<Origin, number>()
+  for (const { origin, clock } of [...a.of, ...b.of]) {
+    if (clock > all && clock > (of.get(origin) ?? 0)) of.set(origin, clock)
   }
-  return result
+  return { all, of: [...of].map(([origin, clock]) => ({ origin, clock })) }
 }

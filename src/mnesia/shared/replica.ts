@@ -12,7 +12,7 @@ import { Cells } from './cells.ts'
 import { Coverage } from './coverage.ts'
 import { type Disc, spaceOf } from './disc.ts'
 import type { Operation } from './entry.ts'
-import { MergedCell, type Seen } from './merged-cell.ts'
+import { type Knowledge, MergedCell, NO_KNOWLEDGE } from './merged-cell.ts'
 import type { Origin } from './origin.ts'
 import type { Task } from './tasks.ts'
 
@@ -110,7 +110,7 @@ export class Replica<V> {
     if (kind === 'clear') return this.#clear(clock, origin)
     const { cells } = this
     const cell = this.isMerged
-      ? cells.applyMerged(key, value, { clock, origin }, operation.seen ?? [])
+      ? cells.applyMerged(key, value, { clock, origin }, operation.seen ?? NO_KNOWLEDGE)
       : cells.apply(key, identity, value, clock, origin)
     if (cell === undefined) return false
     this.#written(key, cell, cells.replaced, bytes)
@@ -130,8 +130,8 @@ export class Replica<V> {
   }
 
   /** What this copy has seen of a key, for an operation on it. Undefined in a table that is not merged. */
-  seenOf(key: string): readonly Seen[] | undefined {
-    return this.isMerged ? (this.cells.merged(key)?.seen ?? []) : undefined
+  seenOf(key: string): Knowledge | undefined {
+    return this.isMerged ? (this.cells.merged(key)?.seen ?? NO_KNOWLEDGE) : undefined
   }
 
   /** Forgets a cell as if it had never been: a tombstone that is not needed any more, or a row that others have forgotten. */

@@ -236,6 +236,10 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#core.emit(deliver)
   }
 
+  get stableClock(): number {
+    return this.#core.stableClock
+  }
+
   holders(table: string): readonly string[] {
     return this.#members.holders(table)
   }
@@ -493,6 +497,8 @@ export class SharedReplication implements LinkHandler, TableWriter {
 
   #progressTick(): void {
     this.#tell()
+    // A source that had more when it was chosen may have no more now.
+    this.#feedsIn.replan()
     for (const peer of [...this.#peers.values()]) this.#losses.finishIfMet(peer)
     this.#syncReceiver.lookAtTime()
   }

@@ -12,6 +12,7 @@ import { NO_ROWS, type OrderedKeys, ReadableTable } from '../rows/readable-table
 import { RowIndex } from '../rows/row-index.ts'
 import type { Table, TableEvent, TableOperation, WriteOptions, WriteOutcome } from '../table.ts'
 import { clearOf, identityOfBytes, type Operation } from './entry.ts'
+import type { Knowledge } from './merged-cell.ts'
 import type { Replica } from './replica.ts'
 
 /** What a shared table can be asked to do: what any table can, and to remove all its rows. */
@@ -31,6 +32,8 @@ export interface TableWriter {
   write(parts: readonly TableOperations[], options: WriteOptions | undefined): Promise<WriteOutcome> | undefined
   /** Has the event delivered when the entry that makes it has been applied as a whole. */
   emit(deliver: () => void): void
+  /** Every node has had what has a clock up to this. */
+  readonly stableClock: number
   /** Nodes that are known to have a copy, sorted. */
   holders(table: string): readonly string[]
 }
@@ -182,7 +185,7 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
       const isThere = replica === undefined || replica.cells.rows.get(key, identity ?? '') !== undefined
       return isThere ? [this.#removal(key, identity)] : []
     }
-    const seen = this.definition.merge === undefined ? undefined : (replica?.seenOf(key) ?? [])
+    const seen = this.#seenOf(key)
     return [{ kind: 'write', table, key, identity, isOwnIdentity: this.#isOwnIdentity, bytes, seen }]
   }
 
@@ -236,9 +239,15 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
   }
 
   #removal(key: string, identity: string | undefined): Operation {
-    const seen = this.definition.merge === undefined ? undefined : (this.#replica?.seenOf(key) ?? [])
+    const seen = this.#seenOf(key)
     const table = this.definition.name
     return { kind: 'delete', table, key, identity, isOwnIdentity: this.#isOwnIdentity, bytes: undefined, seen }
+  }
+
+  /** In a table whose rows are merged: what this node has seen of a key, which is what it may have forgotten and what it holds. */
+  #seenOf(key: string): Knowledge | undefined {
+    const seen = this.#replica?.seenOf(key)
+    return seen && { all: Math.max(seen.all, this.#writer.stableClock), of: seen.of }
   }
 
   #identityOf(row: Row, bytes: Uint8Array | undefined): string | undefined {

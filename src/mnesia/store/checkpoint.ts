@@ -5,7 +5,7 @@
  * more. When it holds all since the first log, keys that were removed and the marks of cleared spaces are left out: there is
  * nothing older that they would hide.
  */
-import { turn } from '../key-heap.ts'
+import { turn } from '../keys-in-order.ts'
 import type { FileHeader } from './file-header.ts'
 import type { Log } from './log.ts'
 import { LogSource, nextOf, RowsSource, type Source } from './merge.ts'

@@ -393,15 +393,11 @@ export class LogStore implements Store {
     if (file === undefined) throw new StoreError('damaged', `${path} is not what has just been written there`)
     this.#files = [...this.#files.slice(0, this.#files.length - files.length), file]
     this.#logs = this.#logs.slice(logs.length)
-    for (const log of logs) {
-      log.close()
-      fs.rmSync(log.path, { force: true })
-    }
-    for (const old of files) {
-      old.release()
-      fs.rmSync(old.path, { force: true })
-    }
     this.#notePositions()
+    for (const log of logs) log.close()
+    for (const old of files) old.release()
+    // Not at once: a file system that is busy can take its time over a large file.
+    for (const { path: replaced } of [...logs, ...files]) await fs.promises.rm(replaced, { force: true })
   }
 
   /** The files that a checkpoint merges with: from the newest back, as long as they are not large beside what they are merged with. */

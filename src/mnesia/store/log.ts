@@ -170,7 +170,7 @@ export class Log {
     const from = this.#flushedTo
     const to = this.length
     const buffers = this.#bytesFrom(from)
-    this.#fd ??= fs.openSync(this.path, fs.constants.O_CREAT | fs.constants.O_RDWR | fs.constants.O_TRUNC, 0o600)
+    this.#fd ??= await openNew(this.path)
     try {
       await writeAt(this.#fd, buffers, from)
       await syncData(this.#fd)
@@ -350,6 +350,12 @@ export class Log {
       .filter((slab) => slab.offset + slab.bytes.length > offset)
       .map((slab) => slab.bytes.subarray(Math.max(0, offset - slab.offset)))
   }
+}
+
+function openNew(path: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.open(path, 'w+', 0o600, (error, fd) => (error ? reject(error) : resolve(fd)))
+  })
 }
 
 /** As far as that goes: the error that led here is the one to tell. */

@@ -4,13 +4,13 @@
  * A source walks one space in one file. Sources are listed newest first, and none is listed behind one that was cleared. Reading is
  * synchronous for iterations and asynchronous for checkpoints; `advance` stays in memory and says when there is reading to do.
  */
-import { KeyHeap, turn } from '../key-heap.ts'
+import { KeysInOrder, turn } from '../keys-in-order.ts'
 import type { Log, SpaceInLog } from './log.ts'
 import { REMOVED, RecordReader } from './records.ts'
 import type { RowsFile, SpaceInRows } from './rows-file.ts'
 
 const READ_BYTES = 256 << 10
-const KEYS_AT_A_TIME = 8192
+const KEYS_AT_A_TIME = 4096
 
 /** A walk through a space in one file. Begins before the first row. */
 export interface Source {
@@ -29,18 +29,18 @@ export class LogSource implements Source {
   readonly reader = new RecordReader(Buffer.alloc(0))
   readonly #log: Log
   readonly #rows: ReadonlyMap<string, number>
-  readonly #keys: KeyHeap
+  readonly #keys: KeysInOrder
 
   constructor(log: Log, space: SpaceInLog) {
     this.#log = log
     this.#rows = space.rows
-    this.#keys = new KeyHeap(space.rows.keys())
+    this.#keys = new KeysInOrder(space.rows.keys())
   }
 
   advance(): boolean {
     if (!this.#keys.isReady) return false
     for (;;) {
-      this.key = this.#keys.pop()
+      this.key = this.#keys.next()
       if (this.key === undefined) return true
       const offset = this.#rows.get(this.key)
       // Cleared since.

@@ -28,7 +28,7 @@ export class NewFile {
   async finish(): Promise<void> {
     await syncData(this.#fd)
     this.#close()
-    fs.renameSync(`${this.path}${UNFINISHED}`, this.path)
+    await fs.promises.rename(`${this.path}${UNFINISHED}`, this.path)
     await syncDirectory(dirname(this.path))
   }
 

@@ -5,7 +5,8 @@
 import type { Pid } from '../../actors/pid.ts'
 import type { Process } from '../../actors/process.ts'
 import type { Runtime } from '../../actors/runtime.ts'
-import { behaviourOf, currentFunction, initialCall, queueLength } from '../../dist/exports/process-info.ts'
+import { currentFunction, initialCall, queueLength } from '../../dist/exports/process-info.ts'
+import { behaviourOf } from '../../dist/incoming-message.ts'
 import { presentable } from '../../dist/presentable.ts'
 import { atomName, type Tuple } from '../../dist/term.ts'
 import type {

@@ -41,7 +41,8 @@ export const tableCommands: CommandGroup = {
         const { rows, total, next, scanned } = found
         const looked = match === undefined ? '' : `, ${scanned} looked at`
         const more = next === undefined ? '' : `; { after: '${next}' } goes on`
-        return withView([...rows], { note: `${rows.length} of ${total} rows${looked}${more}` })
+        const list = Object.defineProperty([...rows], 'next', { value: next })
+        return withView(list, { note: `${rows.length} of ${total} rows${looked}${more}` })
       },
     },
   ],

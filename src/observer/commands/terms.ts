@@ -3,17 +3,16 @@ import { BadArgError } from '../../actors/errors.ts'
 import { Pid } from '../../actors/pid.ts'
 import { atom, charlist, float, ImproperList, text, tuple } from '../../dist/term.ts'
 import type { Pids } from '../print/pids.ts'
-import { adopt } from './adopt.ts'
 
 /** What is typed to make a term, or to read one. */
 export function termFunctions(pids: Pids): Readonly<Record<string, (...args: unknown[]) => unknown>> {
   return {
     atom: (name) => atom(texted(name)),
-    tuple: (...elements) => tuple(...elements.map((element) => adopt(element))),
+    tuple: (...elements) => tuple(...elements),
     charlist: (characters) => charlist(texted(characters)),
     binary: (characters) => Buffer.from(texted(characters)),
     float: (value) => float(Number(value)),
-    cons: (elements, tail) => new ImproperList(adopt(elements) as unknown[], adopt(tail)),
+    cons: (elements, tail) => new ImproperList([...(elements as unknown[])], tail),
     text: (term) => text(term),
     pid: (first, id, serial) => pidOf(pids, first, id, serial),
   }

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import type { REPLServer } from 'node:repl'
 
 /** Folder in the home directory. */
-export const HISTORY_FOLDER = '.agner.history'
+const HISTORY_FOLDER = '.agner.history'
 
 const SECRET = /cookie|passw(?:or)?d|secret/i
 
@@ -17,12 +17,8 @@ export function isKept(line: string): boolean {
   return !SECRET.test(line)
 }
 
-/** Gives a prompt its history. Without a folder that can be written, the history lasts as long as the session. */
-export async function useHistory(repl: REPLServer, home: string, node: string): Promise<void> {
-  repl.on('history', (lines: string[]) => {
-    const kept = lines.filter(isKept)
-    if (kept.length < lines.length) lines.splice(0, lines.length, ...kept)
-  })
+/** The file of a node, made ready to be used by its owner only; undefined when there can be none. */
+export async function historyFile(home: string, node: string): Promise<string | undefined> {
   const folder = join(home, HISTORY_FOLDER)
   const file = join(folder, node)
   try {
@@ -30,8 +26,19 @@ export async function useHistory(repl: REPLServer, home: string, node: string): 
     await chmod(file, 0o600).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') throw error
     })
+    return file
   } catch {
-    return
+    return undefined
   }
-  await new Promise<void>((resolve) => repl.setupHistory(file, () => resolve()))
+}
+
+/**
+ * Gives a prompt its history; keys that are pressed meanwhile wait. Without a file the history lasts as long as the session.
+ */
+export async function useHistory(repl: REPLServer, file: string | undefined): Promise<void> {
+  repl.on('history', (lines: string[]) => {
+    const kept = lines.filter(isKept)
+    if (kept.length < lines.length) lines.splice(0, lines.length, ...kept)
+  })
+  if (file !== undefined) await new Promise<void>((resolve) => repl.setupHistory(file, () => resolve()))
 }

@@ -12,7 +12,7 @@ import { type PrintOptions, print } from '../print/print.ts'
 import { Session, type SessionOptions } from '../session.ts'
 import { complete, NodeWords } from './completion.ts'
 import { Evaluator, type Outcome } from './evaluator.ts'
-import { useHistory } from './history.ts'
+import { historyFile, useHistory } from './history.ts'
 import { promptNames } from './names.ts'
 import { errorText, outcomeText } from './outcome-text.ts'
 
@@ -57,8 +57,9 @@ export class Prompt {
       await session.close()
       throw error
     }
+    const file = options.input.isTTY === true ? await historyFile(options.home, session.node) : undefined
     prompt = new Prompt(options, session)
-    await prompt.#useHistory()
+    await useHistory(prompt.#repl, file)
     return prompt
   }
 
@@ -101,10 +102,6 @@ export class Prompt {
         resolve(this.#answered.then(() => this.session.close()))
       })
     })
-  }
-
-  async #useHistory(): Promise<void> {
-    if (this.#options.input.isTTY === true) await useHistory(this.#repl, this.#options.home, this.session.node)
   }
 
   /** Ends it, as Ctrl+D does. */
@@ -169,10 +166,10 @@ export class Prompt {
       return
     }
     const isEmpty = this.#repl.line === ''
-    this.#repl.clearBufferedCommand()
     this.#repl.write(null, { ctrl: true, name: 'e' })
+    this.#options.output.write(isEmpty ? '\n(Ctrl+D leaves)\n' : '^C\n')
+    this.#repl.clearBufferedCommand()
     this.#repl.write(null, { ctrl: true, name: 'u' })
-    this.#options.output.write(isEmpty ? '\n(Ctrl+D leaves)\n' : '\n')
     this.#repl.displayPrompt()
   }
 

@@ -134,6 +134,20 @@ test('a part that fails costs its link, which comes back after a pause, and noth
   for (const chatter of [a, b]) chatter.check()
 })
 
+test('a member whose connection is lost in the instant in which the process crashes is dialled all the same', async () => {
+  const world = new SchemaWorld()
+  await world.clusterOf('a', 'b')
+  // Only b dials: a does not know b as a member any more.
+  world.cut('a', 'b')
+  const runtime = world.sim.node('b')
+  runtime.exit(runtime.whereis(MNESIA)!, 'kill')
+  await world.remove('a', 'b')
+  await world.advance('10s')
+  world.mend('a', 'b')
+  await world.advance('60s')
+  expect([world.members('a'), world.members('b')]).toEqual(['a', 'b'])
+})
+
 test('what is no message between members is ignored', async () => {
   const world = new SchemaWorld()
   await world.clusterOf('a', 'b')

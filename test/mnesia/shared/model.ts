@@ -17,6 +17,8 @@ export interface ModelOperation {
   readonly seq: number
   /** Of a merged table: the stamps of the operations on the key that the writer had seen, as origin and clock. */
   readonly seen: ReadonlyMap<string, number> | undefined
+  /** Everything up to this clock had been seen as well. */
+  readonly seenAll: number
 }
 
 /** Merges two rows of a merged table, given as JSON. */
@@ -80,6 +82,7 @@ function mergedRows(sorted: readonly ModelOperation[], merge: MergeRows): Map<st
       operations.some(
         (other) =>
           (other.node === node && other.epoch === epoch && other.clock > clock) ||
+          other.seenAll >= clock ||
           (other.seen!.get(`${node}/${epoch}`) ?? 0) >= clock,
       )
     let row: string | undefined

@@ -287,7 +287,7 @@ export class World {
     after: { readonly seq: number; readonly clock: number },
   ): void {
     const { name, epoch } = node
-    const common = { node: name, epoch, seq: after.seq }
+    const common = { node: name, epoch, seq: after.seq, seenAll: node.replication.stableClock }
     let left = tables.reduce((sum, { operations }) => sum + operations.length, 0)
     tables.forEach(({ table: of, operations }, t) => {
       const { replica, definition } = of
@@ -376,7 +376,7 @@ function mirrorCell(definition: TableDefinition<Row>, row: Row): string {
 function seenBy({ replica }: SharedTable<Row>, operation: SharedOperation<Row>): ReadonlyMap<string, number> {
   if (operation.op === 'clear') return new Map()
   const key = operation.op === 'delete' ? operation.key : operation.row.key
-  return new Map((replica?.seenOf(key) ?? []).map(({ origin, clock }) => [String(origin), clock]))
+  return new Map((replica?.seenOf(key)?.of ?? []).map(({ origin, clock }) => [String(origin), clock]))
 }
 
 /** Cells that operations may change. */
