@@ -147,7 +147,7 @@ export class OwnedWorld {
     this.#limits = options.limits ?? {}
   }
 
-  start(name: string): Node {
+  start(name: string, definitions: readonly TableDefinition<Row>[] = this.definitions): Node {
     let disc = this.#discs.get(name)
     if (disc === undefined) {
       disc = new LossyDisc({ timers: this.network.time, random: this.random })
@@ -161,7 +161,7 @@ export class OwnedWorld {
       logger: pino({ level: 'silent' }),
       limits: this.#limits,
     })
-    const node = new Node(name, link, replication, this.definitions)
+    const node = new Node(name, link, replication, definitions)
     this.nodes.set(name, node)
     for (const [table, copy] of node.copies) {
       this.#checkRestart(node, table, copy.table)
@@ -199,6 +199,11 @@ export class OwnedWorld {
     // What is not on disc any more need not come back, and what has just come there need not yet.
     this.#copyChanged.add(`${name} ${table}`)
     this.#note(node, table)
+  }
+
+  /** Takes note of what a node has written by itself. */
+  wrote(name: string, { name: table }: TableDefinition<Row>): void {
+    this.#note(this.node(name), table)
   }
 
   node(name: string): Node {
