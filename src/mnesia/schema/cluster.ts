@@ -128,7 +128,11 @@ export class Cluster {
     this.#network = network
     this.links.open(network.nodes())
     // Connections that were lost while there was no process have been told to nobody.
-    for (const node of this.others()) if (!network.isConnected(node)) this.dialer.lost(node)
+    for (const node of this.others()) {
+      if (network.isConnected(node)) continue
+      if (!this.#awaited.has(node)) this.#up.delete(node)
+      this.dialer.lost(node)
+    }
     this.dialer.setNodes(this.others())
   }
 
