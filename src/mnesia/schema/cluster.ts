@@ -294,6 +294,7 @@ export class Cluster {
         this.#membersChanged()
         if (statusIn(this.registry, this.node) !== 'member') this.onRemoved?.()
       },
+      setBack: () => this.#note(),
       admits: (node) => this.admits?.(node) ?? true,
       failed: (part, node, error) => {
         runtime.logger.error({ part, node, err: error }, `the part '${part}' failed on what ${node} sent`)
