@@ -160,6 +160,13 @@ export class Core {
     this.touch()
   }
 
+  /** A copy on disc lacks more, or less, whose table has not been created yet. */
+  unopenedChanged(name: string, coverage: Coverage): void {
+    this.#copies = undefined
+    this.disc.writeCopy(name, { coverage, cleared: this.disc.copy(name)?.cleared })
+    this.touch()
+  }
+
   /** There is another copy. What it lacks is on disc, if anything of it is. */
   added(replica: AnyReplica): void {
     this.coverageChanged(replica)
@@ -293,7 +300,7 @@ export class Core {
     }
     for (const [name, coverage] of this.unopened) {
       coverage.open(origin, covered, until)
-      this.disc.writeCopy(name, { coverage, cleared: this.disc.copy(name)?.cleared })
+      this.unopenedChanged(name, coverage)
     }
     this.holed()
   }

@@ -247,6 +247,7 @@ export class Members {
       const replica = this.#core.replicas.get(name)
       if (replica !== undefined && !agrees(name, replica.coverage)) return false
     }
+    for (const [name, coverage] of this.#core.unopened) if (!agrees(name, coverage)) return false
     for (const { copies } of open) {
       for (const [table, coverage] of copies) if (!agrees(table, coverage)) return false
     }
@@ -254,7 +255,7 @@ export class Members {
   }
 
   #settle(origin: Origin, isBlind: boolean): void {
-    const { vector, settled, disc, log, replicas } = this.#core
+    const { vector, settled, disc, log, replicas, unopened } = this.#core
     settled.raise(origin.node, origin.epoch + 1, vector.get(origin).clock)
     disc.writeSettled(origin.node, settled.get(origin.node)!)
     vector.delete(origin)
@@ -269,6 +270,11 @@ export class Members {
       if (isBlind) replica.coverage.lacksSettled = true
       if (hole !== undefined || isBlind) this.#core.coverageChanged(replica)
       if (hole !== undefined) this.#core.gone(replica.name, origin, hole)
+    }
+    for (const [name, coverage] of unopened) {
+      const hadHole = coverage.holes.delete(origin)
+      if (isBlind) coverage.lacksSettled = true
+      if (hadHole || isBlind) this.#core.unopenedChanged(name, coverage)
     }
   }
 }
