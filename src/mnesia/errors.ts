@@ -43,6 +43,8 @@ export type TableFault =
   | 'no_exists'
   /** There is one of this name that is defined in another way. */
   | 'definition_differs'
+  /** It is used in a transaction that is over, or it is of a kind that transactions are not for. */
+  | 'no_transaction'
 
 /** A table cannot be used so. */
 export class TableError extends Error {

@@ -7,6 +7,7 @@
  */
 import * as application from '../actors/application.ts'
 import { Exit } from '../actors/errors.ts'
+import type { Caller } from '../actors/gen.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import type { Alarms } from './alarms.ts'
 import type { Copies, TableDefinition } from './definition.ts'
@@ -24,6 +25,15 @@ import { mnesiaApplication } from './sup.ts'
 import { type SystemEvent, SystemEvents } from './system-events.ts'
 import type { Table, TableReader, Tables } from './table.ts'
 import { TableSet } from './table-set.ts'
+import { transactionHost } from './transaction/host.ts'
+import {
+  runningView,
+  type Transaction,
+  type TransactionHost,
+  type TransactionOptions,
+  type TransactionResult,
+  Transactions,
+} from './transaction/transaction.ts'
 
 export interface MnesiaOptions {
   /** Where disc tables and the node's own records are; `MemoryStore` for a node that keeps nothing. Closed by `stop`. */
@@ -70,6 +80,8 @@ export class Mnesia implements Tables {
   readonly #tables: TableSet
   readonly #loading: Loading
   readonly #options: MnesiaOptions
+  readonly #host: TransactionHost
+  readonly #transactions: Transactions
 
   /** For `startMnesia`. */
   constructor(cluster: Cluster, options: MnesiaOptions) {
@@ -89,6 +101,9 @@ export class Mnesia implements Tables {
       adopt: () => membership.callWithin(cluster.runtime, 'infinity', MNESIA_SCHEMA, 'adopt'),
     })
     for (const replication of Object.values(replications)) replication.onCaughtUp = () => this.#loading.look()
+    const { replication: shared } = replications.shared
+    this.#host = transactionHost(cluster, shared, () => this.status().running)
+    this.#transactions = new Transactions(this.#host)
   }
 
   /** For `startMnesia`. */
@@ -103,9 +118,10 @@ export class Mnesia implements Tables {
         inSync: (node: string, timeoutMs: number) => this.#loading.waitForMember(node, timeoutMs),
       },
     }
+    const locks = { view: () => runningView(this.#host) }
     const started = await application.start(
       this.runtime,
-      mnesiaApplication(arg, () => store.close()),
+      mnesiaApplication({ membership: arg, locks }, () => store.close()),
     )
     if (!started.ok) throw new Exit(started.reason)
     await this.#loading.started()
@@ -173,6 +189,22 @@ export class Mnesia implements Tables {
     const { store } = this.#cluster
     store.commit([mastersOperation(nodes.length === 0 ? undefined : nodes)])
     await store.flushed()
+  }
+
+  // Transactions
+
+  /**
+   * Runs a function as a transaction over shared tables, in the name of a process [OTP mnesia:transaction/1]. It may run more than
+   * once, and must have no effect but what it writes. Never rejects: a failure is a result, and has changed nothing.
+   *
+   * @example mnesia.transaction(self, async (tx) => tx.write(account, { ...(await tx.read(account, 'a'))[0]!, balance: 0 }))
+   */
+  transaction<T>(
+    caller: Caller,
+    body: (tx: Transaction) => T | Promise<T>,
+    options: TransactionOptions = {},
+  ): Promise<TransactionResult<T>> {
+    return this.#transactions.run(caller, body, options)
   }
 
   // Members

@@ -15,7 +15,10 @@ import type { Table } from './table.ts'
 import type { Replications } from './table-set.ts'
 
 /** The parts that replicate the tables of a node. */
-export function replicationsOf(cluster: Cluster, events: ReplicationEvents): Replications {
+export function replicationsOf(
+  cluster: Cluster,
+  events: ReplicationEvents,
+): Replications & { readonly shared: { readonly replication: SharedReplication } } {
   return {
     owned: new OwnedTables(cluster, events.owned),
     shared: new SharedTables(cluster, events.shared),

@@ -316,6 +316,13 @@ function withoutOrphans(footprint: FootprintOf): FootprintOf {
   }
 }
 
+/** The monitors of others that a node keeps are those of nodes that are connected. */
+async function checkTables(node: OurNode): Promise<void> {
+  const { foreignMonitors, peers } = await node.footprint()
+  const counts = Object.values(peers).map(({ peerMonitors }) => peerMonitors!)
+  expect(foreignMonitors, `monitors from elsewhere on ${node.name}`).toBe(counts.reduce((sum, count) => sum + count, 0))
+}
+
 const REASONS = ['shutdown', 'crash', 'normal', 'killed', 'because'] as const
 const OUR_NAMES = ['n1', 'n2', 'n3'].map((name) => `${name}@127.0.0.1`)
 const ERLANG_NAME = 'erl@127.0.0.1'
@@ -402,6 +409,7 @@ export class FaultCluster {
         )
         expect(held.length, `watchers on ${name}`).toBe(own.length)
         for (const watch of own) this.#checkWatch(watch, fired, held)
+        if (node instanceof OurNode) await checkTables(node)
         return true
       })
     }

@@ -82,7 +82,8 @@ export class SchemaWorld {
       },
       inSync: async () => true,
     }
-    const arg = { cluster, tables, seeds: seeds.map(full) }
+    const membership = { cluster, tables, seeds: seeds.map(full) }
+    const arg = { membership, locks: { view: () => '' } }
     await mnesiaSup.startLink(runtime, arg, { name: MNESIA_SUP })
     this.nodes.set(full(name), node)
     await this.sim.advance(10)
