@@ -152,7 +152,9 @@ export class Members {
       settled: settled.toSent(),
       low,
       hasTombstones,
-      dead: [...durable.origins()].filter((origin) => this.#isDead(origin)).map(({ node, epoch }) => [node, epoch] as const),
+      dead: [...durable.origins()]
+        .filter((origin) => this.#isDead(origin))
+        .map(({ node, epoch }) => [node, epoch] as const),
     }
     const last = this.#own
     if (last !== undefined && isSame(last, content)) return
