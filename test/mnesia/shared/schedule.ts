@@ -166,7 +166,7 @@ function changeCopies(world: World): void {
 }
 
 /** Ends all faults, waits until nothing changes any more, and looks at everything. */
-export async function quiet(world: World): Promise<void> {
+async function quiet(world: World): Promise<void> {
   const { network } = world
   world.note('quiet')
   network.mendAll()

@@ -363,7 +363,7 @@ export class World {
   readonly failures: string[] = []
 }
 
-export function ownProgress({ replication, name, epoch }: SimNode): { seq: number; clock: number } {
+function ownProgress({ replication, name, epoch }: SimNode): { seq: number; clock: number } {
   const own = replication.vector.find(([node, of]) => node === name && of === epoch)!
   return { seq: own[2], clock: own[3] }
 }
