@@ -396,4 +396,4 @@ function touched(
   return [...cells.values()]
 }
 
-export { DEFINITIONS, KEYS, LATE, LATE_BAG, NAMES }
+export { DEFINITIONS, KEYS, LATE, LATE_BAG }
