@@ -38,14 +38,14 @@ export const COMPACT = table<Row>('compact', {
   compact: () => ({ pack: ({ id, v }) => id * 4 + v, unpack: (k, n) => ({ k, id: n >> 2, v: n & 3 }) }),
 })
 export const DISC_SET = table<Row>('disc/set', { ...RAM, type: 'set', copies: 'disc_copies', parked: () => true })
-export const DISC_BAG = table<Row>('disc bag', {
+const DISC_BAG = table<Row>('disc bag', {
   ...RAM,
   type: 'bag',
   copies: 'disc_copies',
   identity: ({ id }) => String(id),
 })
 
-export const DEFINITIONS = [SET, ORDERED, BAG, COMPACT, DISC_SET, DISC_BAG]
+const DEFINITIONS = [SET, ORDERED, BAG, COMPACT, DISC_SET, DISC_BAG]
 
 export const shown = (rows: Iterable<Row>): string[] => [...rows].map(({ k, id, v }) => `${k}/${id}/${v}`).sort()
 
