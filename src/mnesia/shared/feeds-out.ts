@@ -73,7 +73,7 @@ export class FeedsOut {
   #pumpFeed(peer: PeerState, feed: Feed, room: number): number {
     const { log, self, sendable, vector, limits } = this.#core
     const { cursor } = feed
-    const last = cursor.origin === self ? sendable : vector.seqOf(cursor.origin)
+    const last = cursor.origin === self ? sendable.seq : vector.seqOf(cursor.origin)
     const before = feed.sentBytes
     while (feed.sentBytes - before < room) {
       const read = log.read(cursor, last, limits.chunkBytes)
