@@ -245,11 +245,7 @@ export class Members {
       covered.set(table, has)
       return other === undefined || other === has
     }
-    for (const name of this.#core.tables.keys()) {
-      const replica = this.#core.replicas.get(name)
-      if (replica !== undefined && !agrees(name, replica.coverage)) return false
-    }
-    for (const [name, coverage] of this.#core.unopened) if (!agrees(name, coverage)) return false
+    for (const [name, coverage] of this.#core.coverages) if (!agrees(name, coverage)) return false
     for (const { copies } of open) {
       for (const [table, coverage] of copies) if (!agrees(table, coverage)) return false
     }

@@ -213,7 +213,8 @@ export class World {
   ): void {
     const { replication, name, epoch } = node
     const before = ownProgress(node)
-    const facts = this.#facts(name)
+    // Who forgets everything cannot know what its clock had come to.
+    const facts = node.disc === undefined ? [] : this.#facts(name)
     const tables = parts.map(([of, operations]) => ({ table: replication.table(of) as SharedTable<Row>, operations }))
     const seen = tables.map(({ table: of, operations }) => operations.map((operation) => seenBy(of, operation)))
     const cells = tables.map(({ table: of, operations }) => touched(of, operations))
