@@ -4,7 +4,9 @@
  * For users; code of this project imports the files by name.
  */
 export type { Alarms } from './alarms.ts'
-export { backup } from './backup/backup.ts'
+export { type BackupOptions, backup } from './backup/backup.ts'
+export type { BackupInfo, BackupTable } from './backup/backup-file.ts'
+export { backupInfo, rewriteBackup, traverseBackup } from './backup/backup-reader.ts'
 export { type RestoreOptions, type RestoreResult, restore } from './backup/restore.ts'
 export { dumpToText, loadText } from './backup/text.ts'
 export { backupTo } from './backup-to.ts'
@@ -22,8 +24,9 @@ export { BackupError, NoCopyError, RowBytesError, StoreError, TableError } from 
 export type { SystemInfo, TableInfo } from './info.ts'
 export type { ClusterStatus, JoinResult, LeaveResult, RemoveResult, TableRows } from './membership.ts'
 export { type Mnesia, type MnesiaOptions, type StartMnesiaResult, startMnesia } from './mnesia.ts'
+export type { Damage } from './store/damage.ts'
 export { MemoryStore } from './store/memory-store.ts'
-export { type OpenStoreOptions, openStore } from './store/open-store.ts'
+export { type OpenedStore, type OpenStoreOptions, openStore } from './store/open-store.ts'
 export type { Store } from './store/store.ts'
 export type { SystemEvent } from './system-events.ts'
 export type { Table, TableEvent, TableOperation, TableReader, Tables, WriteOptions, WriteOutcome } from './table.ts'
