@@ -6,7 +6,7 @@
 import type { Process } from './process.ts'
 import type { Ref } from './ref.ts'
 
-/** Takes what is sent to an alias, once, instead of the mailbox. */
+/** Takes the reply that is sent to an alias, once, instead of the mailbox; whatever else is sent there vanishes. */
 export type OnMessage = (message: unknown) => void
 
 export class Aliases {
@@ -37,7 +37,7 @@ export class Aliases {
     if (alias === undefined) return
     if (alias.onMessage === undefined) {
       alias.process.deliver(message)
-    } else {
+    } else if (isReply(message)) {
       this.remove(alias.process, ref)
       alias.onMessage(message)
     }
@@ -49,4 +49,8 @@ export class Aliases {
     for (const ref of process.aliases) this.#active.delete(ref.id as number)
     process.aliases = undefined
   }
+}
+
+function isReply(message: unknown): boolean {
+  return typeof message === 'object' && message !== null && (message as { tag?: unknown }).tag === '$gen_reply'
 }

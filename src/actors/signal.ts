@@ -6,8 +6,8 @@
  * act at once; those that become messages enter the one ordered mailbox.
  */
 import type { ExitReason } from './errors.ts'
-import type { Pid } from './pid.ts'
-import type { Ref } from './ref.ts'
+import { Pid } from './pid.ts'
+import { Ref } from './ref.ts'
 
 /** A registered name on a node. */
 export interface RemoteName {
@@ -44,12 +44,12 @@ export interface TimeoutMessage {
 
 /** True when a message in a mailbox is a trapped exit signal. */
 export function isExitMessage(message: unknown): message is ExitMessage {
-  return hasTag(message, 'EXIT')
+  return hasTag(message, 'EXIT') && (message as ExitMessage).from instanceof Pid
 }
 
 /** True when a message in a mailbox reports the end of a monitored process. */
 export function isDownMessage(message: unknown): message is DownMessage {
-  return hasTag(message, 'DOWN')
+  return hasTag(message, 'DOWN') && (message as DownMessage).ref instanceof Ref
 }
 
 function hasTag(message: unknown, tag: string): boolean {

@@ -18,7 +18,7 @@ export interface CtlOptions {
 }
 
 /** The node that `npm start` starts. */
-export const DEFAULT_NODE = 'n1@127.0.0.1'
+const DEFAULT_NODE = 'n1@127.0.0.1'
 
 const SPELLINGS: Readonly<Record<string, string>> = {
   '-name': '--name',

@@ -19,11 +19,6 @@ export function atomText(name: string): string {
   return /^[a-z][\w@]*$/.test(name) ? name : `'${name.replaceAll("'", "\\'")}'`
 }
 
-/** A list of atoms as Erlang prints it, on one line. */
-export function atomList(names: readonly string[]): string {
-  return `[${names.map(atomText).join(',')}]`
-}
-
 /** Seconds since 1970. */
 export function unixSeconds(ms: number): number {
   return Math.floor(ms / 1000)

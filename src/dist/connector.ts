@@ -193,7 +193,17 @@ export class Connector {
     failure: { reason: HandshakeFailure; peer: string | undefined; detail: string },
   ): void {
     const { level, text } = reportFailure(this.#runtime.node.name, role, failure)
-    this.#runtime.logger[level]({ reason: failure.reason }, text)
+    this.#runtime.logger[this.#isSuperseded(role, failure) ? 'debug' : level]({ reason: failure.reason }, text)
+  }
+
+  /** Of two nodes that connect to each other at once, one closes its attempt when the other's is up or about to be. */
+  #isSuperseded(
+    role: 'initiator' | 'acceptor',
+    { reason, peer }: { reason: string; peer: string | undefined },
+  ): boolean {
+    if (reason !== 'closed' || peer === undefined) return false
+    const state = this.#nodes.stateOf(peer)
+    return state === 'connected' || (role === 'acceptor' && state === 'connecting')
   }
 }
 

@@ -94,9 +94,12 @@ export function messageToTerm(message: unknown): unknown {
   }
 }
 
-/** The message of a term that a peer sent. */
+/**
+ * The message of a term that a peer sent. What a process takes for a call or the like comes from Erlang's tuples only, which are checked:
+ * a map with such a tag is somebody's invention, and arrives as a Map, which nothing mistakes for one.
+ */
 export function messageFromTerm(term: unknown): unknown {
-  if (!(term instanceof Tuple)) return term
+  if (!(term instanceof Tuple)) return isOfRuntime(term) ? new Map(Object.entries(term)) : term
   const { elements } = term
   switch (elements[0]) {
     case GEN_CALL:
@@ -118,6 +121,13 @@ export function messageFromTerm(term: unknown): unknown {
     default:
       return term
   }
+}
+
+/** The tags of the runtime's own messages begin with `$`. */
+function isOfRuntime(term: unknown): term is object {
+  if (typeof term !== 'object' || term === null) return false
+  const { tag } = term as { tag?: unknown }
+  return typeof tag === 'string' && tag.startsWith('$')
 }
 
 /** A reply among messages that came in: where it has to go, and what it carries. */

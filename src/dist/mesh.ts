@@ -118,7 +118,8 @@ function tell(self: ProcessContext, { own }: State, node: string): void {
 }
 
 function isRetry(message: unknown): message is Retry {
-  return typeof message === 'object' && message !== null && (message as Retry).tag === 'retry'
+  const { tag, node, retries } = (typeof message === 'object' && message !== null ? message : {}) as Partial<Retry>
+  return tag === 'retry' && typeof node === 'string' && typeof retries === 'number'
 }
 
 function isNodeEvent(message: unknown): message is NodeupMessage | NodedownMessage {

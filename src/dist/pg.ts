@@ -319,5 +319,6 @@ function localPids(self: ProcessContext, term: unknown): Pid[] | undefined {
 }
 
 function isNodeup(message: unknown): message is { readonly node: string } {
-  return typeof message === 'object' && message !== null && (message as { tag?: unknown }).tag === 'nodeup'
+  const { tag, node } = (typeof message === 'object' && message !== null ? message : {}) as Record<string, unknown>
+  return tag === 'nodeup' && typeof node === 'string'
 }

@@ -1,5 +1,5 @@
 /** Nodes of ours among themselves, over a simulated network: connecting, losing connections, mesh, ticks, back-pressure. */
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { Exit } from '../../src/actors/errors.ts'
 import { call, type ServerRef } from '../../src/actors/gen.ts'
 import { genEvent } from '../../src/actors/gen-event.ts'
@@ -148,10 +148,13 @@ describe('nodes of ours', () => {
       const [a, b] = [cluster.distribution('a'), cluster.distribution('b')]
       const ups: string[] = []
       a.subscribe(({ tag }) => ups.push(tag))
+      // That the attempt which has lost is given up is no news, on either side.
+      const warn = [a, b].map(({ runtime }) => vi.spyOn(runtime.logger, 'warn'))
       const both = Promise.all([a.connect(nameOf('b')), b.connect(nameOf('a'))])
       expect(await cluster.run(both)).toEqual([true, true])
       await cluster.sim.advance('10s')
       expect([ups, a.nodes(), b.nodes()]).toEqual([['nodeup'], [nameOf('b')], [nameOf('a')]])
+      for (const spy of warn) expect(spy).not.toHaveBeenCalled()
       cluster.sim.stop()
     }
   })

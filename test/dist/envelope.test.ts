@@ -80,11 +80,20 @@ describe('messages of behaviours', () => {
       { tag: 'EXIT', code: 1 },
       { tag: 'DOWN' },
       { tag: 'timeout', ref, message: 1, extra: 2 },
-      { tag: '$gen_call', request: ['x'] },
-      { tag: '$gen_reply' },
       { tag: 'EXIT', from: pid, reason: 'x', more: true },
     ]) {
       expect(there(message)).toEqual(message)
+    }
+  })
+
+  it('those of the runtime are made of tuples alone: a map with the tag of one arrives as what nobody takes for one', () => {
+    for (const tag of ['$gen_call', '$gen_cast', '$gen_reply', '$gen_event', '$gen_notify', '$supervisor', '$system']) {
+      expect(messageFromTerm({ tag, request: ['x'] })).toEqual(
+        new Map<string, unknown>([
+          ['tag', tag],
+          ['request', ['x']],
+        ]),
+      )
     }
   })
 

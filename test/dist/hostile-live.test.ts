@@ -50,6 +50,12 @@ function controlMessages(to: Pid): Buffer[] {
     tuple(atom('peers'), atom(OWN.name), [atom('x@127.0.0.1'), 1]),
     tuple(atom('DOWN'), ref, atom('process'), from, reason),
     tuple(atom('EXIT'), from, reason),
+    ...['$gen_call', '$system', '$gen_notify', 'DOWN', 'EXIT', 'nodeup'].map((tag) => ({
+      tag,
+      from,
+      ref,
+      request: ['x'],
+    })),
     { any: [1, 2.5, Buffer.from('bytes'), new Map([[1, 2n ** 70n]])] },
   ]
   const withTerms: (readonly unknown[])[] = [

@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { call } from '../../src/actors/gen.ts'
 import { Pid } from '../../src/actors/pid.ts'
 import { Ref } from '../../src/actors/ref.ts'
 import { encode } from '../../src/dist/etf-encode.ts'
@@ -122,6 +123,34 @@ describe('a peer with the cookie', () => {
     expect(messages).toEqual([])
     expect([...process.links!].map((linked) => linked.key)).toEqual([other.key])
     expect(cluster.runtime('a').footprint().foreignMonitors).toBe(0)
+  })
+
+  it('that is called cannot have the caller wait for ever by answering what is no reply', async () => {
+    const cluster = new Cluster({ nodes: ['a'] })
+    const hostile = await connect(cluster)
+    const runtime = cluster.runtime('a')
+    const outcomes: unknown[] = []
+    const to = { name: 'server', node: PEER.name }
+    for (const timeout of [1000, 'infinity'] as const) {
+      call(runtime, to, ['x'], timeout).then(
+        (value) => outcomes.push(value),
+        (error) => outcomes.push(error.reason),
+      )
+    }
+    await cluster.sim.advance('100ms')
+    const from = new Pid(PEER, 5, 0)
+    const answer = (alias: number, term: unknown) =>
+      send(hostile, frameOf(tuple(33, from, new Ref({ name: nameOf('a'), creation: 1 }, [alias, 0, 0])), term))
+    // References of a node are numbers that grow; those of the calls are among the first.
+    for (let alias = 1; alias < 20; alias++) {
+      for (const term of [null, 1, tuple(), { tag: '$gen_reply' }, tuple(atom('x'), 1, 2)]) answer(alias, term)
+    }
+    await cluster.sim.advance('2s')
+    expect(outcomes).toEqual(['timeout'])
+    hostile.stream.destroy()
+    await cluster.sim.advance('1s')
+    expect(outcomes).toEqual(['timeout', 'nodedown'])
+    expect(runtime.footprint().activeAliases).toBe(0)
   })
 
   it('gets an answer to every unlink, and noproc for what is not there', async () => {

@@ -5,8 +5,13 @@ import { connectNode, nodes } from '../../src/dist/net-kernel.ts'
 import * as rpc from '../../src/dist/rpc.ts'
 import { startNode } from '../../src/dist/start-node.ts'
 import { atom } from '../../src/dist/term.ts'
+import { tlsTransport } from '../../src/dist/transport-tls.ts'
+import { type Authority, authority } from '../support/certificates.ts'
 import { eventually } from '../support/eventually.ts'
-import { testEpmd, testNode } from '../support/node.ts'
+import { freePort } from '../support/free-port.ts'
+import { type TestNode, testEpmd, testNode } from '../support/node.ts'
+import { notes } from '../support/pair.ts'
+import { epmdServer } from './epmd-support.ts'
 
 const name = (index: number): string => `node${index}@127.0.0.1`
 
@@ -61,5 +66,54 @@ describe('nodes over TCP', () => {
   it('a node without epmd says so', async () => {
     const started = await startNode({ name: 'n1@127.0.0.1', cookie: 'secret', epmdPort: 1 })
     expect(started).toMatchObject({ ok: false, reason: 'epmd' })
+  })
+
+  it('talk over IPv6, and over TLS with those of the same authority alone', async () => {
+    const { port: epmdPort } = await epmdServer()
+    const six = [await testNode('six1@::1', epmdPort), await testNode('six2@::1', epmdPort)]
+    expect(await ping(six[0]!.runtime, 'six2@::1')).toBe('pong')
+    const [ca, forger] = [await authority(), await authority()]
+    const over = async (short: string, by: Authority): Promise<TestNode> => {
+      const transport = tlsTransport(await by.sign(short, 'IP:127.0.0.1'))
+      return testNode(`${short}@127.0.0.1`, epmdPort, { transport })
+    }
+    const [one, two, forged] = [await over('one', ca), await over('two', ca), await over('forged', forger)]
+    expect(await ping(one.runtime, two.name)).toBe('pong')
+    expect(await rpc.call(two.runtime, one.name, 'erlang', 'node')).toEqual({ ok: true, value: atom(one.name) })
+    expect(await ping(forged.runtime, one.name)).toBe('pang')
+    expect(await ping(one.runtime, forged.name)).toBe('pang')
+    expect(nodes(one.runtime)).toEqual([two.name])
+  })
+
+  it('stay connected while 50 MB cross both ways, and answer pings meanwhile', async () => {
+    const epmdPort = await testEpmd()
+    const [a, b] = [await testNode(name(1), epmdPort), await testNode(name(2), epmdPort)]
+    const downs: unknown[] = []
+    for (const { distribution } of [a, b])
+      distribution.subscribe((event) => event.tag === 'nodedown' && downs.push(event))
+    const [here, there] = [notes(a.runtime, 'box'), notes(b.runtime, 'box')]
+    const body = Buffer.alloc(50 << 20, 'x')
+    a.runtime.sendFrom(here.pid, { name: 'box', node: b.name }, body)
+    b.runtime.sendFrom(there.pid, { name: 'box', node: a.name }, body)
+    expect(await Promise.all([ping(a.runtime, b.name), ping(b.runtime, a.name)])).toEqual(['pong', 'pong'])
+    for (const { messages } of [here, there]) {
+      await eventually(() => messages.length === 1)
+      expect((messages[0] as Buffer).equals(body)).toBe(true)
+    }
+    expect(downs).toEqual([])
+  })
+
+  it('register again when epmd was started anew, and are found by it', async () => {
+    const port = await freePort()
+    const first = await epmdServer({ port })
+    const [a, b] = [await testNode(name(1), port), await testNode(name(2), port)]
+    await connectNode(a.runtime, b.name)
+    await first.close()
+    expect(await ping(a.runtime, b.name)).toBe('pong')
+    await eventually(() => a.logs.some(({ msg }) => String(msg).includes('lost')))
+    await epmdServer({ port })
+    await eventually(async () => expect(await names(a.epmd)).toMatchObject({ ok: true, names: { length: 2 } }))
+    const late = await testNode(name(3), port)
+    expect([await ping(late.runtime, a.name), await ping(late.runtime, b.name)]).toEqual(['pong', 'pong'])
   })
 })

@@ -293,20 +293,27 @@ describe('a peer with the cookie', () => {
     const from = new Pid(own, 1, 0)
     const to = (name: string) => tuple(6, from, atom(''), atom(name))
     const before = a.runtime.processes.count
-    for (const junk of [
+    const tags = ['$gen_call', '$gen_cast', '$gen_reply', '$gen_event', '$gen_notify', '$supervisor', '$system']
+    const objects = [...tags, 'DOWN', 'EXIT', 'timeout', 'nodeup', 'nodedown', 'retry', 'pg'].flatMap((tag) =>
+      [{}, { from }, { from: { pid: from }, request: 5 }, { request: [] }, { ref: 1 }, { node: 5 }, { node: 'x' }].map(
+        (fields) => ({ tag, ...fields }),
+      ),
+    )
+    const junk = [
       1,
       'text',
+      null,
       tuple(),
       [tuple(atom('a'))],
       tuple(atom('$gen_call')),
       tuple(atom('$gen_cast'), 1, 2),
-      { tag: '$gen_call' },
-    ]) {
+    ]
+    for (const term of [...junk, ...objects]) {
       for (const name of ['net_kernel', 'rex', 'global_name_server', 'agner_mesh', 'net_sup', 'init']) {
-        send(peer, frameOf(to(name), junk))
-        send(peer, frameOf(to(name), tuple(atom('$gen_cast'), junk)))
-        send(peer, frameOf(to(name), tuple(atom('$gen_call'), tuple(from, junk), junk)))
-        send(peer, frameOf(to(name), tuple(atom('system'), tuple(from, junk), junk)))
+        send(peer, frameOf(to(name), term))
+        send(peer, frameOf(to(name), tuple(atom('$gen_cast'), term)))
+        send(peer, frameOf(to(name), tuple(atom('$gen_call'), tuple(from, term), term)))
+        send(peer, frameOf(to(name), tuple(atom('system'), tuple(from, term), term)))
       }
     }
     send(peer, frameOf(to('rex'), tuple(atom('$gen_cast'), tuple(atom('cast'), atom('os'), atom('cmd'), ['id'], from))))

@@ -196,8 +196,9 @@ describe.skipIf(!hasErlang)('rpc from Erlang', () => {
     expect(await erl.eval(`gen_server:call({global_name_server, '${OURS}'}, nonsense, 1000)`)).toMatch(/error/)
   })
 
-  it('etop shows our processes as text', async () => {
+  it('etop shows our processes as text', async ({ skip }) => {
     const { erl, runtime, epmdPort } = await pair()
+    if ((await erl.eval('code:which(etop)')) === 'non_existing') return skip()
     await tree.startLink(runtime, undefined, { name: 'top' })
     const eval_ = `etop:start([{node, '${OURS}'}, {output, text}, {tracing, off}, {interval, 1}])`
     const child = execFile(

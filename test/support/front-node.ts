@@ -14,8 +14,9 @@ import type { ClientInfo } from '../../src/broker/process-messages.ts'
 import { createServices } from '../../src/broker/services.ts'
 import { startNode } from '../../src/dist/start-node.ts'
 
-async function runFront({ name, cookie, join, dist, epmdPort, config, logger }: NodeStart): Promise<RunningNode> {
-  const started = await startNode({ ...dist, name, cookie, epmdPort, logger })
+async function runFront(start: NodeStart): Promise<RunningNode> {
+  const { name, cookie, join, dist, epmdPort, config, logger } = start
+  const started = await startNode({ ...dist, name, cookie, epmdPort, logger, startEpmd: () => start.startEpmd() })
   if (!started.ok) throw new NodeStartError(started)
   const { node } = started
   const { runtime, distribution } = node

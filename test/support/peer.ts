@@ -236,16 +236,12 @@ export class Peer {
   /** What it has logged, parsed. */
   readonly log: Record<string, unknown>[] = []
   readonly #peers: Peers
-  #isEnded = false
 
   constructor(peers: Peers, name: string, child: ChildProcess) {
     this.#peers = peers
     this.name = name
     this.child = child
-    this.ended = once(child, 'close').then(([code, signal]) => {
-      this.#isEnded = true
-      return (code ?? signal) as number | string
-    })
+    this.ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string)
     createInterface({ input: child.stdout! }).on('line', (line) => {
       this.out += `${line}\n`
     })
@@ -269,15 +265,12 @@ export class Peer {
     return this.#portOf('dist')
   }
 
-  /** Resolves when the node has said where it listens. */
+  /** Resolves when the node has said where it listens; rejects at once when it ends before. */
   async started(): Promise<void> {
-    await eventually(
-      () => {
-        if (this.#isEnded) throw new Error(`${this.name} has ended: ${this.err}`)
-        return this.out.includes('\nTry: ')
-      },
-      { withinMs: START_MS },
-    )
+    const ended = this.ended.then((code) => {
+      throw new Error(`${this.name} has ended with ${code}: ${this.err}`)
+    })
+    await Promise.race([eventually(() => this.out.includes('\nTry: '), { withinMs: START_MS }), ended])
   }
 
   /** Calls an exported function by rpc; rejects when it fails. */

@@ -230,6 +230,8 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     }
     for (const row of expected.values()) operations.push({ ...row, kind: 'write' })
     this.#apply(rows, operations)
+    // Whatever went wrong may have gone by the count.
+    if (operations.length > 0 && rows.isVisible) this.#showAll()
     return operations.length
   }
 

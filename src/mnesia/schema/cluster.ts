@@ -128,7 +128,11 @@ export class Cluster {
     this.#network = network
     this.links.open(network.nodes())
     // Connections that were lost while there was no process have been told to nobody.
-    for (const node of this.others()) if (!network.isConnected(node)) this.dialer.lost(node)
+    for (const node of this.others()) {
+      if (network.isConnected(node)) continue
+      if (!this.#awaited.has(node)) this.#up.delete(node)
+      this.dialer.lost(node)
+    }
     this.dialer.setNodes(this.others())
   }
 
@@ -290,6 +294,7 @@ export class Cluster {
         this.#membersChanged()
         if (statusIn(this.registry, this.node) !== 'member') this.onRemoved?.()
       },
+      setBack: () => this.#note(),
       admits: (node) => this.admits?.(node) ?? true,
       failed: (part, node, error) => {
         runtime.logger.error({ part, node, err: error }, `the part '${part}' failed on what ${node} sent`)

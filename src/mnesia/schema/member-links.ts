@@ -52,6 +52,8 @@ export interface LinkOutside {
   partitioned(node: string, isHeld: boolean): void
   /** The schema has rows that are new. */
   learned(rows: readonly RegistryRow[]): void
+  /** Members have seen a later epoch of this node: its data has been set back. `seen` has it. */
+  setBack(): void
   /** Whether a node of this cluster may be linked now; when not, `greetAgain` is called later. */
   admits(node: string): boolean
   /** What a part threw. */
@@ -347,6 +349,10 @@ export class MemberLinks implements Links {
       connected.isAccepted = false
     }
     connected.hello = hello
+    if (hello.cluster === this.#identity.cluster && hello.seen > this.#identity.epoch) {
+      this.#seen.set(this.node, Math.max(hello.seen, this.#seen.get(this.node) ?? 0))
+      this.#outside.setBack()
+    }
     if (hello.re !== connected.ownId) this.#greet(connected)
     if (!connected.hasAccepted) this.#judge(connected)
   }

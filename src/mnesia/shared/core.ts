@@ -20,7 +20,7 @@ import { OPAQUE, Replica, type ReplicaOptions } from './replica.ts'
 import { DEFAULT_LIMITS, noCounts, type SharedEvents, type SharedLimits, type SharedOptions } from './settings.ts'
 import type { SharedTable, TableOperations, Wish } from './shared-table.ts'
 import { Tasks } from './tasks.ts'
-import { type Progress, Vector } from './vector.ts'
+import { type Progress, type SentProgress, Vector } from './vector.ts'
 
 /** An entry whose clock is too far ahead to be taken in now. */
 export class TooFarAhead {
@@ -66,8 +66,8 @@ export class Core {
   forgotten: number
   /** No member will ever send an operation with a clock up to this that not all have had. */
   stableClock = 0
-  /** The last entry of this node that may be sent: its clock is below the ceiling on disc. */
-  sendable = 0
+  /** The last entry of this node that may be sent or spoken of, and its clock: the ceiling on disc is not below it. */
+  sendable: Progress = { seq: 0, clock: 0 }
   /** Calls `flush` of the replication at the end of the turn. */
   touch: () => void = () => undefined
   /** Called when copies lack more than before. */
@@ -76,6 +76,8 @@ export class Core {
   forgottenByPeers = 0
   readonly #isWanted: (table: string) => boolean
   readonly #writer = new BinaryWriter()
+  /** Clock of the last entry of this node. */
+  #lastClock = 0
   #deliveries: (() => void)[] = []
   #isDelivering = false
   #copies: readonly SentCopy[] | undefined
@@ -99,7 +101,7 @@ export class Core {
     const reserve = (ceiling: number, raised: () => void) =>
       this.disc.reserve(ceiling, () => {
         raised()
-        this.#raised()
+        this.#release()
       })
     this.clock = new HybridClock({
       now: () => links.now(),
@@ -123,6 +125,15 @@ export class Core {
     return this.links.members().length > 1 || this.links.connected().length > 0
   }
 
+  /** How far this node has got, as others may be told: of its own entries those that may be sent. */
+  get told(): SentProgress[] {
+    const { node, epoch } = this.self
+    const { seq, clock } = this.#lastClock > this.clock.ceiling ? this.sendable : this.vector.get(this.self)
+    return this.vector
+      .toSent()
+      .map((each) => (each[0] === node && each[1] === epoch ? [node, epoch, seq, clock] : each))
+  }
+
   /** Somebody from whom this node could have had a tombstone up to this clock may have forgotten it. */
   get forgottenAnywhere(): number {
     return Math.max(this.forgotten, this.forgottenByPeers)
@@ -138,14 +149,18 @@ export class Core {
     return Math.max(this.stableClock, clockAt(this.links.now() - this.limits.horizonMs))
   }
 
+  /** What each copy lacks, also those on disc whose tables have not been created yet; not of what is only kept for a table to come. */
+  get coverages(): ReadonlyMap<string, Coverage> {
+    const coverages = new Map(this.unopened)
+    for (const { name, coverage, isKept } of this.replicas.values()) if (!isKept) coverages.set(name, coverage)
+    return coverages
+  }
+
   /** Copies, and what they lack, as it is sent: also those on disc whose tables have not been created yet. */
   get copies(): readonly SentCopy[] {
     if (this.#copies === undefined) {
       const copies: SentCopy[] = []
-      for (const name of new Set([...this.tables.keys(), ...this.unopened.keys()])) {
-        const coverage = this.unopened.get(name) ?? this.replicas.get(name)?.coverage
-        if (coverage !== undefined) copies.push([name, coverage.lacksSettled, coverage.toSent()])
-      }
+      for (const [name, coverage] of this.coverages) copies.push([name, coverage.lacksSettled, coverage.toSent()])
       copies.sort(([a], [b]) => (a < b ? -1 : 1))
       this.#copies = copies
     }
@@ -324,7 +339,8 @@ export class Core {
     this.disc.moved(this.self)
     if (needsEntry) this.#append(seq, clock, done)
     else this.log.drop(this.self)
-    if (this.clock.last <= this.clock.ceiling) this.sendable = seq
+    this.#lastClock = clock + done.length - 1
+    this.#release()
     this.counters.written++
     this.touch()
     this.#deliver()
@@ -374,9 +390,10 @@ export class Core {
     return replica
   }
 
-  #raised(): void {
-    if (this.clock.last > this.clock.ceiling) return
-    this.sendable = this.vector.seqOf(this.self)
+  /** Lets the others have what this node has written, when no clock of it can come a second time. */
+  #release(): void {
+    if (this.#lastClock > this.clock.ceiling) return
+    this.sendable = this.vector.get(this.self)
     this.touch()
   }
 

@@ -99,14 +99,23 @@ export class Coverage {
     }
   }
 
-  /** The copy has taken in all that another one had. Returns whether that has made it more. */
-  take(other: Coverage, vector: Vector): boolean {
+  /**
+   * The copy has taken in all that another one had; `vector` and `settled` are those of the other's node. Returns whether that has
+   * made it more.
+   */
+  take(other: Coverage, vector: Vector, settled: Settled): boolean {
     let isChanged = false
     if (this.lacksSettled && !other.lacksSettled) {
       this.lacksSettled = false
       isChanged = true
     }
     for (const [origin, hole] of [...this.holes]) {
+      // Where the origin is settled there is nothing of it that the other copy lacks.
+      if (settled.has(origin) && !other.lacksSettled) {
+        this.holes.delete(origin)
+        isChanged = true
+        continue
+      }
       if (!hasMore(other, vector, origin, hole)) continue
       isChanged = true
       const theirs = other.of(origin, vector)

@@ -74,7 +74,7 @@ export class FeedsOut {
   #pumpFeed(peer: PeerState, feed: Feed, room: number): number {
     const { log, self, sendable, vector, limits } = this.#core
     const { cursor } = feed
-    const last = cursor.stream === self ? sendable : vector.seqOf(cursor.stream)
+    const last = cursor.stream === self ? sendable.seq : vector.seqOf(cursor.stream)
     const before = feed.sentBytes
     while (feed.sentBytes - before < room) {
       const read = log.read(cursor, last, limits.chunkBytes)

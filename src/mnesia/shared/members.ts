@@ -152,7 +152,9 @@ export class Members {
       settled: settled.toSent(),
       low,
       hasTombstones,
-      dead: [...durable.origins()].filter((origin) => this.#isDead(origin)).map(({ node, epoch }) => [node, epoch] as const),
+      dead: [...durable.origins()]
+        .filter((origin) => this.#isDead(origin))
+        .map(({ node, epoch }) => [node, epoch] as const),
     }
     const last = this.#own
     if (last !== undefined && isSame(last, content)) return
@@ -243,11 +245,7 @@ export class Members {
       covered.set(table, has)
       return other === undefined || other === has
     }
-    for (const name of this.#core.tables.keys()) {
-      const replica = this.#core.replicas.get(name)
-      if (replica !== undefined && !agrees(name, replica.coverage)) return false
-    }
-    for (const [name, coverage] of this.#core.unopened) if (!agrees(name, coverage)) return false
+    for (const [name, coverage] of this.#core.coverages) if (!agrees(name, coverage)) return false
     for (const { copies } of open) {
       for (const [table, coverage] of copies) if (!agrees(table, coverage)) return false
     }

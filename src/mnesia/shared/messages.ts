@@ -77,6 +77,7 @@ export interface SyncBegin {
   /** How far the source has got, and what its copy lacks of that. */
   readonly vector: readonly SentProgress[]
   readonly holes: readonly SentHole[]
+  readonly settled: readonly SentFloor[]
   readonly lacksSettled: boolean
   readonly cleared: readonly [node: string, epoch: number, clock: number] | undefined
   /** The source's copy has had every operation up to this clock. */
@@ -161,6 +162,7 @@ function objectOf(checks: Readonly<Record<string, Check>>): Check {
 }
 
 const isVector = listOf(tupleOf(isText, isNumber, isNumber, isNumber))
+const isFloors = listOf(tupleOf(isText, isNumber, isNumber))
 const isHoles = listOf(tupleOf(isText, isNumber, isNumber, isNumber, isNumber))
 const isCopies = listOf(tupleOf(isText, isFlag, isHoles))
 const isLinks = listOf(tupleOf(isText, isNumber))
@@ -172,7 +174,7 @@ const isReports = listOf(
     startClock: isNumber,
     vector: isVector,
     copies: isCopies,
-    settled: listOf(tupleOf(isText, isNumber, isNumber)),
+    settled: isFloors,
     low: isNumber,
     hasTombstones: isFlag,
     dead: isLinks,
@@ -207,6 +209,7 @@ const CHECKS: Readonly<Record<SharedMessage['tag'], Check>> = {
     id: isNumber,
     vector: isVector,
     holes: isHoles,
+    settled: isFloors,
     lacksSettled: isFlag,
     cleared: optional(tupleOf(isText, isNumber, isNumber)),
     low: isNumber,

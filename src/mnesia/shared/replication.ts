@@ -292,7 +292,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
       wallMs: links.now(),
       forgotten: this.#core.forgotten,
       startClock,
-      vector: vector.toSent(),
+      vector: this.#core.told,
       copies: this.#core.copies,
       links: this.#links(),
       reports: this.#members.news(state),
@@ -473,8 +473,8 @@ export class SharedReplication implements LinkHandler, TableWriter {
   /** Tells all peers what has changed since they were told last. */
   #tell(): void {
     this.#isTelling = false
-    const { vector, copies } = this.#core
-    const news = vector.toSent().filter(([node, epoch, seq]) => this.#told.get(`${node}/${epoch}`) !== seq)
+    const { told, copies } = this.#core
+    const news = told.filter(([node, epoch, seq]) => this.#told.get(`${node}/${epoch}`) !== seq)
     const links = this.#links()
     const linksText = JSON.stringify(links)
     const isCopyNews = this.#toldCopies !== copies

@@ -12,7 +12,7 @@ import { BUCKETS } from '../rows/bucket-digest.ts'
 import type { Cell } from './cell-map.ts'
 import { msOf } from './clock.ts'
 import { type Core, type Onlooker, TooFarAhead } from './core.ts'
-import { Coverage } from './coverage.ts'
+import { Coverage, Settled } from './coverage.ts'
 import { clearOf } from './entry.ts'
 import type { Members } from './members.ts'
 import { MergedCell } from './merged-cell.ts'
@@ -295,9 +295,12 @@ export class SyncReceiver {
     const core = this.#core
     if (session.isStale) note(session.seen, request, cellName(key, cell))
     const isCovered = this.#isCovered(replica, cell)
-    if (replica.cells.get(key, cell.identity) === undefined) {
-      if (cell.value === undefined && cell.clock <= core.stableClock) return
-      if (session.isSourceStale && isCovered && cell.clock <= core.forgotten) return
+    const held = replica.cells.get(key, cell.identity)
+    if (held === undefined && cell.value === undefined && cell.clock <= core.stableClock) return
+    // What this node has had and has not any more was deleted, and the delete is forgotten; the same holds of the source.
+    if (session.isSourceStale && isCovered && cell.clock <= core.forgotten && (held?.clock ?? 0) < cell.clock) return
+    if (session.isStale && held !== undefined && held.clock > cell.clock && this.#isGone(session, held)) {
+      replica.forget(key, held)
     }
     onlooker?.look(replica, key, cell.identity, cell.value, cell.clock, cell.origin)
     const before = replica.cells.rows.get(key, cell.identity)?.value
@@ -308,16 +311,13 @@ export class SyncReceiver {
 
   /** Removes what the source has had and has no longer. */
   #dropMissing(session: Session, request: number, buckets: ReadonlySet<number>): void {
-    const { replica, coverage, vector, begin } = session
-    const { settled } = this.#core
+    const { replica } = session
     const seen = session.seen.get(request)
     session.seen.delete(request)
-    const isGone = ({ clock, origin }: Cell<unknown>) =>
-      clock <= begin!.forgotten && coverage.covers(clock, origin, vector, settled)
     for (const bucket of buckets) {
       for (const cells of cellsOfBucket(replica, bucket, 0)) {
         for (const [key, cell] of cells) {
-          if (seen?.has(cellName(key, cell)) !== true && isGone(cell)) replica.forget(key, cell)
+          if (seen?.has(cellName(key, cell)) !== true && this.#isGone(session, cell)) replica.forget(key, cell)
         }
       }
     }
@@ -325,12 +325,21 @@ export class SyncReceiver {
     this.#core.touch()
   }
 
+  /** The source has had what is in a cell, and may have forgotten that it was deleted. */
+  #isGone({ begin, coverage, vector }: Session, { clock, origin }: Cell<unknown>): boolean {
+    return clock <= begin!.forgotten && coverage.covers(clock, origin, vector, this.#core.settled)
+  }
+
   #finish(session: Session): void {
     const { replica, peer, coverage, vector, begin, repaired } = session
     const core = this.#core
     this.#session = undefined
     peer.send({ tag: 'sync_end', id: session.id })
-    if (replica.coverage.take(coverage, vector)) core.coverageChanged(replica)
+    const settled = new Settled()
+    for (const [node, epoch, clock] of begin!.settled) settled.raise(node, epoch, clock)
+    if (replica.coverage.take(coverage, vector, settled)) core.coverageChanged(replica)
+    // It had seemed to have more: what a peer tells of itself can be out of date.
+    else if (!replica.coverage.isWhole) this.#rest(peer, replica)
     // What the source has forgotten is not here either.
     core.forgotUpTo(begin!.forgotten)
     if (repaired > 0) {

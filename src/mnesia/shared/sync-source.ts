@@ -15,6 +15,7 @@
  */
 import { BUCKETS } from '../rows/bucket-digest.ts'
 import { hashOf } from '../rows/key-hash.ts'
+import type { Cell } from './cell-map.ts'
 import type { Core } from './core.ts'
 import type { Members } from './members.ts'
 import type { SyncRequest } from './messages.ts'
@@ -82,7 +83,8 @@ export class SyncSource {
     peer.send({
       tag: 'sync_begin',
       id,
-      vector: core.vector.toSent(),
+      vector: core.told,
+      settled: core.settled.toSent(),
       holes: coverage.toSent(),
       lacksSettled: coverage.lacksSettled,
       cleared: cleared && [cleared.origin.node, cleared.origin.epoch, cleared.clock],
@@ -175,7 +177,7 @@ export class SyncSource {
     for (const cells of cellsOfBucket(replica, bucket, session.floor)) {
       let hasPaused = false
       for (const [key, cell] of cells) {
-        if (differing?.[partOf(hashOf(key))] === false) continue
+        if (differing?.[partOf(hashOf(key))] === false || this.#isUnsendable(cell)) continue
         // While others had their turn it may have been forgotten.
         if (hasPaused && replica.cells.get(key, cell.identity) !== cell) continue
         writer.add(key, cell)
@@ -186,6 +188,12 @@ export class SyncSource {
         while (session.sentBytes - session.ackedBytes >= windowBytes) yield 'wait'
       }
     }
+  }
+
+  /** A row of this node's own that may not be sent yet: it will come as an entry. */
+  #isUnsendable({ clock, origin }: Cell<unknown>): boolean {
+    const { self, clock: own } = this.#core
+    return origin === self && clock > own.ceiling
   }
 
   #send(session: Session, request: number, bytes: Uint8Array, isLast: boolean): void {

@@ -38,7 +38,7 @@ interface Waiter {
 }
 
 /** Negative when `a` is the older one. */
-export function compareAge(a: TransactionId, b: TransactionId): number {
+function compareAge(a: TransactionId, b: TransactionId): number {
   return a.startedAtMs - b.startedAtMs || (a.node < b.node ? -1 : a.node > b.node ? 1 : a.number - b.number)
 }
 

@@ -38,14 +38,14 @@ export const COMPACT = table<Row>('compact', {
   compact: () => ({ pack: ({ id, v }) => id * 4 + v, unpack: (k, n) => ({ k, id: n >> 2, v: n & 3 }) }),
 })
 export const DISC_SET = table<Row>('disc/set', { ...RAM, type: 'set', copies: 'disc_copies', parked: () => true })
-export const DISC_BAG = table<Row>('disc bag', {
+const DISC_BAG = table<Row>('disc bag', {
   ...RAM,
   type: 'bag',
   copies: 'disc_copies',
   identity: ({ id }) => String(id),
 })
 
-export const DEFINITIONS = [SET, ORDERED, BAG, COMPACT, DISC_SET, DISC_BAG]
+const DEFINITIONS = [SET, ORDERED, BAG, COMPACT, DISC_SET, DISC_BAG]
 
 export const shown = (rows: Iterable<Row>): string[] => [...rows].map(({ k, id, v }) => `${k}/${id}/${v}`).sort()
 
@@ -147,7 +147,7 @@ export class OwnedWorld {
     this.#limits = options.limits ?? {}
   }
 
-  start(name: string): Node {
+  start(name: string, definitions: readonly TableDefinition<Row>[] = this.definitions): Node {
     let disc = this.#discs.get(name)
     if (disc === undefined) {
       disc = new LossyDisc({ timers: this.network.time, random: this.random })
@@ -161,7 +161,7 @@ export class OwnedWorld {
       logger: pino({ level: 'silent' }),
       limits: this.#limits,
     })
-    const node = new Node(name, link, replication, this.definitions)
+    const node = new Node(name, link, replication, definitions)
     this.nodes.set(name, node)
     for (const [table, copy] of node.copies) {
       this.#checkRestart(node, table, copy.table)
@@ -199,6 +199,11 @@ export class OwnedWorld {
     // What is not on disc any more need not come back, and what has just come there need not yet.
     this.#copyChanged.add(`${name} ${table}`)
     this.#note(node, table)
+  }
+
+  /** Takes note of what a node has written by itself. */
+  wrote(name: string, { name: table }: TableDefinition<Row>): void {
+    this.#note(this.node(name), table)
   }
 
   node(name: string): Node {

@@ -203,28 +203,45 @@ test('a node that speaks no common version is refused with a sentence', async ()
   expect(world.logs.map(({ msg }) => msg)).toContain(text)
 })
 
-test('a node whose data was set back gets an epoch that nobody has seen', async () => {
-  const world = new SchemaWorld()
-  await world.clusterOf('a', 'b')
-  await world.stop('b')
-  const copy = new Map(
-    world
-      .disc('b')
-      .contents.spaces()
-      .map((space) => [space, [...world.disc('b').contents.entries(space)]]),
-  )
-  await world.start('b')
-  const { epoch } = world.node('b').cluster.own
-  await world.stop('b')
-  const { contents } = world.disc('b')
-  for (const [space, entries] of copy) {
-    contents.clear(space)
-    contents.commit(entries.map(([key, value]) => ({ space, key, value })))
+describe('a node whose data was set back', () => {
+  /** Two members, b of which has run twice since its disc was as it is now. */
+  async function setBack(): Promise<{ world: SchemaWorld; epoch: number }> {
+    const world = new SchemaWorld()
+    await world.clusterOf('a', 'b')
+    await world.stop('b')
+    const { contents } = world.disc('b')
+    const copy = contents.spaces().map((space) => [space, [...contents.entries(space)]] as const)
+    await world.start('b')
+    const { epoch } = world.node('b').cluster.own
+    await world.stop('b')
+    for (const [space, entries] of copy) {
+      contents.clear(space)
+      contents.commit(entries.map(([key, value]) => ({ space, key, value })))
+    }
+    return { world, epoch }
   }
-  await world.start('b')
-  await world.advance('5s')
-  expect(world.node('b').cluster.own.epoch).toBeGreaterThan(epoch)
-  expect(world.linked('a')).toBe('b')
+
+  test('gets an epoch that nobody has seen', async () => {
+    const { world, epoch } = await setBack()
+    await world.start('b')
+    await world.advance('5s')
+    expect(world.node('b').cluster.own.epoch).toBeGreaterThan(epoch)
+    expect(world.linked('a')).toBe('b')
+  })
+
+  test('and its clock, too, is refused with a sentence, and gets one when it starts again', async () => {
+    const { world, epoch } = await setBack()
+    world.sim.skew('b', -3_600_000)
+    await world.start('b')
+    await world.advance('5s')
+    expect([world.node('b').cluster.own.epoch < epoch, world.linked('a')]).toEqual([true, ''])
+    expect(world.logs.some(({ msg }) => msg.includes('its data has been set back; start it again'))).toBe(true)
+    await world.stop('b')
+    await world.start('b')
+    await world.advance('5s')
+    expect(world.node('b').cluster.own.epoch).toBeGreaterThan(epoch)
+    expect(world.linked('a')).toBe('b')
+  })
 })
 
 describe('a partition', () => {

@@ -69,7 +69,7 @@ export function stampOf({ clock, node, epoch }: Pick<ModelOperation, 'clock' | '
 }
 
 /** Negative when the first one is older. */
-export function byStamp(a: ModelOperation, b: ModelOperation): number {
+function byStamp(a: ModelOperation, b: ModelOperation): number {
   return a.clock - b.clock || (a.node < b.node ? -1 : a.node > b.node ? 1 : a.epoch - b.epoch)
 }
 

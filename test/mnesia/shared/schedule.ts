@@ -166,7 +166,7 @@ function changeCopies(world: World): void {
 }
 
 /** Ends all faults, waits until nothing changes any more, and looks at everything. */
-export async function quiet(world: World): Promise<void> {
+async function quiet(world: World): Promise<void> {
   const { network } = world
   world.note('quiet')
   network.mendAll()
@@ -183,6 +183,8 @@ export async function quiet(world: World): Promise<void> {
   // At least so long that the timers of replication have all been due a few times.
   await world.advance(4000)
   while (network.time.monotonic() < endMs && !isAtRest(world)) await world.advance(1000)
+  // Deletes that were forgotten too early come out only when the tables are compared, each with each.
+  if (world.hasShortHorizon) await world.advance(world.limits.checkMs! * world.nodes.length * 2)
   checkAll(world)
 }
 
@@ -204,7 +206,8 @@ function checkAll(world: World): void {
   for (const { name, replication } of world.nodes) {
     const info = replication.info()
     if (info.counters.damaged > 0) throw new Error(`${name}: ${info.counters.damaged} damaged messages`)
-    if (info.counters.repaired > 0) throw new Error(`${name}: ${info.counters.repaired} rows repaired`)
+    if (info.counters.repaired > 0 && !world.hasShortHorizon)
+      throw new Error(`${name}: ${info.counters.repaired} rows repaired`)
     for (const [peer, bytes] of info.unacknowledged) {
       if (bytes > 0) throw new Error(`${name}: ${bytes} bytes are not acknowledged by ${peer}`)
     }
@@ -242,6 +245,7 @@ function checkTable(world: World, name: string): void {
     expectSame(`${name} of ${node.name} as its events tell`, mirror, contents[i]!)
     expectSame(`${name} of ${node.name} and ${holders[0]!.name}`, contents[i]!, contents[0]!)
   }
+  // Which of an old row and its delete stays depends on who has forgotten it: only that all agree is promised.
   if (holders.length === 0 || world.hasShortHorizon) return
   const present = presentStamps(world, name)
   const survives = (operation: ModelOperation) =>

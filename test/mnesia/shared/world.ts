@@ -213,7 +213,8 @@ export class World {
   ): void {
     const { replication, name, epoch } = node
     const before = ownProgress(node)
-    const facts = this.#facts(name)
+    // Who forgets everything cannot know what its clock had come to.
+    const facts = node.disc === undefined ? [] : this.#facts(name)
     const tables = parts.map(([of, operations]) => ({ table: replication.table(of) as SharedTable<Row>, operations }))
     const seen = tables.map(({ table: of, operations }) => operations.map((operation) => seenBy(of, operation)))
     const cells = tables.map(({ table: of, operations }) => touched(of, operations))
@@ -363,7 +364,7 @@ export class World {
   readonly failures: string[] = []
 }
 
-export function ownProgress({ replication, name, epoch }: SimNode): { seq: number; clock: number } {
+function ownProgress({ replication, name, epoch }: SimNode): { seq: number; clock: number } {
   const own = replication.vector.find(([node, of]) => node === name && of === epoch)!
   return { seq: own[2], clock: own[3] }
 }
@@ -396,4 +397,4 @@ function touched(
   return [...cells.values()]
 }
 
-export { DEFINITIONS, KEYS, LATE, LATE_BAG, NAMES }
+export { DEFINITIONS, KEYS, LATE, LATE_BAG }

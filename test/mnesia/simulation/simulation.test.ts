@@ -3,7 +3,7 @@ import { underSeeds } from '../../support/sim/seeds.ts'
 import { Schedule } from './schedule.ts'
 
 test('members that write, fail, join and leave in any order agree whenever all is quiet, and lose nothing that was promised', async () => {
-  await underSeeds(300, (seed) => new Schedule({ seed }).run())
+  await underSeeds(400, (seed) => new Schedule({ seed }).run())
 })
 
 test('runs of one seed have the same trace', async () => {
