@@ -95,7 +95,7 @@ describe.skipIf(!hasErlang)('an Erlang node', () => {
       'kernel_safe_sup',
     ])
     expect(await type("sys.getState('kernel_safe_sup').then((s) => s.length)")).toBeGreaterThan(5)
-    expect(await type("sys.getStatus('kernel_sup').then((s) => s.module)")).toBe('supervisor')
+    expect(await type("sys.getStatus('kernel_sup').then((s) => s.module)")).toBe('kernel')
     expect(await type("exit('kernel_safe_sup', 'normal')")).toBe(true)
   })
 
