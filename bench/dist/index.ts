@@ -17,13 +17,14 @@ import { staleBuild } from '../mqtt/brokers.ts'
 import { hotFunctions } from '../mqtt/profile.ts'
 import { type BenchNode, compileErlang, hasErlang, type Outcome, startErlang, startOurs } from './nodes.ts'
 import { type Round, scenarioTable, targetTable } from './report.ts'
-import { PAIRS, type PairName, SCENARIOS, type Scenario } from './scenarios.ts'
+import { NODE_KINDS, type NodeKind, PAIRS, type PairName, SCENARIOS, type Scenario } from './scenarios.ts'
 
 const USAGE = `npm run bench -- dist [OPTIONS]
   --scenario A,B    only these (--list names them)
   --pairs A,B       of ${PAIRS.join(', ')} (default all; agner-agner where there is no Erlang)
   --rounds N        rounds after the one that warms up (7; 2 with --quick)
   --quick           a fifth of the operations
+  --base DIR        nodes of another checkout, built, beside: what a change has brought
   --erl FLAGS       further flags for Erlang's nodes, such as "+sbwt none +sbwtdcpu none +sbwtdio none"
   --json            one JSON document with every round
   --profile         of agner-agner: the functions that cost most, of the node that begins and of the one that answers
@@ -37,6 +38,7 @@ const OPTIONS = {
   pairs: { type: 'string' },
   rounds: { type: 'string' },
   quick: { type: 'boolean' },
+  base: { type: 'string' },
   erl: { type: 'string' },
   json: { type: 'boolean' },
   profile: { type: 'boolean' },
@@ -81,7 +83,9 @@ const names = chosen(values.scenario, [...SCENARIOS.map(({ name }) => name), COD
 const scenarios = SCENARIOS.filter(({ name }) => names.includes(name))
 const profiling = values.profile === true
 if (!hasErlang() && !profiling) progress('Erlang is left out: it is not installed (Debian: apt-get install erlang)')
-const pairs = profiling || !hasErlang() ? (['agner-agner'] as const) : chosen(values.pairs, PAIRS)
+const { base } = values
+const wanted = profiling || !hasErlang() ? (['agner-agner'] as const) : chosen(values.pairs, PAIRS)
+const pairs: readonly PairName[] = base === undefined ? wanted : [...wanted, 'base-base']
 const quick = values.quick === true
 const rounds = Number(values.rounds ?? (quick ? 2 : 7))
 if (!(Number.isInteger(rounds) && rounds > 0)) refuse('--rounds takes a whole number above 0')
@@ -104,12 +108,15 @@ if (!epmd.ok) refuse(`no epmd: ${epmd.reason}`)
 const epmdPort = epmd.server.port
 
 /** Two nodes of a kind: the first begins, the second answers. */
-async function twoNodes(kind: 'agner' | 'erl'): Promise<readonly [BenchNode, BenchNode]> {
+async function twoNodes(kind: NodeKind): Promise<readonly [BenchNode, BenchNode]> {
   const flags = kind === 'erl' && values.erl !== undefined ? values.erl.split(' ') : []
-  const start = kind === 'erl' ? startErlang : startOurs
   const make = (at: number): BenchNode => {
     const profile = join('build/bench', `dist-${at}.cpuprofile`)
-    const node = start({ name: `${kind}${at}@127.0.0.1`, epmdPort, flags, ...(profiling ? { profile } : {}) })
+    const options = { name: `${kind}${at}@127.0.0.1`, epmdPort, flags }
+    const node =
+      kind === 'erl'
+        ? startErlang(options)
+        : startOurs({ ...options, root: kind === 'base' ? base : undefined, profile: profiling ? profile : undefined })
     running.push(node)
     return node
   }
@@ -118,12 +125,12 @@ async function twoNodes(kind: 'agner' | 'erl'): Promise<readonly [BenchNode, Ben
   return two
 }
 
-if (pairs.some((pair) => pair !== 'agner-agner')) compileErlang()
-const kinds = (['agner', 'erl'] as const).filter((kind) => pairs.some((pair) => pair.split('-').includes(kind)))
+if (pairs.some((pair) => pair.includes('erl'))) compileErlang()
+const kinds = NODE_KINDS.filter((kind) => pairs.some((pair) => pair.split('-').includes(kind)))
 const nodes = new Map(await Promise.all(kinds.map(async (kind) => [kind, await twoNodes(kind)] as const)))
 
 function nodesOf(pair: PairName): readonly [from: BenchNode, to: BenchNode] {
-  const [from, to] = pair.split('-') as ['agner' | 'erl', 'agner' | 'erl']
+  const [from, to] = pair.split('-') as [NodeKind, NodeKind]
   return [nodes.get(from)![0], nodes.get(to)![1]]
 }
 

@@ -24,8 +24,13 @@ export interface NodeOptions {
   readonly epmdPort: number
   /** Further arguments of `erl`, or of Node. */
   readonly flags?: readonly string[]
-  /** Where a node of ours writes its CPU profile. */
-  readonly profile?: string
+}
+
+interface OurNodeOptions extends NodeOptions {
+  /** The checkout that it is of. @default this one */
+  readonly root: string | undefined
+  /** Where it writes its CPU profile. */
+  readonly profile: string | undefined
 }
 
 /** A node that answers commands. */
@@ -140,9 +145,10 @@ export function compileErlang(): void {
 }
 
 /** Starts a node of ours. */
-export function startOurs({ name, epmdPort, flags = [], profile }: NodeOptions): BenchNode {
+export function startOurs({ name, epmdPort, flags = [], root = ROOT, profile }: OurNodeOptions): BenchNode {
   const hook = profile === undefined ? [] : ['--require', join(HERE, '../mqtt/profile-hook.cjs')]
-  const args = [...flags, ...hook, '--import', 'tsx', join(HERE, 'our-node.ts'), name, COOKIE, String(epmdPort)]
+  const script = join(root, 'bench/dist/our-node.ts')
+  const args = [...flags, ...hook, '--import', 'tsx', script, name, COOKIE, String(epmdPort)]
   return new BenchNode(name, launch(process.execPath, args, { AGNER_PROFILE: profile }), profile)
 }
 

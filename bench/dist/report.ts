@@ -50,9 +50,20 @@ function ratio(results: readonly Round[], scenario: Scenario, pair: PairName, to
   return ratios.length === 0 ? undefined : quantile(ratios, 0.5)
 }
 
+/** CPU of both nodes over that of the other checkout's, in the same rounds. */
+function cpuRatio(results: readonly Round[], scenario: Scenario, pair: PairName): number {
+  const cpu = ({ cpuFromNs, cpuToNs }: Round): number => cpuFromNs + cpuToNs
+  const others = roundsOf(results, scenario, 'base-base')
+  return quantile(
+    roundsOf(results, scenario, pair).map((round, i) => cpu(round) / cpu(others[i] ?? round)),
+    0.5,
+  )
+}
+
 /** One scenario: a line for each pair. */
 export function scenarioTable(scenario: Scenario, pairs: readonly PairName[], results: readonly Round[]): string {
   const hasBytes = scenario.bytes !== undefined
+  const hasBase = pairs.includes('base-base')
   const rows = pairs.map((pair) => {
     const rounds = roundsOf(results, scenario, pair)
     const samples = rounds.flatMap((round) => round.samples)
@@ -75,6 +86,9 @@ export function scenarioTable(scenario: Scenario, pairs: readonly PairName[], re
       cpu(({ cpuFromNs }) => cpuFromNs),
       cpu(({ cpuToNs }) => cpuToNs),
       format(ratio(results, scenario, pair, 'erl-erl')),
+      ...(hasBase
+        ? [format(ratio(results, scenario, pair, 'base-base')), format(cpuRatio(results, scenario, pair))]
+        : []),
     ]
   })
   const heading = [
@@ -87,6 +101,7 @@ export function scenarioTable(scenario: Scenario, pairs: readonly PairName[], re
     'CPU µs, from',
     'CPU µs, to',
     'speed / erl-erl',
+    ...(hasBase ? ['speed / base', 'CPU / base'] : []),
   ]
   const parts = scenario.samples === 'parts' ? '; median and p99 are of 20ths of a round' : ''
   return `\n${scenario.name}: ${scenario.title} (${scenario.unit}${parts})\n${table([heading, ...rows])}`

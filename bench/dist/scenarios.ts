@@ -1,8 +1,12 @@
 /** What the nodes of the benchmark are asked to do, and what is wanted of it. */
 
+/** Ours, Erlang's, and ours of another checkout. */
+export const NODE_KINDS = ['agner', 'erl', 'base'] as const
+export type NodeKind = (typeof NODE_KINDS)[number]
+
 /** The four ways between two nodes: who begins, who answers. */
 export const PAIRS = ['agner-agner', 'erl-erl', 'agner-erl', 'erl-agner'] as const
-export type PairName = (typeof PAIRS)[number]
+export type PairName = (typeof PAIRS)[number] | 'base-base'
 
 export interface Scenario {
   readonly name: string
