@@ -9,7 +9,7 @@
  */
 import { BadArgError, Exit, exitReasonOf } from '../actors/errors.ts'
 import type { Pid } from '../actors/pid.ts'
-import type { ScriptContext } from '../actors/process.ts'
+import { isThenable, type ScriptContext } from '../actors/process.ts'
 import { UnsendableError } from './errors.ts'
 import { reasonToTerm } from './exit-reason.ts'
 import { atom, atomName, Tuple, tuple } from './term.ts'
@@ -154,15 +154,16 @@ export class Exports {
     return this.#tables.length === 0 ? undefined : this.#tables.flatMap((list) => [...list()])
   }
 
-  /** `apply(Module, Function, Args)` of terms, in a process. Rejects with an ErlangError, and with nothing else. */
-  async apply(self: ScriptContext, module: unknown, name: unknown, args: unknown): Promise<unknown> {
+  /**
+   * `apply(Module, Function, Args)` of terms, in a process. Returns the value, or a promise of it when the function returned one.
+   * Throws, or rejects with, an ErlangError and nothing else.
+   */
+  apply(self: ScriptContext, module: unknown, name: unknown, args: unknown): unknown {
     const [moduleName, functionName] = [atomName(module), atomName(name)]
     if (moduleName === undefined || functionName === undefined || !Array.isArray(args)) throw badarg()
     const fn = this.#modules.get(moduleName)?.get(`${functionName}/${args.length}`)
     if (fn === undefined) throw new ErlangError('error', atom('undef'))
-    try {
-      return await fn({ self, exports: this, network: this.network }, ...(args as unknown[]))
-    } catch (thrown) {
+    const failed = (thrown: unknown): never => {
       if (!isExpected(thrown) && self.runtime.process(self.pid) !== undefined) {
         const { logger } = self.runtime
         logger.error(
@@ -172,6 +173,13 @@ export class Exports {
       }
       throw erlangErrorOf(thrown)
     }
+    let value: unknown
+    try {
+      value = fn({ self, exports: this, network: this.network }, ...(args as unknown[]))
+    } catch (thrown) {
+      return failed(thrown)
+    }
+    return isThenable(value) ? Promise.resolve(value).catch(failed) : value
   }
 }
 
