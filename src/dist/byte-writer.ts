@@ -71,8 +71,9 @@ export class ByteWriter {
   /** Ends the batch and returns it. The bytes are the caller's: they are never written to again. */
   take(): Buffer {
     const batch = this.bytes.subarray(this.#start, this.at)
-    if (this.bytes.length > this.#slabBytes) {
-      // A large buffer would stay in memory for the sake of the small batches that follow in its remainder.
+    // A large buffer would stay in memory for the sake of the small batches that follow in its remainder; and a batch that outgrows
+    // a short remainder would be copied.
+    if (this.bytes.length > this.#slabBytes || this.bytes.length - this.at < this.#slabBytes / 4) {
       this.bytes = NO_BYTES
       this.at = 0
     }

@@ -17,6 +17,8 @@ export const PASS_THROUGH = 112
 
 /** A batch this long does not wait for the turn's end. */
 const BATCH_BYTES = 64 << 10
+/** With room for the frame with which a batch becomes long enough, lest it be copied for that. */
+const SLAB_BYTES = BATCH_BYTES + (16 << 10)
 
 const TICK = Buffer.alloc(4)
 
@@ -42,7 +44,7 @@ export class Outbox implements Flushable {
   readonly #scheduler: Scheduler
   readonly #limits: OutboxLimits
   readonly #events: OutboxEvents
-  readonly #encoder = new Encoder()
+  readonly #encoder = new Encoder({ slabBytes: SLAB_BYTES })
   readonly #blocked = new Set<Process>()
   #stream: ByteStream | undefined = undefined
   #isDirty = false
