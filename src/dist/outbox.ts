@@ -19,6 +19,8 @@ export const PASS_THROUGH = 112
 const BATCH_BYTES = 64 << 10
 /** With room for the frame with which a batch becomes long enough, lest it be copied for that. */
 const SLAB_BYTES = BATCH_BYTES + (16 << 10)
+/** Binaries of this length leave as they are: to copy them costs more than to write them by themselves. */
+const SHARE_BYTES = 16 << 10
 
 const TICK = Buffer.alloc(4)
 
@@ -44,7 +46,7 @@ export class Outbox implements Flushable {
   readonly #scheduler: Scheduler
   readonly #limits: OutboxLimits
   readonly #events: OutboxEvents
-  readonly #encoder = new Encoder({ slabBytes: SLAB_BYTES })
+  readonly #encoder = new Encoder({ slabBytes: SLAB_BYTES, shareBytes: SHARE_BYTES })
   readonly #blocked = new Set<Process>()
   #stream: ByteStream | undefined = undefined
   #isDirty = false
@@ -119,10 +121,10 @@ export class Outbox implements Flushable {
     this.#isDirty = false
     const stream = this.#stream
     if (stream === undefined || this.#encoder.length === 0) return
-    const batch = this.#encoder.take()
+    const bytes = this.#encoder.length
     this.#hasWritten = true
-    this.bytesOut += batch.length
-    stream.write([batch], batch.length)
+    this.bytesOut += bytes
+    stream.write(this.#encoder.takeParts(), bytes)
     if (stream.writableLength === 0) this.drained()
   }
 

@@ -13,7 +13,7 @@ import type { Timeout } from '../actors/gen.ts'
 import type { Process, Script } from '../actors/process.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import type { SpawnRequest } from './control.ts'
-import { ErlangError, type Exports, erlangErrorOf, stackOf } from './exports.ts'
+import { type ErlangError, type Exports, erlangErrorOf, stackOf } from './exports.ts'
 import { atom, atomName, type Tuple, tuple } from './term.ts'
 
 export interface RemoteCallLimits {
