@@ -89,6 +89,16 @@ export class ByteWriter {
     this.at = at + length
   }
 
+  /** Appends again what stands at an offset of the batch; returns false, and appends nothing, when that part has ended. */
+  repeat(offset: number, length: number): boolean {
+    if (offset < this.#partsLength) return false
+    this.reserve(length)
+    const from = this.#start + offset - this.#partsLength
+    this.bytes.copyWithin(this.at, from, from + length)
+    this.at += length
+    return true
+  }
+
   #share(bytes: Uint8Array): void {
     if (this.length + bytes.length > this.maxLength) throw new Overflow()
     this.#cut()

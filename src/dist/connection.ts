@@ -42,6 +42,16 @@ export interface ConnectionOptions {
   readonly onEnd: (reason: NodedownReason) => void
 }
 
+/** A control message, and the frame that it came in up to `end`. Messages come in runs from one process to another, for which it is the same. */
+interface Control {
+  readonly frame: Buffer
+  readonly end: number
+  readonly value: unknown
+}
+
+/** A longer frame is not kept in memory for the sake of its control message. */
+const MAX_KEPT_FRAME_BYTES = 64 << 10
+
 export class Connection implements StreamEvents {
   /** Bytes of frames and ticks that have come in. */
   bytesIn = 0
@@ -52,6 +62,7 @@ export class Connection implements StreamEvents {
   #timer: TimerHandle | undefined = undefined
   #hasReceived = true
   #silentTicks = 0
+  #last: Control | undefined = undefined
 
   constructor(options: ConnectionOptions) {
     this.#options = options
@@ -106,15 +117,13 @@ export class Connection implements StreamEvents {
       this.#corrupt('a frame is of a kind that was not negotiated')
       return
     }
-    const control = this.#decoder.decode(frame, 1)
-    if (!control.ok) {
-      this.#corrupt(`a control message cannot be decoded: ${control.error.reason}`)
-      return
-    }
+    const control = this.#control(frame)
+    if (control === undefined) return
+    const { end } = control
     let payload: unknown
-    const hasPayload = control.end < frame.length
+    const hasPayload = end < frame.length
     if (hasPayload) {
-      const decoded = this.#decoder.decode(frame, control.end)
+      const decoded = this.#decoder.decode(frame, end)
       if (!decoded.ok) {
         this.#corrupt(`a message cannot be decoded: ${decoded.error.reason}`)
         return
@@ -138,6 +147,21 @@ export class Connection implements StreamEvents {
     }
   }
 
+  /** The control message of a frame; undefined when it cannot be decoded, and the connection has ended. */
+  #control(frame: Buffer): Control | undefined {
+    const last = this.#last
+    if (last !== undefined && beginsAs(last, frame)) return last
+    const decoded = this.#decoder.decode(frame, 1)
+    if (!decoded.ok) {
+      this.#corrupt(`a control message cannot be decoded: ${decoded.error.reason}`)
+      return undefined
+    }
+    const { value, end } = decoded
+    const control: Control = { frame, end, value }
+    this.#last = frame.length > MAX_KEPT_FRAME_BYTES ? undefined : control
+    return control
+  }
+
   #corrupt(problem: string): void {
     const { runtime, peer } = this.#options
     runtime.logger.error({ node: peer.name, problem }, `dropping the connection to ${peer.name}: ${problem}`)
@@ -159,4 +183,10 @@ export class Connection implements StreamEvents {
     this.#options.peer.outbox.tick()
     this.#scheduleTick()
   }
+}
+
+function beginsAs({ frame: last, end }: Control, frame: Buffer): boolean {
+  if (frame.length < end) return false
+  for (let i = 1; i < end; i++) if (frame[i] !== last[i]) return false
+  return true
 }

@@ -49,6 +49,10 @@ export class Outbox implements Flushable {
   readonly #encoder = new Encoder({ slabBytes: SLAB_BYTES, shareBytes: SHARE_BYTES })
   readonly #blocked = new Set<Process>()
   #stream: ByteStream | undefined = undefined
+  /** The control message of the last frame of the batch that has a payload, and where it stands. */
+  #last: Tuple | undefined = undefined
+  #lastAt = 0
+  #lastBytes = 0
   #isDirty = false
   #isBusy = false
   #isClosed = false
@@ -78,10 +82,15 @@ export class Outbox implements Flushable {
     encoder.uint32(0)
     encoder.byte(PASS_THROUGH)
     try {
-      encoder.writeVersioned(control)
-      if (hasPayload) encoder.writeVersioned(payload)
+      if (hasPayload) {
+        this.#control(control)
+        encoder.writeVersioned(payload)
+      } else {
+        encoder.writeVersioned(control)
+      }
     } catch (error) {
       encoder.truncate(start)
+      this.#last = undefined
       throw error
     }
     encoder.patchUint32(start, encoder.length - start - 4)
@@ -92,6 +101,16 @@ export class Outbox implements Flushable {
       this.#isDirty = true
       this.#scheduler.atTurnEnd(this)
     }
+  }
+
+  /** Messages come in runs from one process to another: their control messages are the same, and are copied. */
+  #control(control: Tuple): void {
+    const encoder = this.#encoder
+    if (isSame(control, this.#last) && encoder.repeat(this.#lastAt, this.#lastBytes)) return
+    this.#lastAt = encoder.length
+    encoder.writeVersioned(control)
+    this.#last = control
+    this.#lastBytes = encoder.length - this.#lastAt
   }
 
   /** To be called after a frame that `sender` caused: blocks it while too much waits. */
@@ -122,6 +141,7 @@ export class Outbox implements Flushable {
     const stream = this.#stream
     if (stream === undefined || this.#encoder.length === 0) return
     const bytes = this.#encoder.length
+    this.#last = undefined
     this.#hasWritten = true
     this.bytesOut += bytes
     stream.write(this.#encoder.takeParts(), bytes)
@@ -153,6 +173,7 @@ export class Outbox implements Flushable {
     this.#isClosed = true
     this.#stream = undefined
     this.#encoder.truncate(0)
+    this.#last = undefined
     this.#isBusy = false
     this.#release()
   }
@@ -163,4 +184,10 @@ export class Outbox implements Flushable {
     this.#blocked.clear()
     for (const process of blocked) process.unblock()
   }
+}
+
+function isSame({ elements }: Tuple, other: Tuple | undefined): boolean {
+  if (other === undefined || other.elements.length !== elements.length) return false
+  for (let i = 0; i < elements.length; i++) if (elements[i] !== other.elements[i]) return false
+  return true
 }
