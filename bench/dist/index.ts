@@ -18,6 +18,7 @@ import { hotFunctions } from '../mqtt/profile.ts'
 import { type BenchNode, compileErlang, hasErlang, type Outcome, startErlang, startOurs } from './nodes.ts'
 import { type Round, scenarioTable, targetTable } from './report.ts'
 import { NODE_KINDS, type NodeKind, PAIRS, type PairName, SCENARIOS, type Scenario } from './scenarios.ts'
+import { measureStall, type Stall, stallTable } from './stall.ts'
 
 const USAGE = `npm run bench -- dist [OPTIONS]
   --scenario A,B    only these (--list names them)
@@ -30,8 +31,9 @@ const USAGE = `npm run bench -- dist [OPTIONS]
   --profile         of agner-agner: the functions that cost most, of the node that begins and of the one that answers
   --list            the scenarios, and leave`
 
-/** The part that needs no nodes. */
+/** The part that needs no nodes, and the one whose question is another. */
 const CODEC = 'codec'
+const STALL = 'stall'
 
 const OPTIONS = {
   scenario: { type: 'string' },
@@ -74,12 +76,13 @@ if (values.help === true) {
 }
 if (values.list === true) {
   for (const { name, title } of SCENARIOS) say(`${name.padEnd(14)} ${title}`)
+  say(`${STALL.padEnd(14)} round trips beside large binaries`)
   say(`${CODEC.padEnd(14)} ns per term, beside msgpackr and JSON`)
   process.exit(0)
 }
 const stale = staleBuild()
 if (stale !== undefined) refuse(stale)
-const names = chosen(values.scenario, [...SCENARIOS.map(({ name }) => name), CODEC])
+const names = chosen(values.scenario, [...SCENARIOS.map(({ name }) => name), STALL, CODEC])
 const scenarios = SCENARIOS.filter(({ name }) => names.includes(name))
 const profiling = values.profile === true
 if (!hasErlang() && !profiling) progress('Erlang is left out: it is not installed (Debian: apt-get install erlang)')
@@ -170,6 +173,7 @@ async function profile(scenario: Scenario): Promise<void> {
 }
 
 const results: Round[] = []
+const stalls: Stall[] = []
 const load = loadavg()[0]
 for (const scenario of profiling ? scenarios : []) await profile(scenario)
 for (let round = 0; !profiling && round <= rounds; round++) {
@@ -180,15 +184,21 @@ for (let round = 0; !profiling && round <= rounds; round++) {
       if (round > 0) results.push(measured)
     }
   }
+  for (let i = 0; names.includes(STALL) && i < pairs.length; i++) {
+    const pair = pairs[(i + round) % pairs.length]!
+    const measured = await measureStall(pair, ...nodesOf(pair), quick)
+    if (round > 0) stalls.push(...measured)
+  }
 }
 for (const node of running) await node.stop()
 await epmd.server.close()
 
 if (values.json === true) {
-  say(JSON.stringify({ at: new Date().toISOString(), node: process.version, load, rounds: results }))
+  say(JSON.stringify({ at: new Date().toISOString(), node: process.version, load, rounds: results, stalls }))
 } else if (!profiling) {
   say(`load average ${load?.toFixed(1)} before, ${loadavg()[0]?.toFixed(1)} after; ratios are of the same round`)
   for (const scenario of scenarios) say(scenarioTable(scenario, pairs, results))
+  if (stalls.length > 0) say(stallTable(stalls))
   if (scenarios.length > 0) say(targetTable(scenarios, results))
 }
 if (names.includes(CODEC) && values.json !== true && !profiling) {
