@@ -127,6 +127,20 @@ export class ByteWriter {
     }
   }
 
+  /** Takes out of the batch what was appended from an offset on. */
+  takeFrom(offset: number): Buffer[] {
+    this.#cut()
+    const taken: Buffer[] = []
+    while (this.#partsLength > offset) {
+      const part = this.#parts.pop()!
+      this.#partsLength -= part.length
+      const kept = Math.max(0, offset - this.#partsLength)
+      if (kept > 0) this.#add(part.subarray(0, kept))
+      taken.unshift(part.subarray(kept))
+    }
+    return taken
+  }
+
   /** Ends the batch and returns it. The bytes are the caller's: they are never written to again. */
   take(): Buffer {
     const parts = this.takeParts()

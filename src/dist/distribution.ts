@@ -19,7 +19,7 @@ import { AtomQuota } from './atom-table.ts'
 import { Challenges } from './challenge.ts'
 import { Connection, type NodedownReason } from './connection.ts'
 import { reasonToTerm } from './exit-reason.ts'
-import { ourFlags } from './flags.ts'
+import { hasFlag, ourFlags } from './flags.ts'
 import { MAX_FRAME_BYTES } from './frame.ts'
 import { accept, initiate } from './handshake.ts'
 import { reportFailure } from './handshake-report.ts'
@@ -433,6 +433,7 @@ export class Distribution implements Remote {
       stream,
       netTicktimeMs,
       maxFrameBytes: this.#options.maxFrameBytes ?? MAX_FRAME_BYTES,
+      takesFragments: hasFlag(peer.flags, 'FRAGMENTS'),
       quota: this.#quota(node),
       onEnd: (reason) => this.#down(node, entry, reason),
     })

@@ -8,7 +8,7 @@ import { Pid } from '../../src/actors/pid.ts'
 import { Ref } from '../../src/actors/ref.ts'
 import { Challenges } from '../../src/dist/challenge.ts'
 import { encode } from '../../src/dist/etf-encode.ts'
-import { ourFlags } from '../../src/dist/flags.ts'
+import { FLAG, ourFlags } from '../../src/dist/flags.ts'
 import { initiate } from '../../src/dist/handshake.ts'
 import { negotiate } from '../../src/dist/negotiate.ts'
 import { atom, tuple } from '../../src/dist/term.ts'
@@ -18,13 +18,16 @@ import { Cluster, nameOf } from './cluster.ts'
 const PEER = { name: 'hostile@h.sim', creation: 3 }
 
 /** Connects as a node that is written here, and resolves with its stream and what it receives. */
-async function connectHostile(cluster: Cluster): Promise<{ stream: ByteStream; received: Buffer[]; closed: string[] }> {
+async function connectHostile(
+  cluster: Cluster,
+  flags: bigint = ourFlags(false),
+): Promise<{ stream: ByteStream; received: Buffer[]; closed: string[] }> {
   const connected = await cluster.run(cluster.net.transport('h.sim').connect({ host: 'a.sim', port: 9100 }))
   if (!connected.ok) throw new Error(connected.reason)
   const received: Buffer[] = []
   const closed: string[] = []
   const challenges = new Challenges((buffer) => cluster.sim.random.fill(buffer))
-  const options = { own: { ...PEER, flags: ourFlags(false) }, cookie: 'secret', challenges, headerBytes: 2 as const }
+  const options = { own: { ...PEER, flags }, cookie: 'secret', challenges, headerBytes: 2 as const }
   const [handshake, first] = initiate(options, nameOf('a'))
   const up = new Promise<ByteStream>((resolve, reject) => {
     negotiate(connected.stream, handshake, first, cluster.sim.time, {
@@ -160,24 +163,75 @@ describe('a peer with the cookie', () => {
     expect(cluster.runtime('a').footprint().foreignMonitors).toBe(0)
   })
 
-  it('gets an answer to every unlink, and noproc for what is not there', async () => {
+  it.each([
+    ['whole messages with a header', ourFlags(false), headed],
+    ['frames without a header', ourFlags(false) & ~FLAG.FRAGMENTS, (term: unknown) => frame(encode(term))],
+  ])('gets an answer to every unlink, and noproc for what is not there, in %s', async (_form, flags, answer) => {
     const cluster = new Cluster({ nodes: ['a'] })
-    const { stream, received } = await connectHostile(cluster)
+    const { stream, received } = await connectHostile(cluster, flags)
     await cluster.sim.advance('1s')
     received.length = 0
     const from = new Pid(PEER, 5, 0)
     const gone = new Pid({ name: nameOf('a'), creation: 1 }, 4000, 0)
     const ref = new Ref(PEER, [1, 2, 3])
     send(stream, frame(encode(tuple(35, 42, from, gone))))
-    send(stream, frame(encode(tuple(1, from, gone))))
+    send(stream, headed(tuple(1, from, gone)))
     send(stream, frame(encode(tuple(19, from, atom('nobody'), ref))))
     await cluster.sim.advance('1s')
     expect(Buffer.concat(received)).toEqual(
       Buffer.concat([
-        frame(encode(tuple(36, 42, gone, from))),
-        frame(encode(tuple(3, gone, from, atom('noproc')))),
-        frame(encode(tuple(21, atom('nobody'), from, ref, atom('noproc')))),
+        answer(tuple(36, 42, gone, from)),
+        answer(tuple(3, gone, from, atom('noproc'))),
+        answer(tuple(21, atom('nobody'), from, ref, atom('noproc'))),
       ]),
     )
   })
+
+  it.each([
+    ['that continues what has not begun', fragment(70, 7, 3, Buffer.alloc(10))],
+    ['with the number 0', fragment(69, 7, 0, Buffer.alloc(10))],
+    ['that is out of order', fragment(69, 7, 3, Buffer.alloc(10)), fragment(70, 7, 1, Buffer.alloc(10))],
+    ['that begins twice', fragment(69, 7, 3, Buffer.alloc(10)), fragment(69, 7, 3, Buffer.alloc(10))],
+    ['that is cut short', whole(Buffer.of(131, 70, 1, 2, 3))],
+    ['that refers to atoms of a cache', whole(Buffer.concat([Buffer.of(131, 69), Buffer.alloc(15), Buffer.of(2, 1)]))],
+    ['of a message that is no term', fragment(69, 7, 1, Buffer.of(1, 2, 3))],
+  ] satisfies [string, ...Buffer[]][])('loses its connection over a fragment %s', async (_what, ...frames) => {
+    const cluster = new Cluster({ nodes: ['a'] })
+    const { stream, closed } = await connectHostile(cluster)
+    for (const bytes of frames) send(stream, bytes as Buffer)
+    await cluster.sim.advance('1s')
+    expect(closed).toHaveLength(1)
+    expect(cluster.distribution('a').nodes('connected')).toEqual([])
+  })
+
+  it('loses its connection over fragments that are more than may be held', async () => {
+    const cluster = new Cluster({ nodes: ['a'], options: { maxFrameBytes: 10_000 } })
+    const { stream, closed } = await connectHostile(cluster)
+    for (let sequence = 0; sequence < 7; sequence++) send(stream, fragment(69, sequence, 2, Buffer.alloc(9000)))
+    await cluster.sim.advance('1s')
+    expect(closed).toEqual([])
+    for (let sequence = 10; sequence < 100; sequence++) send(stream, fragment(69, sequence, 2, Buffer.alloc(1)))
+    await cluster.sim.advance('1s')
+    expect(closed).toHaveLength(1)
+  })
 })
+
+function whole(body: Buffer): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(body.length)
+  return Buffer.concat([length, body])
+}
+
+/** A whole message of one term, with a distribution header. */
+function headed(term: unknown): Buffer {
+  return whole(Buffer.concat([Buffer.of(131, 68, 0), encode(term).subarray(1)]))
+}
+
+function fragment(kind: number, sequence: number, number: number, data: Buffer): Buffer {
+  const head = Buffer.alloc(kind === 69 ? 19 : 18)
+  head[0] = 131
+  head[1] = kind
+  head.writeBigUInt64BE(BigInt(sequence), 2)
+  head.writeBigUInt64BE(BigInt(number), 10)
+  return whole(Buffer.concat([head, data]))
+}
