@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config'
 /** Tests against other people's programs, and the programs: without them the tests are left out, and it is said. */
 const FOREIGN = [
   { program: 'erl', tests: 'test/interop/erlang-*.test.ts' },
+  { program: 'elixir', tests: 'test/interop/elixir-*.test.ts' },
   { program: 'mosquitto_pub', tests: 'test/interop/mosquitto-*.test.ts' },
 ]
 const folders = (process.env.PATH ?? '').split(delimiter)

@@ -9,6 +9,7 @@ const expected: Record<string, string> = {
   'counter.ts': '3\n0\nno_longer_needed\n',
   'partition.ts': 'c has a letter from a\na sees the server end: noconnection\nc has a letter from b\n',
   'embedded-broker.ts': 'hello world\n',
+  'tables.ts': 'b has joined: true London\napart: London undefined\ntogether: Marylebone Wilmslow\n',
 }
 
 test.each(Object.entries(expected))('examples/%s prints what it says', async (name, output) => {

@@ -11,6 +11,9 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { realSystem } from '../../src/actors/system.ts'
+import { type EpmdServer, startEpmdServer } from '../../src/dist/epmd-server.ts'
+import { tcpTransport } from '../../src/dist/transport-tcp.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const HERE = fileURLToPath(new URL('.', import.meta.url))
@@ -42,6 +45,8 @@ interface BrokerKind {
   command(port: number, dir: string, options: StartOptions): string[]
   /** Runs on Node and so can be profiled. */
   readonly isNode: boolean
+  /** Registers with an epmd, which would otherwise be started as its child and be taken for a part of it. */
+  readonly needsEpmd?: boolean
 }
 
 const MOSQUITTO = ['mosquitto', '/usr/sbin/mosquitto'].find((path) => spawnSync(path, ['-h']).error === undefined)
@@ -73,6 +78,7 @@ function mosquitto(extra: string): BrokerKind {
 const KINDS: Readonly<Record<string, BrokerKind>> = {
   agner: {
     isNode: true,
+    needsEpmd: true,
     missing: () => (existsSync(join(ROOT, 'bin/node')) ? undefined : 'bin/node does not exist yet'),
     command: (port, dir, { sets }) => [
       join(ROOT, 'bin/node'),
@@ -187,6 +193,14 @@ async function stopChild(child: ChildProcess, pids: readonly number[]): Promise<
   clearTimeout(late)
 }
 
+/** An epmd in this process. */
+async function startEpmd(): Promise<EpmdServer> {
+  const { timers, randomFill } = realSystem()
+  const started = await startEpmdServer({ transport: tcpTransport(), timers, randomFill, port: 0 })
+  if (!started.ok) throw new Error(`no epmd: ${started.reason}`)
+  return started.server
+}
+
 /** Starts a broker and waits until it accepts connections; throws with its last words when it does not within 20 s. */
 export async function startBroker(name: string, options: StartOptions): Promise<RunningBroker> {
   const port = await freePort()
@@ -200,6 +214,8 @@ export async function startBroker(name: string, options: StartOptions): Promise<
     env.NODE_OPTIONS = `--require=${join(HERE, 'profile-hook.cjs')}`
     env.AGNER_PROFILE = options.profile
   }
+  const epmd = kindOf(name).needsEpmd === true ? await startEpmd() : undefined
+  if (epmd !== undefined) env.AGNER_EPMD_PORT = String(epmd.port)
   const child = spawn(program ?? '', args, { env, stdio: ['ignore', 'ignore', 'pipe'] })
   let words = ''
   child.stderr.on('data', (chunk: Buffer) => {
@@ -214,6 +230,7 @@ export async function startBroker(name: string, options: StartOptions): Promise<
   })
   const stop = async (): Promise<void> => {
     if (child.pid !== undefined) await stopChild(child, processTree(child.pid))
+    await epmd?.close()
     rmSync(dir, { recursive: true, force: true })
   }
   for (let waited = 0; failure === undefined && waited < 20000; waited += 20) {

@@ -7,8 +7,8 @@
  * exits, then decides by the restart type whether the node goes down: it stops all other applications and calls the
  * `onTermination` that it was given [OTP application, "RestartType"].
  *
- * Environments are in the controller's process dictionary, as OTP has them in an ets table of it, so that everyone can read
- * them at once.
+ * Environments and running applications are in the controller's process dictionary, as OTP has them in an ets table of it, so
+ * that everyone can read them at once.
  */
 import type { Application, ApplicationInfo, ApplicationResult, RestartType } from './application.ts'
 import { type ExitReason, isOrderly } from './errors.ts'
@@ -55,6 +55,18 @@ interface Running {
 }
 
 const ENVIRONMENTS = 'environments'
+const RUNNING = 'running'
+
+/** The running applications with their masters, in the order in which they were started [OTP application_controller:get_master/1]. */
+export function runningApplications(runtime: Runtime): (ApplicationInfo & { readonly master: Pid })[] {
+  const controller = runtime.whereis('application_controller')
+  const running = controller && runtime.process(controller)?.dictionary?.get(RUNNING)
+  if (running === undefined) return []
+  return Array.from((running as ReadonlyMap<string, Running>).values(), ({ application, master }) => ({
+    ...infoOf(application),
+    master,
+  }))
+}
 
 /** The environments of a node, undefined before its application controller has started. */
 export function environmentOf(runtime: Runtime): Environments | undefined {
@@ -78,6 +90,7 @@ class ControllerState {
     this.#options = options
     self.dictionary ??= new Map()
     self.dictionary.set(ENVIRONMENTS, this.#environments)
+    self.dictionary.set(RUNNING, this.#running)
     for (const [name, values] of Object.entries(options.config ?? {})) {
       this.#environments.set(name, new Map(Object.entries(values)))
     }

@@ -41,6 +41,8 @@ export interface EtsTransfer<Row = unknown> {
 
 /** What `info` tells of a table. */
 export interface EtsInfo {
+  /** Names the table even when it has no name of its own. */
+  readonly id: Ref
   readonly name: string
   readonly type: 'set' | 'ordered_set' | 'bag'
   readonly protection: 'public' | 'protected' | 'private'
@@ -48,6 +50,8 @@ export interface EtsInfo {
   readonly heir: Pid | undefined
   readonly size: number
   readonly named: boolean
+  /** The property of a row that holds its key. */
+  readonly key: string
 }
 
 type Slot = string | number
@@ -59,6 +63,7 @@ interface Entry<Row> {
 
 /** The table itself; handles give access to it. */
 class Table<Row> {
+  readonly id: Ref
   readonly name: string
   readonly type: 'set' | 'ordered_set' | 'bag'
   readonly keyProperty: keyof Row & string
@@ -71,7 +76,8 @@ class Table<Row> {
   size = 0
   deleted = false
 
-  constructor(name: string, options: EtsOptions<Row>, owner: Pid) {
+  constructor(id: Ref, name: string, options: EtsOptions<Row>, owner: Pid) {
+    this.id = id
     this.name = name
     this.type = options.type ?? 'set'
     this.keyProperty = options.key
@@ -102,8 +108,8 @@ export class Ets<Row> {
   }
 
   info(): EtsInfo {
-    const { name, type, protection, owner, heir, size, named } = this.#readable()
-    return { name, type, protection, owner, heir: heir?.pid, size, named }
+    const { id, name, type, protection, owner, heir, size, named, keyProperty } = this.#readable()
+    return { id, name, type, protection, owner, heir: heir?.pid, size, named, key: keyProperty }
   }
 
   /** Rows of a key, at most one unless the table is a bag. */
@@ -288,7 +294,7 @@ export class EtsRegistry {
   /** Makes a table owned by a process. */
   create<Row>(owner: ProcessContext, name: string, options: EtsOptions<Row>): Ets<Row> {
     if (options.named && this.#named.has(name)) throw new BadArgError(`there is a table named ${name}`)
-    const table = new Table<Row>(name, options, owner.pid)
+    const table = new Table<Row>(this.#runtime.makeRef(), name, options, owner.pid)
     this.#tables.add(table as Table<unknown>)
     if (options.named) this.#named.set(name, table as Table<unknown>)
     this.#watch(owner, table as Table<unknown>)
@@ -299,6 +305,17 @@ export class EtsRegistry {
   whereis<Row>(name: string): Ets<Row> | undefined {
     const table = this.#named.get(name) as Table<Row> | undefined
     return table === undefined || table.protection === 'private' ? undefined : new Ets(table, undefined, this)
+  }
+
+  /** As `whereis`, by the reference that `info` tells as well: for tables without a name. */
+  find<Row>(id: string | Ref): Ets<Row> | undefined {
+    if (typeof id === 'string') return this.whereis(id)
+    for (const table of this.#tables) {
+      if (table.id.equals(id)) {
+        return table.protection === 'private' ? undefined : new Ets(table as Table<Row>, undefined, this)
+      }
+    }
+    return undefined
   }
 
   /** What is known of every table. */

@@ -11,12 +11,13 @@
 
 import type { ExitReason } from './errors.ts'
 import { type AnyHandler, type EventHandler, EventHandlers, type HandlerRef } from './event-handlers.ts'
-import { type Caller, call, callerProcess, cast, type ServerRef, type Timeout } from './gen.ts'
+import { type Caller, call, callerProcess, type Request, type ServerRef, type Timeout } from './gen.ts'
 import { type GenServer, genServer, noreply, ok, reply } from './gen-server.ts'
 import type { Pid } from './pid.ts'
 import type { Process } from './process.ts'
 import { isExitMessage } from './signal.ts'
 import { runSteps, type Steps } from './supervisor/steps.ts'
+import { terminate } from './sys.ts'
 
 export { keepHandler, removeHandler, swapHandler } from './event-handlers.ts'
 export type { EventHandler, HandlerRef }
@@ -90,9 +91,13 @@ type Calls = {
   call: (handler: string, request: unknown) => EventCallResult
   sync_notify: (event: unknown) => 'ok'
   which_handlers: () => string[]
-  stop: () => 'ok'
 }
-type Casts = { notify: (event: unknown) => void }
+
+/** An event on its way to a manager: Erlang's `{notify, Event}`. */
+export interface NotifyMessage {
+  readonly tag: '$gen_notify'
+  readonly event: unknown
+}
 
 /** Declares an event manager for events of a type. */
 export function genEvent<Event>(definition: { readonly label?: string } = {}): GenEvent<Event> {
@@ -104,40 +109,50 @@ export function genEvent<Event>(definition: { readonly label?: string } = {}): G
     arg: unknown,
     id: string | undefined,
     owner?: Pid,
-  ) => call(caller, manager, ['add_handler', handler, arg, id, owner], 'infinity') as Promise<EventResult>
+  ) => ask(caller, manager, ['add_handler', handler, arg, id, owner]) as Promise<EventResult>
   return {
     startLink: server.startLink,
     start: server.start,
     starter: server.starter,
-    notify: (caller, manager, event) => cast(caller, manager, ['notify', event]),
+    notify,
     syncNotify: async (caller, manager, event) => {
-      await call(caller, manager, ['sync_notify', event], 'infinity')
+      await ask(caller, manager, ['sync_notify', event])
     },
     addHandler: (caller, manager, handler, arg, id) => add(caller, manager, handler, arg, id),
     addSupHandler: (caller, manager, handler, arg, id) =>
       add(caller, manager, handler, arg, id, callerProcess(caller).pid),
     deleteHandler: (caller, manager, handler, arg) =>
-      call(caller, manager, ['delete_handler', nameOf(handler), arg], 'infinity') as Promise<EventCallResult>,
+      ask(caller, manager, ['delete_handler', nameOf(handler), arg]) as Promise<EventCallResult>,
     swapHandler: (caller, manager, old, { handler, arg, id }) =>
-      call(
-        caller,
-        manager,
-        ['swap_handler', nameOf(old.handler), old.arg, handler, arg, id],
-        'infinity',
-      ) as Promise<EventResult>,
+      ask(caller, manager, ['swap_handler', nameOf(old.handler), old.arg, handler, arg, id]) as Promise<EventResult>,
     call: (caller, manager, handler, request, timeoutMs) =>
-      call(caller, manager, ['call', nameOf(handler), request], timeoutMs) as Promise<EventCallResult>,
-    whichHandlers: (caller, manager) => call(caller, manager, ['which_handlers'], 'infinity') as Promise<string[]>,
-    stop: async (caller, manager) => {
-      await call(caller, manager, ['stop'], 'infinity')
-    },
+      call(caller, manager, ['call', nameOf(handler), request], timeoutMs, '$gen_event') as Promise<EventCallResult>,
+    whichHandlers: (caller, manager) => ask(caller, manager, ['which_handlers']) as Promise<string[]>,
+    stop: (caller, manager) => terminate(caller, manager, 'normal', 'infinity'),
   }
+}
+
+function ask(caller: Caller, manager: ServerRef, request: Request): Promise<unknown> {
+  return call(caller, manager, request, 'infinity', '$gen_event')
+}
+
+function notify(caller: Caller, manager: ServerRef, event: unknown): void {
+  const { runtime, pid } = callerProcess(caller)
+  const message: NotifyMessage = { tag: '$gen_notify', event }
+  runtime.sendFrom(pid, typeof manager === 'string' ? { name: manager, node: runtime.node.name } : manager, message)
+}
+
+function isNotify(message: unknown): message is NotifyMessage {
+  return typeof message === 'object' && message !== null && (message as NotifyMessage).tag === '$gen_notify'
 }
 
 function nameOf(handler: HandlerRef): string {
   if (typeof handler === 'string') return handler
   return handler.id === undefined ? handler.name : `${handler.name}/${handler.id}`
 }
+
+// biome-ignore lint/complexity/noBannedTypes: no casts at all
+type Casts = {}
 
 function managerOf(label: string): GenServer<EventHandlers, Calls, Casts, undefined> {
   return genServer<EventHandlers, Calls, Casts, undefined>({
@@ -148,19 +163,33 @@ function managerOf(label: string): GenServer<EventHandlers, Calls, Casts, undefi
       return ok(new EventHandlers(self as Process))
     },
     calls: {
-      add_handler: ({ state }, handler, arg, id, owner) => answer(state, state.add(handler, arg, id, owner)),
+      add_handler: ({ state }, handler, arg, id, owner) =>
+        isHandler(handler) ? answer(state, state.add(handler, arg, id, owner)) : reply(notHere(handler), state),
       delete_handler: ({ state }, handler, arg) => answer(state, state.remove(handler, arg)),
-      swap_handler: ({ state }, old, arg, next, nextArg, id) => answer(state, state.swap(old, arg, next, nextArg, id)),
+      swap_handler: ({ state }, old, arg, next, nextArg, id) =>
+        isHandler(next) ? answer(state, state.swap(old, arg, next, nextArg, id)) : reply(notHere(next), state),
       call: ({ state }, handler, request) => answer(state, state.call(handler, request)),
       sync_notify: ({ state }, event) => answer(state, told(state, event)),
       which_handlers: ({ state }) => reply(state.names(), state),
-      stop: ({ state }) => ({ tag: 'stop_reply', reason: 'normal', value: 'ok', state }),
     },
-    casts: { notify: ({ state }, event) => goOn(state, state.notify(event)) },
-    info: ({ state }, message) => goOn(state, isExitMessage(message) ? state.exited(message) : state.info(message)),
+    info: ({ state }, message) => goOn(state, heard(state, message)),
     terminate: ({ state }, reason) => runSteps(state.terminate(reason === 'normal' ? 'stop' : { stop: reason })),
     formatState: (state) => state.states(),
   })
+}
+
+function heard(state: EventHandlers, message: unknown): Steps<void> {
+  if (isNotify(message)) return state.notify(message.event)
+  return isExitMessage(message) ? state.exited(message) : state.info(message)
+}
+
+/** Another node can name a handler, and cannot send its code. */
+function isHandler(handler: unknown): handler is AnyHandler {
+  return typeof handler === 'object' && handler !== null && typeof (handler as AnyHandler).init === 'function'
+}
+
+function notHere(handler: unknown): EventResult {
+  return { ok: false, reason: { undef: handler } }
 }
 
 function* told(state: EventHandlers, event: unknown): Steps<'ok'> {

@@ -255,6 +255,7 @@ class GenServerBehaviour implements StartableBehaviour, SystemCallbacks {
     if (system?.observed) system.event({ in: message })
     if (tag === '$gen_call') return this.#call(message as CallMessage)
     if (tag === '$gen_cast') return this.#cast(message as CastMessage)
+    if (tag === '$supervisor' || tag === '$gen_event') return this.#call(message as CallMessage)
     if (tag === 'EXIT' && this.#self.parent?.equals((message as ExitMessage).from)) {
       return this.#end((message as ExitMessage).reason, undefined)
     }

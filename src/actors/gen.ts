@@ -30,8 +30,14 @@ export interface From {
   readonly alias: Ref | undefined
 }
 
+/**
+ * What a call is of: a server, a supervisor, an event manager, or a system message. Here they differ by name only; Erlang writes each in
+ * its own way.
+ */
+type CallTag = '$gen_call' | '$supervisor' | '$gen_event' | '$system'
+
 export interface CallMessage {
-  readonly tag: '$gen_call' | '$system'
+  readonly tag: CallTag
   readonly from: From
   readonly request: Request
 }
@@ -67,7 +73,7 @@ export function call(
   to: ServerRef,
   request: Request,
   timeoutMs: Timeout = CALL_TIMEOUT_MS,
-  tag: '$gen_call' | '$system' = '$gen_call',
+  tag: CallTag = '$gen_call',
 ): Promise<unknown> {
   const process = callerProcess(caller)
   const { runtime } = process

@@ -83,6 +83,11 @@ export interface ProcessContext {
   cancelTimer(ref: Ref): number | false
   processFlag(flag: 'trap_exit', value: boolean): boolean
   processFlag(flag: 'max_mailbox', value: number): number
+  /**
+   * With `async_dist` what the process sends to a node whose link is full waits there, and the process goes on: it has to bound what
+   * it sends by other means [OTP erlang:process_flag/2, async_dist].
+   */
+  processFlag(flag: 'async_dist', value: boolean): boolean
   register(name: string): void
   unregister(name: string): void
   /** Calls `flush` once at the end of the scheduler's turn. */
@@ -123,6 +128,8 @@ export class Process implements ScriptContext, Runnable {
   label: string | undefined
   alive = true
   trapExit = false
+  /** Never blocked by a full link to another node. */
+  asyncDist = false
   reductions = 0
   maxMailbox: number
   readonly mailbox = new Queue<unknown>()
@@ -342,11 +349,17 @@ export class Process implements ScriptContext, Runnable {
 
   processFlag(flag: 'trap_exit', value: boolean): boolean
   processFlag(flag: 'max_mailbox', value: number): number
-  processFlag(flag: 'trap_exit' | 'max_mailbox', value: boolean | number): boolean | number {
+  processFlag(flag: 'async_dist', value: boolean): boolean
+  processFlag(flag: 'trap_exit' | 'max_mailbox' | 'async_dist', value: boolean | number): boolean | number {
     this.#assertAlive()
     if (flag === 'trap_exit') {
       const before = this.trapExit
       this.trapExit = value as boolean
+      return before
+    }
+    if (flag === 'async_dist') {
+      const before = this.asyncDist
+      this.asyncDist = value as boolean
       return before
     }
     const before = this.maxMailbox

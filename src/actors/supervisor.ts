@@ -191,7 +191,7 @@ function request<K extends keyof Calls>(
   name: K,
   ...args: Parameters<Calls[K]>
 ): Promise<ReturnType<Calls[K]>> {
-  return call(caller, to, [name, ...args], 'infinity') as Promise<ReturnType<Calls[K]>>
+  return call(caller, to, [name, ...args], 'infinity', '$supervisor') as Promise<ReturnType<Calls[K]>>
 }
 
 function serverOf<Arg>(definition: SupervisorDefinition<Arg, never>): GenServer<Children, Calls, Casts, Arg> {

@@ -2,8 +2,7 @@
  * The command line of bin/node.
  *
  * Erlang's spellings (`-name`, `-setcookie`) are turned into ours before commander sees them: it would read `-name` as
- * four one-letter options. Options of capabilities that this version does not have are known, so that the answer says
- * so and not "unknown option".
+ * four one-letter options.
  */
 import { Command, CommanderError, Option } from 'commander'
 
@@ -16,11 +15,18 @@ export type Invocation =
   | { readonly kind: 'refuse'; readonly problem: string }
 
 export interface StartOptions {
+  /** As given: `NAME@HOST`, of a short name also NAME alone. */
   readonly name: string
+  /** It was given as `--sname`. */
+  readonly isShortName: boolean
+  readonly hidden: boolean
+  /** The node to connect to, as given. */
+  readonly join: string | undefined
   readonly cookie: string | undefined
   /** Path of the configuration file; undefined takes the one that is shipped. */
   readonly config: string | undefined
-  readonly dataDir: string
+  /** Undefined takes `data/NAME@HOST`. */
+  readonly dataDir: string | undefined
   /** `KEY=VALUE`, in the order given. */
   readonly sets: readonly string[]
   readonly detached: boolean
@@ -35,24 +41,23 @@ const SPELLINGS: Readonly<Record<string, string>> = {
   '-detached': '--detached',
 }
 
-/** Options that the command line will have, and what they need that is not there yet. */
-const NOT_YET: Readonly<Record<string, string>> = {
-  sname: 'short node names need distribution; use --name NAME@HOST',
-  hidden: 'hidden nodes need distribution',
-  join: 'joining a cluster needs distribution',
-  console: 'the shell is not part of this version',
-}
-
 /** Reads the arguments that follow the program's name. */
 export function parseArgs(argv: readonly string[], version: string): Invocation {
   let printed = ''
   const command = new Command('bin/node')
     .description('Starts a named node with the MQTT broker on it.')
     .option('--name <NAME@HOST>', 'name of the node, such as n1@127.0.0.1')
+    .option('--sname <NAME>', 'short name, for hosts that know each other without a domain; NAME@HOST or NAME')
     .option('--cookie <COOKIE>', 'what nodes must share to connect (else AGNER_COOKIE, else ~/.agner.cookie)')
     .option('--config <FILE>', 'configuration file (default: etc/agner.toml as shipped)')
     .option('--data-dir <DIR>', 'where the node keeps its files (default: data/NAME@HOST)')
     .option('--set <KEY=VALUE>', 'sets a configuration key, such as listeners.tcp.port=2883; may be repeated', collect)
+    .option('--hidden', 'connect to nodes without being listed by them, and not to the nodes that they know')
+    .option(
+      '--join <NODE>',
+      'connect to a node and, through it, to those that it knows; is tried until it succeeds, and again when the connection is lost',
+    )
+    .option('--yes', 'answer yes to what --join would ask, which is nothing as long as nodes share no data')
     .option(
       '--detached',
       'start in the background, return when started; output goes to agner.log in the data directory',
@@ -64,9 +69,8 @@ export function parseArgs(argv: readonly string[], version: string): Invocation 
     .exitOverride()
     .configureOutput({ writeOut: (text) => (printed += text), writeErr: () => {}, getOutHelpWidth: () => 100 })
     .showSuggestionAfterError(true)
-  for (const flags of ['--sname <NAME>', '--hidden', '--join <NODE>', '--yes', '--console']) {
-    command.addOption(new Option(flags).hideHelp())
-  }
+  // Known, so that the answer says that it is not there yet and not "unknown option".
+  command.addOption(new Option('--console').hideHelp())
   try {
     command.parse(argv.map(normalise), { from: 'user' })
   } catch (error) {
@@ -75,6 +79,11 @@ export function parseArgs(argv: readonly string[], version: string): Invocation 
     return { kind: 'refuse', problem: error.message.replace(/^error: /, '').replace('\n', ' ') }
   }
   return invocationOf(command.opts())
+}
+
+/** Options with values. */
+type Given = Readonly<Partial<Record<'name' | 'sname' | 'join' | 'cookie' | 'config' | 'dataDir', string>>> & {
+  readonly set?: readonly string[]
 }
 
 function normalise(argument: string): string {
@@ -89,21 +98,30 @@ function collect(value: string, earlier: readonly string[] = []): readonly strin
 
 function invocationOf(options: Readonly<Record<string, unknown>>): Invocation {
   if (options.hashPassword === true) return { kind: 'hash_password' }
-  for (const [option, reason] of Object.entries(NOT_YET)) {
-    if (options[option] !== undefined) return { kind: 'refuse', problem: `--${option} is not available yet: ${reason}` }
+  if (options.console !== undefined) {
+    return { kind: 'refuse', problem: '--console is not available yet: the shell is not part of this version' }
   }
-  if (options.yes !== undefined) return { kind: 'refuse', problem: '--yes is not available yet: it goes with --join' }
-  const { name, cookie, config, dataDir, set, detached } = options
-  if (typeof name !== 'string') return { kind: 'refuse', problem: 'a node needs a name: --name n1@127.0.0.1' }
+  const { name, sname, join, cookie, config, dataDir, set } = options as Given
+  if (name !== undefined && sname !== undefined) {
+    return { kind: 'refuse', problem: 'a node has one name: give --name or --sname, not both' }
+  }
+  const given = name ?? sname
+  if (given === undefined) return { kind: 'refuse', problem: 'a node needs a name: --name n1@127.0.0.1' }
+  if (options.yes === true && join === undefined) {
+    return { kind: 'refuse', problem: '--yes goes with --join, and there is no --join' }
+  }
   return {
     kind: 'start',
     options: {
-      name,
-      cookie: typeof cookie === 'string' ? cookie : undefined,
-      config: typeof config === 'string' ? config : undefined,
-      dataDir: typeof dataDir === 'string' ? dataDir : `data/${name}`,
-      sets: (set as readonly string[] | undefined) ?? [],
-      detached: detached === true,
+      name: given,
+      isShortName: sname !== undefined,
+      hidden: options.hidden === true,
+      join,
+      cookie,
+      config,
+      dataDir,
+      sets: set ?? [],
+      detached: options.detached === true,
     },
   }
 }

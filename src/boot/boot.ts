@@ -1,7 +1,7 @@
 /**
  * Starts a node from a command line, keeps it until it is told to stop, and stops it in order.
  *
- *     arguments → node name → configuration → cookie → (background) → broker → "is started" → signal → stop
+ *     arguments → node name → configuration → cookie → (background) → node (run-node.ts) → "is started" → signal → stop
  *
  * The contract with scripts: stdout gets `Node 'NAME' is started` when every listener is open, then what listens
  * where; exit 0 after an ordered stop, 1 when the start fails, 2 for a bad command line or configuration, each with one
@@ -13,34 +13,15 @@ import type { Logger } from 'pino'
 import { createLogger, type LogDestination } from '../actors/logger.ts'
 import { realSystem } from '../actors/system.ts'
 import { hashPassword } from '../broker/access/auth-password.ts'
-import type { BrokerConfig } from '../broker/config.ts'
 import { readCookie } from '../dist/cookie.ts'
-import { checkNodeName, type Resolve } from '../dist/node-name.ts'
+import { canTalk, checkNodeName, checkShortNodeName, parseNodeName, type Resolve } from '../dist/node-name.ts'
 import { parseArgs, type StartOptions } from './args.ts'
 import { type Config, readConfig } from './config-file.ts'
+import { type DistOptions, distOptions } from './dist-options.ts'
+import { epmdPort } from './epmd.ts'
+import type { NodeStart, RunningNode } from './run-node.ts'
 import { describeStartError } from './start-error.ts'
 import { StartLog } from './start-log.ts'
-
-/** What the broker is started with. */
-export interface BrokerStart {
-  /** Name of the node. */
-  readonly name: string
-  readonly cookie: string
-  readonly config: BrokerConfig
-  readonly dataDir: string
-  readonly logger: Logger
-  /** Of this package. */
-  readonly version: string
-}
-
-/** A broker that runs. */
-export interface BrokerHandle {
-  readonly listeners: readonly { readonly name: string; readonly host: string; readonly port: number }[]
-  /** Resolves with the reason when the broker ends by itself. */
-  readonly ended: Promise<unknown>
-  /** Ends listeners, connections, sessions and the runtime, in this order; resolves when all are gone. */
-  stop(): Promise<void>
-}
 
 /** The OS process around a node. */
 export interface World {
@@ -48,6 +29,8 @@ export interface World {
   readonly argv: readonly string[]
   readonly env: Readonly<Record<string, string | undefined>>
   readonly home: string
+  /** Of this machine, for `--sname NAME`. */
+  readonly hostname: string
   /** Directory of the package, with etc/ in it. */
   readonly root: string
   readonly version: string
@@ -59,7 +42,9 @@ export interface World {
   log(line: string): void
   readStdin(): Promise<Buffer>
   readonly resolveHost: Resolve
-  startBroker(start: BrokerStart): Promise<BrokerHandle>
+  /** Starts an epmd that outlives the node; resolves when it listens or cannot be had. */
+  startEpmd(port: number): Promise<void>
+  runNode(start: NodeStart): Promise<RunningNode>
   /** Resolves with the name of the first signal that asks the node to stop. */
   untilSignal(): Promise<string>
   /** Starts the same command line without `--detached` in the background; resolves with its exit code, 0 when it runs. */
@@ -99,29 +84,37 @@ async function printHash(world: World): Promise<number> {
 }
 
 async function startNode(world: World, options: StartOptions): Promise<number> {
-  const { name, dataDir } = options
-  const refuse = (...sentences: string[]) => {
-    for (const sentence of sentences) world.err(`${sentence}\n`)
+  const prepared = await prepare(world, options)
+  if (!prepared.ok) {
+    for (const problem of prepared.problems) world.err(`${problem}\n`)
     return BAD_USAGE
   }
-  const checked = await checkNodeName(name, world.resolveHost)
-  if (!checked.ok) return refuse(checked.problem)
-  const configured = await configure(world, options)
-  if (!configured.ok) return refuse(...configured.errors)
-  const { config } = configured
-  const cookie = await readCookie({ option: options.cookie, env: world.env, home: world.home })
-  if (!cookie.ok) return refuse(cookie.problem)
+  const { name, config, dataDir } = prepared
   if (options.detached) return world.detach(dataDir)
 
   const startLog = new StartLog(world.log)
   const logger = createNodeLogger(world, config, name, startLog)
-  if (checked.warning !== undefined) logger.warn(checked.warning)
-  if (cookie.source === 'new_file') logger.info(`a cookie was made at random in ${world.home}/.agner.cookie`)
-  let broker: BrokerHandle
+  for (const warning of prepared.warnings) logger.warn(warning)
+  if (prepared.isNewCookie) logger.info(`a cookie was made at random in ${world.home}/.agner.cookie`)
+  let node: RunningNode
   try {
     const { version } = world
-    const { log: _, ...brokerConfig } = config
-    broker = await world.startBroker({ name, cookie: cookie.cookie, config: brokerConfig, dataDir, logger, version })
+    const { log: _log, dist: _dist, ...brokerConfig } = config
+    const { cookie, dist, epmdPort } = prepared
+    const { hidden, join } = options
+    node = await world.runNode({
+      name,
+      cookie,
+      hidden,
+      join,
+      dist,
+      epmdPort,
+      config: brokerConfig,
+      dataDir,
+      logger,
+      version,
+      startEpmd: () => world.startEpmd(epmdPort),
+    })
   } catch (error) {
     logger.debug({ err: error }, 'start failed')
     const { sentence, isConfiguration, isExplained } = describeStartError(error, config)
@@ -130,23 +123,87 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
     return isConfiguration ? BAD_USAGE : FAILED
   }
   startLog.release()
-  world.out(announcement(name, broker))
+  world.out(announcement(name, node))
   const why = await Promise.race([
     world.untilSignal().then((signal) => ({ signal })),
-    broker.ended.then((reason) => ({ reason })),
+    node.ended.then((reason) => ({ reason })),
   ])
   if ('signal' in why) logger.info(why, 'stopping')
-  else logger.fatal(why, 'the broker has ended')
-  await broker.stop()
+  else logger.fatal(why, 'the node has ended by itself')
+  await node.stop()
   logger.info('stopped')
   return 'signal' in why ? 0 : FAILED
+}
+
+/** All that is known and checked before anything is started. */
+interface Prepared {
+  readonly ok: true
+  readonly name: string
+  readonly config: Config
+  readonly dist: DistOptions
+  readonly epmdPort: number
+  readonly cookie: string
+  readonly isNewCookie: boolean
+  readonly dataDir: string
+  readonly warnings: readonly string[]
+}
+
+async function prepare(
+  world: World,
+  options: StartOptions,
+): Promise<Prepared | { readonly ok: false; readonly problems: readonly string[] }> {
+  const refuse = (...problems: readonly string[]) => ({ ok: false, problems }) as const
+  const { resolveHost, hostname, env, home } = world
+  const checked = options.isShortName
+    ? await checkShortNodeName(options.name, hostname, resolveHost)
+    : await checkNodeName(options.name, resolveHost)
+  if (!checked.ok) return refuse(checked.problem)
+  const { name, warning } = checked
+  const problem = options.join === undefined ? undefined : joinProblem(name, options.join)
+  if (problem !== undefined) return refuse(problem)
+  const configured = await configure(world, options)
+  if (!configured.ok) return refuse(...configured.errors)
+  const { config, folder } = configured
+  const oversize = frameProblem(config)
+  if (oversize !== undefined) return refuse(oversize)
+  const dist = await distOptions(config.dist, folder)
+  if (!dist.ok) return refuse(...dist.problems)
+  const port = epmdPort(env)
+  if (typeof port === 'string') return refuse(port)
+  const cookie = await readCookie({ option: options.cookie, env, home })
+  if (!cookie.ok) return refuse(cookie.problem)
+  return {
+    ok: true,
+    name,
+    config,
+    dist: dist.options,
+    epmdPort: port,
+    cookie: cookie.cookie,
+    isNewCookie: cookie.source === 'new_file',
+    dataDir: options.dataDir ?? join('data', name),
+    warnings: warning === undefined ? [] : [warning],
+  }
+}
+
+/** A client's packet has to fit into a message between nodes, where it takes up to twice its size. */
+function frameProblem({ mqtt, dist }: Config): string | undefined {
+  if (dist.maxFrameBytes >= 2 * mqtt.maxPacketBytes) return undefined
+  return 'dist.max_frame must be at least twice mqtt.max_packet_size: what a client sends has to fit into a message between nodes'
+}
+
+/** What is wrong with the node of `--join`. */
+function joinProblem(own: string, other: string): string | undefined {
+  if (parseNodeName(other) === undefined) return `--join takes the name of a node, NAME@HOST, not ${other}`
+  if (other === own) return `--join ${other} is the node itself; name another one`
+  if (canTalk(own, other)) return undefined
+  return `--join ${other}: nodes with long and with short names do not talk, and this one is ${own}`
 }
 
 /** Reads `--config`, or etc/agner.toml as shipped when that is there. */
 async function configure(
   world: World,
   options: StartOptions,
-): Promise<{ ok: true; config: Config } | { ok: false; errors: readonly string[] }> {
+): Promise<{ ok: true; config: Config; folder: string } | { ok: false; errors: readonly string[] }> {
   const path = options.config ?? join(world.root, 'etc', 'agner.toml')
   let text: string | undefined
   try {
@@ -161,9 +218,11 @@ async function configure(
   const result = readConfig({ file, env: world.env, sets: options.sets })
   if (!result.ok) return result
   const { config } = result
+  const folder = dirname(path)
   const { aclFile } = config.access
-  if (aclFile === '') return result
-  return { ok: true, config: { ...config, access: { ...config.access, aclFile: resolvePath(dirname(path), aclFile) } } }
+  if (aclFile === '') return { ok: true, config, folder }
+  const access = { ...config.access, aclFile: resolvePath(folder, aclFile) }
+  return { ok: true, config: { ...config, access }, folder }
 }
 
 function createNodeLogger(world: World, { log }: Config, node: string, destination: LogDestination): Logger {
@@ -178,10 +237,10 @@ function createNodeLogger(world: World, { log }: Config, node: string, destinati
   })
 }
 
-function announcement(name: string, { listeners }: BrokerHandle): string {
+function announcement(name: string, { listeners }: RunningNode): string {
   const lines = [`Node '${name}' is started`]
   for (const { name: listener, host, port } of listeners) lines.push(`listener on ${listener}:${address(host, port)}`)
-  const mqtt = listeners[0]
+  const mqtt = listeners.find((listener) => listener.name === 'mqtt')
   if (mqtt !== undefined) {
     const to = `-h ${isAnyAddress(mqtt.host) ? '127.0.0.1' : mqtt.host} -p ${mqtt.port} -t hello`
     lines.push(`Try: mosquitto_sub ${to}    and, beside it: mosquitto_pub ${to} -m world    (Ctrl-C ends the node)`)

@@ -2,17 +2,19 @@
  * The configuration of a node: defaults, then the TOML file, then the environment, then `--set`, the later over the
  * earlier. Everything that is wrong is reported at once, each with where it was written and what is allowed.
  *
- * The broker's settings are the broker's (src/broker/config.ts); what concerns the node as a program is added here.
+ * The broker's settings are the broker's (src/broker/config.ts); what concerns the node and the program is added here.
  */
 import { parse, TomlError } from 'smol-toml'
 import { BROKER_SETTINGS } from '../broker/config.ts'
 import { check, oneOf, type Settings, type Values } from '../broker/settings.ts'
+import { DIST_SETTINGS } from './dist-settings.ts'
 import { type Assignment, assignmentOf, environmentAssignments } from './env.ts'
 import { keyLines, lineOf } from './toml-lines.ts'
 
 /** The settings of a node, as the tables of its configuration file. */
 export const SETTINGS = {
   ...BROKER_SETTINGS,
+  dist: DIST_SETTINGS,
   log: {
     level: oneOf({
       field: 'level',

@@ -4,10 +4,10 @@ import type { Services } from './services.ts'
 import { brokerSup } from './sup.ts'
 
 /** Name of the application. */
-const BROKER = 'agner'
+export const BROKER = 'agner'
 
 /** Registered name of its top supervisor. */
-const BROKER_SUP = 'broker_sup'
+export const BROKER_SUP = 'broker_sup'
 
 /** The application of one broker; its top supervisor is `broker_sup`. */
 export function brokerApplication(services: Services): Application {

@@ -1,12 +1,15 @@
 /**
- * A broker to embed: starts the runtime and the broker's tree, and is the handle by which a program uses and ends them.
+ * A broker to embed: starts the broker's tree, and is the handle by which a program uses and ends it.
+ *
+ * It runs on a runtime of its own, which ends with it, or on one that is there already, such as that of a node
+ * (src/dist/start-node.ts), which stays: then only the application `agner` is stopped.
  */
 import type { Logger } from 'pino'
 import * as application from '../actors/application.ts'
 import { Exit, type ExitReason } from '../actors/errors.ts'
 import { type Runtime, startRuntime } from '../actors/runtime.ts'
 import type { System } from '../actors/system.ts'
-import { brokerApplication } from './app.ts'
+import { BROKER, BROKER_SUP, brokerApplication } from './app.ts'
 import { topicNameFault } from './codec/topic-syntax.ts'
 import { type BrokerOverrides, configOf } from './config.ts'
 import { tcpListener } from './connection/listener-tcp.ts'
@@ -19,7 +22,9 @@ import { LISTENER_TCP } from './sup.ts'
 
 /** What a broker is started with; beside these, any setting of the configuration. */
 export interface StartBrokerOptions extends BrokerOverrides {
-  /** Node name, `name@host`. @default a node without distribution */
+  /** The runtime of a node that runs. @default one of its own, without distribution, made of the next three */
+  readonly runtime?: Runtime
+  /** Node name, `name@host`. */
   readonly name?: string
   readonly logger?: Logger
   /** Clock, timers, randomness and scheduler; the real ones unless told otherwise. */
@@ -59,39 +64,59 @@ export interface Broker {
   readonly ended: Promise<ExitReason>
   /** Publishes as the broker itself; resolves when every session of this node that gets it has taken it. Throws a TypeError for a bad topic. */
   publish(message: PublishOptions): Promise<void>
-  /** Ends listeners, connections, sessions and the runtime, in this order. */
+  /** Ends listeners, connections, sessions and a runtime of the broker's own, in this order. */
   stop(): Promise<void>
 }
 
-/** Starts a broker. Rejects when a setting is wrong (TypeError) or a listener cannot open (`Exit`). */
+/** Starts a broker. Rejects when a setting is wrong (TypeError) or a listener cannot open (`Exit`), and has then left nothing behind. */
 export async function startBroker(options: StartBrokerOptions = {}): Promise<Broker> {
-  const { name, logger, system, version = '0.1.0', ...overrides } = options
+  const { runtime: given, name, logger, system, version = '0.1.0', ...overrides } = options
+  if (given !== undefined && (name ?? logger ?? system) !== undefined) {
+    throw new TypeError('a runtime that is there already has its name, its logger and its system')
+  }
+  if (given?.whereis(BROKER_SUP) !== undefined) throw new TypeError('a broker runs on this runtime already')
   const config = configOf(overrides)
-  const runtime = startRuntime({
-    ...(name === undefined ? {} : { name }),
-    ...(logger === undefined ? {} : { logger }),
-    ...(system === undefined ? {} : { system }),
-  })
+  const runtime = given ?? ownRuntime(options)
   try {
     const services = await createServices(runtime, config, version, system === undefined ? realVm() : undefined)
-    let brokerEnded: ((reason: ExitReason) => void) | undefined
-    const ended = new Promise<ExitReason>((resolve) => {
-      brokerEnded = resolve
-    })
-    await application.startController(runtime, { onTermination: (_runtime, _name, reason) => brokerEnded?.(reason) })
+    // What ends the node is for whoever started it to decide, by `ended`.
+    if (runtime.whereis('application_controller') === undefined) {
+      await application.startController(runtime, { onTermination: () => {} })
+    }
     const started = await application.start(runtime, brokerApplication(services), 'permanent')
     if (!started.ok) throw new Exit(started.reason)
     const { host, port } = await tcpListener.call(runtime, LISTENER_TCP, 'info')
-    return brokerHandle(services, [{ name: 'mqtt', host, port }], ended)
+    const stop = () => (given === undefined ? application.stopRuntime(runtime) : stopApplication(runtime))
+    return brokerHandle(services, [{ name: 'mqtt', host, port }], stop)
   } catch (error) {
-    runtime.stop()
+    if (given === undefined) runtime.stop()
+    else await stopApplication(runtime)
     throw error
   }
 }
 
-function brokerHandle(services: Services, listeners: readonly OpenListener[], ended: Promise<ExitReason>): Broker {
+function ownRuntime({ name, logger, system }: StartBrokerOptions): Runtime {
+  return startRuntime({
+    ...(name === undefined ? {} : { name }),
+    ...(logger === undefined ? {} : { logger }),
+    ...(system === undefined ? {} : { system }),
+  })
+}
+
+async function stopApplication(runtime: Runtime): Promise<void> {
+  if (runtime.stopped) return
+  await application.stop(runtime, BROKER)
+  await application.unload(runtime, BROKER)
+}
+
+function brokerHandle(services: Services, listeners: readonly OpenListener[], end: () => Promise<void>): Broker {
   const { runtime, hooks, metrics } = services
   let stopping: Promise<void> | undefined
+  const ended = new Promise<ExitReason>((resolve) => {
+    runtime.monitor(runtime.init, BROKER_SUP, (reason) => {
+      if (stopping === undefined) resolve(reason)
+    })
+  })
   return {
     runtime,
     hooks,
@@ -101,7 +126,7 @@ function brokerHandle(services: Services, listeners: readonly OpenListener[], en
     ended,
     publish: async (message) => services.publish([messageOf(services, message)]),
     stop: () => {
-      stopping ??= application.stopRuntime(runtime)
+      stopping ??= end()
       return stopping
     },
   }

@@ -6,6 +6,7 @@
  * subscriber so that the others reuse them (`wire`, filled by the codec). Neither cache is part of the value: a message
  * that crosses to another node leaves it behind.
  */
+import { ownBytes } from './own-bytes.ts'
 import type { ForwardedProperties, QoS } from './packet.ts'
 
 /** What a publisher sent, without anything that concerns one hop only (packet id, DUP, topic alias). */
@@ -77,9 +78,19 @@ export interface PlainBatch {
   readonly messages: readonly Message[]
 }
 
-/** Returns the batch of a message of this node as it is, and makes one anew of what has come from another node. */
+/**
+ * Returns the batch of a message of this node as it is, and makes one anew of what has come from another node; messages that are
+ * surely kept then own their bytes, as those of this node do from the start.
+ */
 export function batchOf(batch: Batch | PlainBatch): Batch {
-  return batch instanceof Batch ? batch : new Batch(batch.messages)
+  return batch instanceof Batch ? batch : new Batch(batch.messages.map(arrivedMessage))
+}
+
+function arrivedMessage(message: Message): Message {
+  const { qos, retain, payload, properties } = message
+  const data = properties?.correlationData
+  if (data !== undefined) properties!.correlationData = ownBytes(data)
+  return qos === 0 && !retain ? message : { ...message, payload: ownBytes(payload) }
 }
 
 /** Returns a batch in the form in which it can leave the node. */

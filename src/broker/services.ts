@@ -8,6 +8,7 @@ import type { Runtime } from '../actors/runtime.ts'
 import { AccessControl } from './access/access-control.ts'
 import { readRules } from './access/acl.ts'
 import type { BrokerConfig } from './config.ts'
+import { Connections } from './connection/cm.ts'
 import { guidGenerator } from './guid.ts'
 import { Hooks } from './hooks.ts'
 import type { Message } from './message.ts'
@@ -42,6 +43,8 @@ export interface Services extends SessionEnvironment {
   readonly pubsub: PubSub
   readonly retainer: Retainer
   readonly sessions: Sessions
+  /** Clients that are connected to this node. */
+  readonly connections: Connections
   readonly nextMessageId: (nowMs?: number) => string
   /** Publishes messages of the broker itself, through hooks and routing. */
   publish(messages: readonly Message[]): void
@@ -114,6 +117,7 @@ export async function createServices(
     pubsub,
     retainer,
     sessions,
+    connections: new Connections(runtime),
     limits: config.session,
     routers: new RouterPool(runtime),
     nextMessageId,

@@ -32,7 +32,8 @@ export const LISTENER_TCP = 'listener_tcp'
 /** How long connections have to say farewell. */
 const LISTENER_SHUTDOWN_MS = 10_000
 
-const DESCRIPTION = 'Agner MQTT broker'
+/** What the broker says that it is. */
+export const DESCRIPTION = 'Agner MQTT broker'
 
 /** The top of the broker. */
 export const brokerSup = supervisor<Services>({

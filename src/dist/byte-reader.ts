@@ -142,7 +142,10 @@ export class ByteReader {
     if (characters.includes('\ufffd')) {
       // Some other node may have sent bytes that are no text under this tag.
       const bytes = this.bytes.subarray(from, to)
-      if (!isUtf8(bytes)) return bytes
+      if (!isUtf8(bytes)) {
+        this.spend(BUFFER_HEAP)
+        return bytes
+      }
     }
     return characters
   }

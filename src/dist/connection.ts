@@ -62,6 +62,9 @@ const UNFINISHED_MESSAGES = 8
 export class Connection implements StreamEvents {
   /** Bytes of frames and ticks that have come in. */
   bytesIn = 0
+  /** Resolves when the stream is closed, which may be after the end of the connection. */
+  readonly closed: Promise<void>
+  #onClosed: () => void = () => {}
   readonly #options: ConnectionOptions
   readonly #splitter: FrameSplitter
   readonly #decoder: Decoder
@@ -73,6 +76,9 @@ export class Connection implements StreamEvents {
   #last: Control | undefined = undefined
 
   constructor(options: ConnectionOptions) {
+    this.closed = new Promise((resolve) => {
+      this.#onClosed = resolve
+    })
     this.#options = options
     this.#splitter = new FrameSplitter(options.maxFrameBytes)
     this.#decoder = new Decoder({ node: options.runtime.node, quota: options.quota })
@@ -120,7 +126,13 @@ export class Connection implements StreamEvents {
   }
 
   onClose(_reason: string): void {
+    this.#onClosed()
     this.end('connection_closed')
+  }
+
+  /** Waits no longer for what was written before the end to leave. */
+  drop(): void {
+    this.#options.stream.destroy()
   }
 
   #frame(frame: Buffer): void {

@@ -1,10 +1,8 @@
 /**
- * The node's table of other nodes: connects, accepts, and hands signals to the peer they are for [OTP net_kernel].
+ * The node's table of other nodes, and the way of a signal to them: the `Remote` of its runtime [OTP net_kernel].
  *
- * It is the `Remote` of its runtime. The first signal to a node begins a connection; signals wait for it in the peer's outbox. An
- * attempt that fails ends what has waited with `noconnection`. Two nodes that connect to each other at once keep one
- * connection, by the rule in accept-decision.ts: an attempt of ours that is answered `nok` waits for the peer's.
- * Nobody's word is believed before the cookie: what exists for a name is touched only when the handshake is done.
+ * The first signal to a node begins a connection (connector.ts); signals wait for it in the peer's outbox. An attempt that fails ends what
+ * has waited with `noconnection`. Whoever wants to know which nodes come and go subscribes.
  */
 import type { ExitReason } from '../actors/errors.ts'
 import type { Pid } from '../actors/pid.ts'
@@ -13,108 +11,67 @@ import type { Ref } from '../actors/ref.ts'
 import type { Remote } from '../actors/remote.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import type { RemoteName } from '../actors/signal.ts'
-import type { TimerHandle } from '../actors/system.ts'
-import { decide } from './accept-decision.ts'
+import type { PeerState } from './accept-decision.ts'
 import { AtomQuota } from './atom-table.ts'
-import { Challenges } from './challenge.ts'
 import { Connection, type NodedownReason } from './connection.ts'
+import { Connector, type ConnectorOptions, type Nodes } from './connector.ts'
 import { reasonToTerm } from './exit-reason.ts'
-import { hasFlag, ourFlags } from './flags.ts'
-import { MAX_FRAME_BYTES } from './frame.ts'
-import { accept, initiate } from './handshake.ts'
-import { reportFailure } from './handshake-report.ts'
-import {
-  HANDSHAKE_TIMEOUT_MS,
-  type HandshakeFailure,
-  type HandshakeOptions,
-  type HandshakePeer,
-} from './handshake-types.ts'
+import { hasFlag } from './flags.ts'
+import type { HandshakePeer } from './handshake-types.ts'
 import { byeMessage, MESH } from './mesh-protocol.ts'
-import { type Negotiation, negotiate } from './negotiate.ts'
+import { NodeEntry } from './node-entry.ts'
 import { canTalk } from './node-name.ts'
-import { OUTBOX_LIMITS, Outbox, type OutboxLimits } from './outbox.ts'
-import { Peer, type SpawnEnd, type SpawnForPeer } from './peer.ts'
-import { PendingLimit } from './pending-limit.ts'
-import type { Address, ByteStream, StreamEvents, Transport } from './transport.ts'
+import type { NodeEvent, NodeKind, NodeNetwork } from './node-network.ts'
+import { OUTBOX_LIMITS, type OutboxLimits } from './outbox.ts'
+import type { Peer, SpawnEnd, SpawnForPeer } from './peer.ts'
+import type { ByteStream, StreamEvents } from './transport.ts'
 
-/** Where a node listens, or why it is not to be found: `noport`, `unreachable` … */
-export type FindResult =
-  | { readonly ok: true; readonly address: Address }
-  | { readonly ok: false; readonly reason: string }
-
-export interface DistributionOptions {
+export interface DistributionOptions extends Omit<ConnectorOptions, 'hidden'> {
   readonly runtime: Runtime
-  readonly transport: Transport
-  /** Asks epmd where a node listens; never rejects. */
-  readonly find: (node: string) => Promise<FindResult>
-  readonly cookie: HandshakeOptions['cookie']
   /** A hidden node is not in `nodes()` of others, and learns of no nodes by itself. @default false */
   readonly hidden?: boolean
   /** A peer that is silent for this long is taken for dead. @default 60000 */
   readonly netTicktimeMs?: number
   readonly limits?: Partial<OutboxLimits>
-  readonly maxFrameBytes?: number
   /** Starts the processes that peers ask for. */
   readonly spawn: SpawnForPeer
 }
 
-export type NodeEvent =
-  | { readonly tag: 'nodeup'; readonly node: string; readonly hidden: boolean }
-  | { readonly tag: 'nodedown'; readonly node: string; readonly hidden: boolean; readonly reason: NodedownReason }
-
-/** Which nodes `nodes` lists [OTP erlang:nodes/1]. `known`: this node, and those to which a connection is under way, as well. */
-export type NodeKind = 'visible' | 'hidden' | 'connected' | 'known' | 'this'
-
-/** What there is of another node. */
-interface Entry {
-  readonly peer: Peer
-  /** Undefined while the connection is coming up. */
-  connection: Connection | undefined
-  isHidden: boolean
-  creation: number
-  /** Of the whole attempt. */
-  setupTimer: TimerHandle | undefined
-  readonly giveUp: AbortController
-  negotiation: Negotiation | undefined
-  waiters: ((isUp: boolean) => void)[]
-  /** How often its outbox became too full. */
-  busyTimes: number
-  nextBusyReportMs: number
-}
-
 const NET_TICKTIME_MS = 60_000
 
-/** A link under constant load is full many times a second; the log tells of it once in this time. */
-const BUSY_REPORT_PAUSE_MS = 10_000
+/** How long connections that are ended on purpose may take to pass on what was sent before. */
+const FAREWELL_MS = 1000
 
-export class Distribution implements Remote {
+export class Distribution implements Remote, Nodes, NodeNetwork {
   readonly runtime: Runtime
   readonly hidden: boolean
   readonly netTicktimeMs: number
-  readonly #options: DistributionOptions
-  readonly #handshake: HandshakeOptions
-  readonly #entries = new Map<string, Entry>()
-  readonly #pending = new PendingLimit()
-  readonly #accepting = new Set<Negotiation>()
+  readonly #limits: OutboxLimits
+  readonly #spawn: SpawnForPeer
+  readonly #connector: Connector
+  readonly #entries = new Map<string, NodeEntry>()
   readonly #listeners = new Set<(event: NodeEvent) => void>()
   /** Kept across the connections of a peer. */
   readonly #quotas = new Map<string, AtomQuota>()
+  /** Processes that have spawned elsewhere and will be told of, once, when they end. */
+  readonly #heeded = new WeakSet<Process>()
   /** Of connections that have ended. */
   readonly #pastTraffic = { bytesIn: 0, bytesOut: 0 }
-  #isStopped = false
+  #stopping: Promise<void> | undefined = undefined
 
   constructor(options: DistributionOptions) {
-    const { runtime, hidden = false, netTicktimeMs = NET_TICKTIME_MS, cookie, transport } = options
+    const { runtime, hidden = false, netTicktimeMs = NET_TICKTIME_MS, limits = {}, spawn } = options
     this.runtime = runtime
     this.hidden = hidden
     this.netTicktimeMs = netTicktimeMs
-    this.#options = options
-    this.#handshake = {
-      own: { ...runtime.node, flags: ourFlags(hidden) },
-      cookie,
-      challenges: new Challenges((buffer) => runtime.system.randomFill(buffer)),
-      headerBytes: transport.proto === 'inet_tls' ? 4 : 2,
-    }
+    this.#limits = { ...OUTBOX_LIMITS, ...limits }
+    this.#spawn = spawn
+    this.#connector = new Connector(runtime, { ...options, hidden }, this)
+  }
+
+  /** Takes a stream that a listener has accepted. */
+  accept(stream: ByteStream): void {
+    this.#connector.accept(stream)
   }
 
   // Nodes
@@ -122,13 +79,13 @@ export class Distribution implements Remote {
   /** Connected nodes, unless another kind is asked for, in the order in which they connected. */
   nodes(kind: NodeKind = 'visible'): string[] {
     if (kind === 'this') return [this.runtime.node.name]
-    const entries = [...this.#entries.entries()]
-    if (kind === 'known') return [this.runtime.node.name, ...entries.map(([name]) => name)]
+    const entries = [...this.#entries.values()]
+    if (kind === 'known') return [this.runtime.node.name, ...entries.map(({ name }) => name)]
     return entries
-      .filter(([, { connection, isHidden }]) => {
+      .filter(({ connection, isHidden }) => {
         return connection !== undefined && (kind === 'connected' || isHidden === (kind === 'hidden'))
       })
-      .map(([name]) => name)
+      .map(({ name }) => name)
   }
 
   isConnected(node: string): boolean {
@@ -161,24 +118,16 @@ export class Distribution implements Remote {
     if (node === this.runtime.node.name) return Promise.resolve(true)
     const entry = this.#reach(node)
     if (entry === undefined) return Promise.resolve(false)
-    if (entry.connection !== undefined) return Promise.resolve(true)
-    return new Promise((resolve) => void entry.waiters.push(resolve))
+    return entry.connection === undefined ? entry.settled() : Promise.resolve(true)
   }
 
   /** Ends a connection; false when there was none. */
   disconnect(node: string): boolean {
     const entry = this.#entries.get(node)
     if (entry === undefined) return false
-    if (entry.connection === undefined) this.#failed(node, entry, 'disconnect')
-    else this.#leave(node, entry.connection, entry.peer, 'disconnect')
+    if (entry.connection === undefined) this.failed(entry, 'disconnect')
+    else this.#leave(entry, entry.connection, 'disconnect')
     return true
-  }
-
-  /** Ends a connection on purpose; a node of ours is told, so that it does not connect again by itself. */
-  #leave(node: string, connection: Connection, peer: Peer, reason: NodedownReason): void {
-    const { init, node: own } = this.runtime
-    if (!this.hidden) peer.send(init.pid, { name: MESH, node }, byeMessage(own.name))
-    connection.end(reason)
   }
 
   /** Calls `listener` for every node that comes or goes; returns what ends that. */
@@ -187,16 +136,36 @@ export class Distribution implements Remote {
     return () => void this.#listeners.delete(listener)
   }
 
-  /** Ends all connections, and takes part in nothing any more. */
-  stop(): void {
-    if (this.#isStopped) return
-    this.#isStopped = true
-    for (const negotiation of this.#accepting) negotiation.cancel()
-    this.#accepting.clear()
-    for (const [node, entry] of [...this.#entries]) {
-      if (entry.connection === undefined) this.#failed(node, entry, 'net_kernel_terminated')
-      else this.#leave(node, entry.connection, entry.peer, 'net_kernel_terminated')
+  /** Ends all connections and takes part in nothing any more. Resolves when what was sent before has left, or after a second. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop()
+    return this.#stopping
+  }
+
+  async #stop(): Promise<void> {
+    this.#connector.stop()
+    const ended: Connection[] = []
+    for (const entry of [...this.#entries.values()]) {
+      const { connection } = entry
+      if (connection === undefined) this.failed(entry, 'net_kernel_terminated')
+      else {
+        this.#leave(entry, connection, 'net_kernel_terminated')
+        ended.push(connection)
+      }
     }
+    const { timers } = this.runtime
+    const timer = timers.set(FAREWELL_MS, () => {
+      for (const connection of ended) connection.drop()
+    })
+    await Promise.all(ended.map((connection) => connection.closed))
+    timers.clear(timer)
+  }
+
+  /** Ends a connection on purpose; a node of ours is told, so that it does not connect again by itself. */
+  #leave({ name, peer }: NodeEntry, connection: Connection, reason: NodedownReason): void {
+    const { init, node: own } = this.runtime
+    if (!this.hidden) peer.send(init.pid, { name: MESH, node: name }, byeMessage(own.name))
+    connection.end(reason)
   }
 
   // Signals
@@ -250,10 +219,20 @@ export class Distribution implements Remote {
     ended: ((end: SpawnEnd) => void) | undefined,
   ): () => void {
     if (node === this.runtime.node.name) return this.#spawnHere(caller, module, name, args, ended)
+    if (ended !== undefined) this.#heed(caller)
     const entry = this.#reach(node)
     if (entry !== undefined) return entry.peer.spawnRequest(caller.pid, module, name, args, ended)
     ended?.({ tag: 'error', reason: 'noconnection' })
     return () => {}
+  }
+
+  /** When a process ends, nobody waits any more for what it has spawned elsewhere. */
+  #heed(caller: Process): void {
+    if (this.#heeded.has(caller) || caller === this.runtime.init) return
+    this.#heeded.add(caller)
+    caller.onExit(() => {
+      for (const { peer } of this.#entries.values()) peer.callerEnded(caller.pid)
+    })
   }
 
   #spawnHere(
@@ -264,7 +243,7 @@ export class Distribution implements Remote {
     ended: ((end: SpawnEnd) => void) | undefined,
   ): () => void {
     const { runtime } = this
-    const { pid } = this.#options.spawn({
+    const { pid } = this.#spawn({
       op: 'spawn_request',
       ref: runtime.makeRef(),
       from: caller.pid,
@@ -280,151 +259,65 @@ export class Distribution implements Remote {
     return () => runtime.demonitor(caller, monitor)
   }
 
-  // Connecting
+  // Connections: called by the connector
 
   /** The entry of a node, made with an attempt to connect when there is none; undefined for what cannot be connected to. */
-  #reach(node: string): Entry | undefined {
+  #reach(node: string): NodeEntry | undefined {
     const known = this.#entries.get(node)
     if (known !== undefined) return known
     const own = this.runtime.node.name
-    if (this.#isStopped || this.runtime.stopped || node === own || !canTalk(own, node)) return undefined
+    if (this.#stopping !== undefined || this.runtime.stopped || node === own || !canTalk(own, node)) return undefined
     const entry = this.#add(node)
-    entry.setupTimer = this.runtime.timers.set(HANDSHAKE_TIMEOUT_MS, () => this.#failed(node, entry, 'timeout'))
-    void this.#dial(node, entry)
+    this.#connector.dial(entry)
     return entry
   }
 
-  #add(node: string): Entry {
-    const { runtime } = this
-    const outbox = new Outbox(
-      runtime.scheduler,
-      { ...OUTBOX_LIMITS, ...this.#options.limits },
-      {
-        onBusy: (sender) => this.#busy(node, entry, sender),
-        onOverflow: () => this.#overflow(node, entry),
+  #add(name: string): NodeEntry {
+    const entry = new NodeEntry({
+      runtime: this.runtime,
+      name,
+      limits: this.#limits,
+      spawn: this.#spawn,
+      onOverflow: (full) => {
+        if (full.connection === undefined) this.failed(full, 'queue_overflow')
+        else full.connection.end('queue_overflow')
       },
-    )
-    const entry: Entry = {
-      peer: new Peer({ runtime, name: node, outbox, spawn: this.#options.spawn }),
-      connection: undefined,
-      isHidden: false,
-      creation: 0,
-      setupTimer: undefined,
-      giveUp: new AbortController(),
-      negotiation: undefined,
-      waiters: [],
-      busyTimes: 0,
-      nextBusyReportMs: 0,
-    }
-    this.#entries.set(node, entry)
+    })
+    this.#entries.set(name, entry)
     return entry
   }
 
-  async #dial(node: string, entry: Entry): Promise<void> {
-    const found = await this.#options.find(node)
-    if (!this.#isPending(node, entry)) return
-    if (!found.ok) return this.#failed(node, entry, found.reason)
-    const connected = await this.#options.transport.connect(found.address, entry.giveUp.signal)
-    if (!this.#isPending(node, entry)) {
-      if (connected.ok) connected.stream.destroy()
-      return
-    }
-    if (!connected.ok) return this.#failed(node, entry, connected.reason)
-    const [handshake, first] = initiate(this.#handshake, node)
-    entry.negotiation = negotiate(connected.stream, handshake, first, this.runtime.timers, {
-      decide: (_peer, answer) => answer('not_allowed'),
-      askedIfNew: (answer) => answer(this.#isPending(node, entry)),
-      connected: (peer, stream) => {
-        entry.negotiation = undefined
-        if (this.#isPending(node, entry)) return this.#up(node, entry, peer, stream)
-        stream.destroy()
-        return NOBODY
-      },
-      failed: (failure) => {
-        entry.negotiation = undefined
-        this.#report('initiator', failure)
-        // The peer's own attempt is about to come up, and the setup time limits how long we wait for it.
-        if (failure.reason !== 'nok' && failure.reason !== 'alive') this.#failed(node, entry, failure.reason)
-      },
-    })
-  }
-
-  #isPending(node: string, entry: Entry): boolean {
-    return this.#entries.get(node) === entry && entry.connection === undefined
-  }
-
-  #failed(node: string, entry: Entry, reason: string): void {
-    if (!this.#isPending(node, entry)) return
-    this.runtime.logger.debug({ node, reason }, `no connection to ${node}`)
-    this.#entries.delete(node)
-    this.#endAttempt(entry)
-    this.#settle(entry, false)
-    entry.peer.lost()
-  }
-
-  #endAttempt(entry: Entry): void {
-    if (entry.setupTimer !== undefined) this.runtime.timers.clear(entry.setupTimer)
-    entry.setupTimer = undefined
-    entry.giveUp.abort()
-    entry.negotiation?.cancel()
-    entry.negotiation = undefined
-  }
-
-  #settle(entry: Entry, isUp: boolean): void {
-    const { waiters } = entry
-    entry.waiters = []
-    for (const resolve of waiters) resolve(isUp)
-  }
-
-  // Accepting
-
-  /** Takes a stream that a listener has accepted. */
-  accept(stream: ByteStream): void {
-    const { host } = stream.peer
-    if (this.#isStopped || !this.#pending.take(host)) {
-      stream.destroy()
-      return
-    }
-    const ended = (): void => {
-      this.#pending.release(host)
-      this.#accepting.delete(negotiation)
-    }
-    const negotiation = negotiate(stream, accept(this.#handshake), [], this.runtime.timers, {
-      decide: ({ name }, answer) => answer(decide(this.runtime.node.name, name, this.#stateOf(name))),
-      askedIfNew: (answer) => answer(false),
-      connected: (peer, accepted) => {
-        ended()
-        return this.#accepted(peer, accepted)
-      },
-      failed: (failure) => {
-        ended()
-        this.#report('acceptor', failure)
-      },
-    })
-    this.#accepting.add(negotiation)
-  }
-
-  #stateOf(node: string): 'none' | 'connecting' | 'connected' {
+  stateOf(node: string): PeerState {
     const entry = this.#entries.get(node)
     if (entry === undefined) return 'none'
     return entry.connection === undefined ? 'connecting' : 'connected'
   }
 
-  #accepted(peer: HandshakePeer, stream: ByteStream): StreamEvents {
-    if (this.#isStopped) {
-      stream.destroy()
-      return NOBODY
-    }
-    this.#entries.get(peer.name)?.connection?.end('replaced')
-    const entry = this.#entries.get(peer.name) ?? this.#add(peer.name)
-    return this.#up(peer.name, entry, peer, stream)
+  isPending(entry: NodeEntry): boolean {
+    return this.#entries.get(entry.name) === entry && entry.connection === undefined
   }
 
-  // Up and down
+  failed(entry: NodeEntry, reason: string): void {
+    if (!this.isPending(entry)) return
+    const { name } = entry
+    this.runtime.logger.debug({ node: name, reason }, `no connection to ${name}`)
+    this.#entries.delete(name)
+    entry.settle(false)
+    entry.peer.lost()
+  }
 
-  #up(node: string, entry: Entry, peer: HandshakePeer, stream: ByteStream): StreamEvents {
-    this.#endAttempt(entry)
+  dialled(entry: NodeEntry, peer: HandshakePeer, stream: ByteStream): StreamEvents {
+    return this.#up(entry, peer, stream)
+  }
+
+  accepted(peer: HandshakePeer, stream: ByteStream): StreamEvents {
+    this.#entries.get(peer.name)?.connection?.end('replaced')
+    return this.#up(this.#entries.get(peer.name) ?? this.#add(peer.name), peer, stream)
+  }
+
+  #up(entry: NodeEntry, peer: HandshakePeer, stream: ByteStream): StreamEvents {
     const { runtime, netTicktimeMs } = this
+    const { name } = entry
     entry.isHidden = !peer.isPublished || this.hidden
     entry.creation = peer.creation
     const connection = new Connection({
@@ -432,27 +325,29 @@ export class Distribution implements Remote {
       peer: entry.peer,
       stream,
       netTicktimeMs,
-      maxFrameBytes: this.#options.maxFrameBytes ?? MAX_FRAME_BYTES,
+      maxFrameBytes: this.#limits.maxFrameBytes,
       takesFragments: hasFlag(peer.flags, 'FRAGMENTS'),
-      quota: this.#quota(node),
-      onEnd: (reason) => this.#down(node, entry, reason),
+      quota: this.#quota(name),
+      onEnd: (reason) => this.#down(entry, reason),
     })
     entry.connection = connection
     // Listed in the order of connecting, not of the first signal.
-    this.#entries.delete(node)
-    this.#entries.set(node, entry)
+    this.#entries.delete(name)
+    this.#entries.set(name, entry)
     connection.start()
-    this.#emit({ tag: 'nodeup', node, hidden: entry.isHidden })
-    this.#settle(entry, true)
+    this.#emit({ tag: 'nodeup', node: name, hidden: entry.isHidden })
+    entry.settle(true)
     return connection
   }
 
-  #down(node: string, entry: Entry, reason: NodedownReason): void {
-    if (this.#entries.get(node) === entry) this.#entries.delete(node)
-    this.#pastTraffic.bytesIn += entry.connection?.bytesIn ?? 0
-    this.#pastTraffic.bytesOut += entry.peer.outbox.bytesOut
-    entry.peer.lost()
-    this.#emit({ tag: 'nodedown', node, hidden: entry.isHidden, reason })
+  #down(entry: NodeEntry, reason: NodedownReason): void {
+    const { name, connection, peer, isHidden } = entry
+    if (this.#entries.get(name) === entry) this.#entries.delete(name)
+    this.#forgetQuotas()
+    this.#pastTraffic.bytesIn += connection?.bytesIn ?? 0
+    this.#pastTraffic.bytesOut += peer.outbox.bytesOut
+    peer.lost()
+    this.#emit({ tag: 'nodedown', node: name, hidden: isHidden, reason })
   }
 
   #emit(event: NodeEvent): void {
@@ -474,33 +369,11 @@ export class Distribution implements Remote {
     return quota
   }
 
-  #busy(node: string, entry: Entry, sender: Process | undefined): void {
-    entry.busyTimes++
-    const nowMs = this.runtime.clock.monotonic()
-    if (nowMs < entry.nextBusyReportMs) return
-    entry.nextBusyReportMs = nowMs + BUSY_REPORT_PAUSE_MS
-    this.runtime.logger.warn(
-      { report: 'busy_dist_port', node, process: sender?.pid, times: entry.busyTimes },
-      `the link to ${node} is full`,
-    )
-  }
-
-  #overflow(node: string, entry: Entry): void {
-    if (entry.connection === undefined) this.#failed(node, entry, 'queue_overflow')
-    else entry.connection.end('queue_overflow')
-  }
-
-  #report(
-    role: 'initiator' | 'acceptor',
-    failure: { reason: HandshakeFailure; peer: string | undefined; detail: string },
-  ): void {
-    const { level, text } = reportFailure(this.runtime.node.name, role, failure)
-    this.runtime.logger[level]({ reason: failure.reason }, text)
+  /** A quota of which nothing is used is as good as a new one, and a peer may come under any number of names. */
+  #forgetQuotas(): void {
+    for (const [node, { used }] of this.#quotas) if (used === 0 && !this.#entries.has(node)) this.#quotas.delete(node)
   }
 }
-
-/** Gets the events of a stream that was destroyed as soon as it was there. */
-const NOBODY: StreamEvents = { onData: () => {}, onDrain: () => {}, onClose: () => {} }
 
 /** The distribution of a runtime; undefined when it has none. */
 export function distributionOf(runtime: Runtime): Distribution | undefined {

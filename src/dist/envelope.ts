@@ -6,6 +6,8 @@
  * | `{ tag: '$gen_call', from, request: ['add', 2] }` | `{'$gen_call', {Pid, Tag}, {add, 2}}`; `['read']` is the atom `read` |
  * | `{ tag: '$gen_cast', request }` | `{'$gen_cast', Request}` |
  * | `{ tag: '$gen_reply', to, reply }` | `{Tag, Reply}` |
+ * | `{ tag: '$supervisor', … }` | as `$gen_call`, with atoms for ids: see supervisor-shapes.ts |
+ * | `{ tag: '$gen_event', … }`, `{ tag: '$gen_notify', … }` | what event managers are asked: see event-shapes.ts |
  * | `{ tag: '$system', from, request }` | `{system, {Pid, Tag}, get_state}`, and so on: see otp-shapes.ts |
  * | `{ tag: 'DOWN', ref, type, pid, reason }` | `{'DOWN', Ref, process, Object, Reason}` |
  * | `{ tag: 'EXIT', from, reason }` | `{'EXIT', Pid, Reason}` |
@@ -15,9 +17,11 @@
  * whether the peer is one of ours. The tag of a foreign caller comes back untouched, whatever term it is.
  */
 import type { CallMessage, From, ReplyMessage, Request } from '../actors/gen.ts'
+import type { NotifyMessage } from '../actors/gen-event.ts'
 import { Pid } from '../actors/pid.ts'
 import { Ref } from '../actors/ref.ts'
 import type { DownMessage, ExitMessage, RemoteName } from '../actors/signal.ts'
+import { eventRequestToTerm } from './event-shapes.ts'
 import { reasonFromTerm, reasonToTerm } from './exit-reason.ts'
 import {
   type ReplyShape,
@@ -26,6 +30,7 @@ import {
   systemRequestFromTerm,
   systemRequestToTerm,
 } from './otp-shapes.ts'
+import { supervisorRequestToTerm } from './supervisor-shapes.ts'
 import { Atom, atom, atomName, ImproperList, Tuple, tuple } from './term.ts'
 
 const GEN_CALL = atom('$gen_call')
@@ -34,6 +39,7 @@ const SYSTEM = atom('system')
 const DOWN = atom('DOWN')
 const EXIT = atom('EXIT')
 const TIMEOUT = atom('timeout')
+const NOTIFY = atom('notify')
 const PROCESS = atom('process')
 const ALIAS = atom('alias')
 
@@ -61,6 +67,16 @@ export function messageToTerm(message: unknown): unknown {
       return isCast(message) ? tuple(GEN_CAST, requestToTerm(message.request)) : message
     case '$gen_reply':
       return isReply(message) ? replyMessageToTerm(message) : message
+    case '$supervisor':
+      return isCall(message)
+        ? tuple(GEN_CALL, fromToTerm(message.from), requestToTerm(supervisorRequestToTerm(message.request)))
+        : message
+    case '$gen_event':
+      return isCall(message)
+        ? tuple(message.from.pid, fromToTerm(message.from), eventRequestToTerm(message.request))
+        : message
+    case '$gen_notify':
+      return isNotify(message) ? tuple(NOTIFY, message.event) : message
     case '$system':
       return isCall(message) ? tuple(SYSTEM, fromToTerm(message.from), systemRequestToTerm(message.request)) : message
     case 'DOWN':
@@ -166,7 +182,7 @@ function tagToTerm(tag: unknown): unknown {
 }
 
 /** The alias in `[alias|Ref]`. */
-function aliasOf(tag: unknown): Ref | undefined {
+export function aliasOf(tag: unknown): Ref | undefined {
   if (!(tag instanceof ImproperList) || !(tag.tail instanceof Ref)) return undefined
   return tag.elements.length === 1 && tag.elements[0] === ALIAS ? tag.tail : undefined
 }
@@ -200,6 +216,10 @@ function isReply(message: object): message is ReplyMessage {
 
 function isCast(message: object): message is { readonly request: Request } {
   return isRequest((message as { request?: unknown }).request) && hasKeys(message, 2)
+}
+
+function isNotify(message: object): message is NotifyMessage {
+  return 'event' in message && hasKeys(message, 2)
 }
 
 function isRequest(request: unknown): request is Request {

@@ -9,9 +9,7 @@ export type UnsendableReason =
   | 'symbol'
   /** An instance of a class that is no term: Date, Error, Set, a class of one's own. */
   | 'instance'
-  /** NaN and the infinities, which no Erlang float can be. */
-  | 'not_finite'
-  /** The key `__proto__`, or an object key that is longer than an atom may be. */
+  /** A key of an object that is no text: it has half a surrogate pair. */
   | 'bad_key'
   /** Two keys of a Map that are one term, such as 'a' and Buffer.from('a'). */
   | 'duplicate_key'

@@ -11,7 +11,8 @@
  */
 import { Pid } from '../actors/pid.ts'
 import { BUFFER_HEAP, type DecodeError, Malformed } from './byte-reader.ts'
-import { areDistinctKeys } from './etf-map-keys.ts'
+import { MapKeys } from './etf-map-keys.ts'
+import { objectOfMap, valueOfExport } from './etf-own-terms.ts'
 import * as tag from './etf-tags.ts'
 import { IdentifierReader, isAtomTag } from './identifier-reader.ts'
 import { BitBinary, Fun, ImproperList, Tuple } from './term.ts'
@@ -36,6 +37,9 @@ const PREALLOCATED = 1024
 const EMPTY_TUPLE = new Tuple<readonly unknown[]>(Object.freeze([]))
 
 export class Decoder extends IdentifierReader {
+  /** Of the term at hand. */
+  #mapKeys: MapKeys | undefined
+
   /** Decodes the term whose version byte is at `from`. Never throws. */
   decode(input: Uint8Array, from = 0): Decoded {
     if (input[from] === tag.VERSION) return this.decodeBare(input, from + 1)
@@ -54,6 +58,7 @@ export class Decoder extends IdentifierReader {
       return { ok: false, error: { reason, at: Math.min(this.at, this.end) } }
     } finally {
       this.close()
+      this.#mapKeys = undefined
     }
   }
 
@@ -115,7 +120,7 @@ export class Decoder extends IdentifierReader {
       case tag.FLOAT_EXT:
         return this.oldFloat()
       case tag.EXPORT_EXT:
-        return this.export()
+        return valueOfExport(this.export())
       case tag.NEW_FUN_EXT:
         return this.#fun(depth)
       case tag.ATOM_CACHE_REF:
@@ -239,7 +244,7 @@ export class Decoder extends IdentifierReader {
     read: number,
     arity: number,
     depth: number,
-  ): Map<unknown, unknown> {
+  ): Map<unknown, unknown> | Record<string, unknown> {
     this.spend(MAP_HEAP)
     const map = new Map<unknown, unknown>()
     for (const name of Object.keys(entries)) map.set(this.atomNamed(name), entries[name])
@@ -247,8 +252,10 @@ export class Decoder extends IdentifierReader {
       const key = i === read && pendingKey !== undefined ? this.atomNamed(pendingKey) : this.#term(depth - 1)
       map.set(key, this.#term(depth - 1))
     }
-    if (this.isInFun && (map.size !== arity || !areDistinctKeys(map.keys()))) throw new Malformed('malformed')
-    return map
+    if (!this.isInFun) return objectOfMap(map)
+    this.#mapKeys ??= new MapKeys()
+    if (map.size !== arity || !this.#mapKeys.areDistinct(map.keys())) throw new Malformed('malformed')
+    return objectOfMap(map)
   }
 
   #binary(length: number): Buffer {
@@ -288,6 +295,8 @@ export class Decoder extends IdentifierReader {
     for (let i = 0; i < free; i++) this.#term(depth - 1)
     if (this.at !== end) throw new Malformed('malformed')
     this.isInFun = isNested
+    // One that is in another is only compared, if at all: a copy at each level would be many times the input.
+    if (isNested) return new Fun(this.bytes.subarray(from, end), arity)
     const encoded = Buffer.from(this.bytes.subarray(from, end))
     this.spend(BUFFER_HEAP + encoded.length)
     return new Fun(encoded, arity)

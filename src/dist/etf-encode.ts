@@ -4,7 +4,7 @@
  * An `Encoder` appends to a buffer of its own that grows, so that many terms and frames of a batch lie side by side and leave in one
  * write. A term that cannot be sent throws UnsendableError and leaves no bytes behind. What is written here must be
  * acceptable to Erlang in every detail, since it answers one bad byte by dropping the connection; therefore text that is
- * empty is sent with 0 bits, floats are finite, and a Map's keys are checked for being different terms and not only
+ * empty is sent with 0 bits, floats are finite (etf-own-terms.ts has the rest), and a Map's keys are checked for being different terms and not only
  * different values: 'a' and Buffer.from('a'), or 1 and 1n, are one key to Erlang, and a key that is there twice is a bad byte.
  *
  * Atoms and keys are copied from their characters: for short ASCII that measured faster than a copy of bytes encoded in
@@ -17,7 +17,8 @@ import { isAtomName } from './atom-table.ts'
 import { ByteWriter, type ByteWriterOptions, Overflow } from './byte-writer.ts'
 import { magnitudeBytes } from './etf-integers.ts'
 import { ENCODE_LIMITS, type EncodeLimits } from './etf-limits.ts'
-import { areDistinctKeys } from './etf-map-keys.ts'
+import { MapKeys } from './etf-map-keys.ts'
+import { exportOfNumber, OBJECT } from './etf-own-terms.ts'
 import * as tag from './etf-tags.ts'
 import { Refused, unsendable } from './etf-unsendable.ts'
 import { Atom, BitBinary, Encoded, Export, Float, Fun, ImproperList, Port, Tuple } from './term.ts'
@@ -49,6 +50,8 @@ export interface EncoderOptions extends ByteWriterOptions {
 
 export class Encoder extends ByteWriter {
   readonly #limits: EncodeLimits
+  /** Of the term at hand. */
+  #mapKeys: MapKeys | undefined
 
   constructor({ limits = {}, ...options }: EncoderOptions = {}) {
     super(options)
@@ -69,6 +72,7 @@ export class Encoder extends ByteWriter {
       throw refused instanceof Refused ? unsendable(refused, term, this.#limits.maxDepth) : refused
     } finally {
       this.maxLength = Number.POSITIVE_INFINITY
+      this.#mapKeys = undefined
     }
   }
 
@@ -150,12 +154,8 @@ export class Encoder extends ByteWriter {
     else if (term instanceof BitBinary) this.#bits(term)
     else if (term instanceof Encoded) this.raw(term.bytes)
     else if (term instanceof Fun) this.raw(term.encoded)
-    else if (term instanceof Export) {
-      this.byte(tag.EXPORT_EXT)
-      this.#name(term.module.name)
-      this.#name(term.function.name)
-      this.#number(term.arity)
-    } else if (term instanceof Port) this.#port(term)
+    else if (term instanceof Export) this.#export(term)
+    else if (term instanceof Port) this.#port(term)
     else if (types.isMap(term)) this.#mapObject(term, depth)
     else if (types.isUint8Array(term)) this.#binary(term)
     // The object of another realm, such as a line typed into a REPL, has a root prototype of its own.
@@ -181,8 +181,8 @@ export class Encoder extends ByteWriter {
     } else if (Number.isSafeInteger(value)) {
       this.#safeInteger(value)
     } else {
-      if (!Number.isFinite(value)) throw new Refused('not_finite', value)
-      this.#double(value)
+      if (Number.isFinite(value)) this.#double(value)
+      else this.#export(exportOfNumber(value))
     }
   }
 
@@ -338,11 +338,29 @@ export class Encoder extends ByteWriter {
   #map(object: Readonly<Record<string, unknown>>, depth: number): void {
     if (depth === 0) throw new Refused('too_deep', object)
     const keys = Object.keys(object)
+    const start = this.length
     this.#head(tag.MAP_EXT, keys.length, 0)
     for (let i = 0; i < keys.length; i++) {
       const key = keys[i]!
-      if (key === '__proto__') throw new Refused('bad_key', object)
+      if (key === '__proto__' || (key.length > SHORT_ATOM && !isAtomName(key))) {
+        this.truncate(start)
+        this.#textMap(object, keys, depth)
+        return
+      }
       this.#name(key)
+      this.#term(object[key], depth - 1)
+    }
+  }
+
+  /** An object with keys that can be no atoms. */
+  #textMap(object: Readonly<Record<string, unknown>>, keys: readonly string[], depth: number): void {
+    this.#head(tag.MAP_EXT, keys.length + 1, 0)
+    this.#export(OBJECT)
+    this.byte(tag.NIL_EXT)
+    for (const key of keys) {
+      // In its place Erlang would see another key, and perhaps twice the same.
+      if (/\p{Surrogate}/u.test(key)) throw new Refused('bad_key', object)
+      this.#text(key)
       this.#term(object[key], depth - 1)
     }
   }
@@ -355,7 +373,8 @@ export class Encoder extends ByteWriter {
       this.#term(value, depth - 1)
     }
     // Only now: the keys are known to be finite terms.
-    if (!areDistinctKeys(map.keys())) throw new Refused('duplicate_key', map)
+    this.#mapKeys ??= new MapKeys()
+    if (!this.#mapKeys.areDistinct(map.keys())) throw new Refused('duplicate_key', map)
   }
 
   #ref(ref: Ref): void {
@@ -368,6 +387,13 @@ export class Encoder extends ByteWriter {
     this.reserve(4 + 4 * words.length)
     this.putUint32(ref.owner.creation)
     for (let i = 0; i < words.length; i++) this.putUint32(words[i]!)
+  }
+
+  #export({ module, function: name, arity }: Export): void {
+    this.byte(tag.EXPORT_EXT)
+    this.#name(module.name)
+    this.#name(name.name)
+    this.#number(arity)
   }
 
   #port(port: Port): void {

@@ -34,10 +34,8 @@ function describe(reason: UnsendableReason, culprit: unknown): string {
       return `a ${reason}`
     case 'instance':
       return `an instance of ${(culprit as object).constructor?.name ?? 'a class'}`
-    case 'not_finite':
-      return String(culprit)
     case 'bad_key':
-      return 'a key that can be no atom'
+      return 'a key with half a surrogate pair'
     case 'duplicate_key':
       return 'a map with two keys that are the same term'
     default:

@@ -70,6 +70,10 @@ export interface TableInfo {
   readonly memoryBytes: number
   /** `ram_copies`, `disc_copies`; of replicated tables only. */
   readonly storage?: string
+  /** Properties of a row, the key first: the fields of Mnesia's record. */
+  readonly attributes: readonly string[]
+  /** The rows at hand, as they change: read in pieces, never at once. */
+  rows(): Iterator<object>
 }
 
 /** What the exported functions ask of the distribution; every method may be called at any time. */
@@ -77,7 +81,9 @@ export interface Network {
   /** Other nodes: `known` are those that this node has heard of, connected or not. */
   nodes(kind: NodeKind): readonly string[]
   connect(node: string): Promise<boolean>
-  /** The nodes that epmd of this host knows; undefined when there is no epmd. */
+  /** False when there was no connection. */
+  disconnect(node: string): boolean
+  /** The nodes that epmd of this host knows, the oldest first; undefined when there is no epmd. */
   names(): Promise<readonly { readonly name: string; readonly port: number }[] | undefined>
   /** Bytes to and from other nodes since the start. */
   traffic(): { readonly bytesIn: number; readonly bytesOut: number }
@@ -87,6 +93,7 @@ export interface Network {
 const NO_NETWORK: Network = {
   nodes: () => [],
   connect: async () => false,
+  disconnect: () => false,
   names: async () => undefined,
   traffic: () => ({ bytesIn: 0, bytesOut: 0 }),
 }
@@ -95,6 +102,8 @@ const NO_NETWORK: Network = {
 export interface CallContext {
   /** The process in which the function runs; it ends with the call. */
   readonly self: ScriptContext
+  /** Where output of the caller goes: a process that speaks Erlang's I/O protocol. A term of the caller's choice. */
+  readonly groupLeader: unknown
   readonly exports: Exports
   readonly network: Network
 }
@@ -109,6 +118,7 @@ export class Exports {
   /** Of a node without distribution until the distribution has started. */
   network: Network = NO_NETWORK
   readonly #modules = new Map<string, Map<string, ExportedFunction>>()
+  readonly #ofEveryModule = new Map<string, ExportedFunction>()
   readonly #sockets: (() => Iterable<SocketInfo>)[] = []
   readonly #tables: (() => Iterable<TableInfo>)[] = []
 
@@ -127,12 +137,25 @@ export class Exports {
     this.#modules.set(module, known)
   }
 
+  /** Allows a function of each module, registered or not, which is called with the module before its arguments: `module_info/1`. */
+  registerForAll(signature: string, fn: ExportedFunction): void {
+    this.#ofEveryModule.set(signature, fn)
+  }
+
   has(module: string, name: string, arity: number): boolean {
     return this.#modules.get(module)?.has(`${name}/${arity}`) ?? false
   }
 
   hasModule(module: string): boolean {
     return this.#modules.has(module)
+  }
+
+  /** Names and arities of what is exported of a module. */
+  functionsOf(module: string): (readonly [name: string, arity: number])[] {
+    return Array.from(this.#modules.get(module)?.keys() ?? [], (signature) => {
+      const slash = signature.lastIndexOf('/')
+      return [signature.slice(0, slash), Number(signature.slice(slash + 1))] as const
+    })
   }
 
   /** Shows sockets to observers; called each time they are asked for. */
@@ -156,26 +179,27 @@ export class Exports {
 
   /**
    * `apply(Module, Function, Args)` of terms, in a process. Returns the value, or a promise of it when the function returned one.
-   * Throws, or rejects with, an ErlangError and nothing else.
+   * Throws, or rejects with, an ErlangError and nothing else. Without a group leader, output goes nowhere.
    */
-  apply(self: ScriptContext, module: unknown, name: unknown, args: unknown): unknown {
+  apply(self: ScriptContext, module: unknown, name: unknown, args: unknown, groupLeader?: unknown): unknown {
     const [moduleName, functionName] = [atomName(module), atomName(name)]
     if (moduleName === undefined || functionName === undefined || !Array.isArray(args)) throw badarg()
-    const fn = this.#modules.get(moduleName)?.get(`${functionName}/${args.length}`)
-    if (fn === undefined) throw new ErlangError('error', atom('undef'))
+    const signature = `${functionName}/${args.length}`
     const failed = (thrown: unknown): never => {
       if (!isExpected(thrown) && self.runtime.process(self.pid) !== undefined) {
         const { logger } = self.runtime
-        logger.error(
-          { err: thrown, function: `${moduleName}:${functionName}/${args.length}` },
-          'exported function failed',
-        )
+        logger.error({ err: thrown, function: `${moduleName}:${signature}` }, 'exported function failed')
       }
       throw erlangErrorOf(thrown)
     }
+    const fn = this.#modules.get(moduleName)?.get(signature)
+    const general = fn === undefined ? this.#ofEveryModule.get(signature) : undefined
+    const context: CallContext = { self, groupLeader, exports: this, network: this.network }
     let value: unknown
     try {
-      value = fn({ self, exports: this, network: this.network }, ...(args as unknown[]))
+      if (fn !== undefined) value = fn(context, ...(args as unknown[]))
+      else if (general !== undefined) value = general(context, module, ...(args as unknown[]))
+      else throw new ErlangError('error', atom('undef'))
     } catch (thrown) {
       return failed(thrown)
     }

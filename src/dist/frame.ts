@@ -2,10 +2,9 @@
  * Frames after the handshake: a length of 4 bytes and as many bytes; length 0 is a tick.
  *
  * Reading keeps the chunks that have come in a list and joins those of one frame once, when it is whole: joining at every
- * chunk made a message of 50 MB take 17 s. A length that is announced reserves nothing, so a liar costs what it sends.
- * Writing gathers the frames of a turn into few buffers and one system call.
+ * chunk made a message of 50 MB take 17 s. A length that is announced reserves nothing, so a liar costs what it sends. Frames are
+ * written by outbox.ts.
  */
-import type { ByteStream } from './transport.ts'
 
 /** Longest frame unless told otherwise. */
 export const MAX_FRAME_BYTES = 64 * 1024 * 1024
@@ -151,102 +150,3 @@ export class FrameSplitter {
 }
 
 const TICK: Buffer = Buffer.alloc(0)
-const TICK_FRAME: Buffer = Buffer.alloc(HEADER_BYTES)
-
-/** Parts of at least this size are sent as they are; smaller ones are copied together. */
-const LARGE_PART_BYTES = 8192
-
-/** Size of the blocks into which small parts are copied. */
-const BLOCK_BYTES = 65_536
-
-/** What a writer needs of its stream. */
-export type FrameSink = Pick<ByteStream, 'write' | 'writableLength'>
-
-/** Gathers frames and writes them when the turn ends, or at once when many bytes have gathered. */
-export class FrameWriter {
-  readonly #sink: FrameSink
-  readonly #atTurnEnd: (flush: () => void) => void
-  readonly #flushBytes: number
-  readonly #flush = (): void => this.flush()
-  #buffers: Buffer[] = []
-  #pending = 0
-  #isScheduled = false
-  /** Small parts are copied here; what is before `#blockStart` belongs to buffers that have been made. */
-  #block: Buffer = TICK
-  #blockStart = 0
-  #blockEnd = 0
-
-  /** `atTurnEnd` calls its argument once, when the turn is over; `flushBytes` is what does not wait for that. */
-  constructor(sink: FrameSink, atTurnEnd: (flush: () => void) => void, flushBytes = 65_536) {
-    this.#sink = sink
-    this.#atTurnEnd = atTurnEnd
-    this.#flushBytes = flushBytes
-  }
-
-  /** Bytes that have not left the node: gathered here or waiting in the stream. */
-  get queuedBytes(): number {
-    return this.#pending + this.#sink.writableLength
-  }
-
-  /** Sends one frame made of parts. Parts of 8 KB and more are not copied and must not be changed afterwards. */
-  frame(...parts: readonly Buffer[]): void {
-    let length = 0
-    for (const part of parts) length += part.length
-    this.#reserve(HEADER_BYTES)
-    this.#blockEnd = this.#block.writeUInt32BE(length, this.#blockEnd)
-    for (const part of parts) this.#append(part)
-    this.#added(HEADER_BYTES + length)
-  }
-
-  /** Sends a tick, which tells the peer that we live. */
-  tick(): void {
-    this.#append(TICK_FRAME)
-    this.#added(HEADER_BYTES)
-  }
-
-  /** Writes what has gathered. */
-  flush(): void {
-    this.#isScheduled = false
-    if (this.#pending === 0) return
-    this.#cutBlock()
-    const [buffers, bytes] = [this.#buffers, this.#pending]
-    this.#buffers = []
-    this.#pending = 0
-    this.#sink.write(buffers, bytes)
-  }
-
-  #append(part: Buffer): void {
-    if (part.length >= LARGE_PART_BYTES) {
-      this.#cutBlock()
-      this.#buffers.push(part)
-      return
-    }
-    this.#reserve(part.length)
-    this.#block.set(part, this.#blockEnd)
-    this.#blockEnd += part.length
-  }
-
-  #added(bytes: number): void {
-    this.#pending += bytes
-    if (this.#pending >= this.#flushBytes) this.flush()
-    else if (!this.#isScheduled) {
-      this.#isScheduled = true
-      this.#atTurnEnd(this.#flush)
-    }
-  }
-
-  #reserve(bytes: number): void {
-    if (this.#block.length - this.#blockEnd >= bytes) return
-    this.#cutBlock()
-    this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES)
-    this.#blockStart = 0
-    this.#blockEnd = 0
-  }
-
-  /** The rest of the block is used for what comes next: what has been cut off is never written again. */
-  #cutBlock(): void {
-    if (this.#blockEnd === this.#blockStart) return
-    this.#buffers.push(this.#block.subarray(this.#blockStart, this.#blockEnd))
-    this.#blockStart = this.#blockEnd
-  }
-}

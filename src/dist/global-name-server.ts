@@ -100,7 +100,10 @@ type Casts = { init_connect: (version: unknown, node: unknown, message: unknown)
 
 export const globalNameServer = genServer<LockTable, Calls, Casts>({
   label: 'global',
-  init: (_arg, self) => ok(new LockTable(self)),
+  init: (_arg, self) => {
+    self.processFlag('trap_exit', true)
+    return ok(new LockTable(self))
+  },
   calls: {
     get_protocol_version: ({ state }) => reply(PROTOCOL_VERSION, state),
     get_known: ({ state }) => reply([], state),

@@ -52,7 +52,7 @@ export interface HandshakePeer {
 
 /** Why a handshake has failed. */
 export type HandshakeFailure =
-  /** The acceptor has answered `nok`: it connects to us itself, and its connection is about to come up. */
+  /** The acceptor has answered `nok`: it connects to the initiator itself, and that connection is about to come up. */
   | 'nok'
   /** The peer has refused us, by `not_allowed`. */
   | 'not_allowed'

@@ -194,7 +194,7 @@ function decided(handshake: Handshake, decision: Decision, effects: HandshakeEff
       return
     case 'nok':
       sendStatus(handshake, 'nok', effects)
-      fail(handshake, 'refused', 'we are connecting to it ourselves', effects)
+      fail(handshake, 'nok', 'we are connecting to it ourselves', effects)
       return
     case 'not_allowed':
       refuse(handshake, 'refused', 'it is not allowed', effects)

@@ -5,7 +5,7 @@
  */
 export type { NodedownReason } from './connection.ts'
 export { type CookieResult, type CookieSources, readCookie } from './cookie.ts'
-export { Distribution, type DistributionOptions, distributionOf, type NodeKind } from './distribution.ts'
+export { Distribution, type DistributionOptions, distributionOf } from './distribution.ts'
 export { EpmdClient } from './epmd-client.ts'
 export { type EpmdServer, startEpmdServer } from './epmd-server.ts'
 export * as erpc from './erpc.ts'
@@ -31,6 +31,7 @@ export {
   nodes,
 } from './net-kernel.ts'
 export { checkNodeName, checkShortNodeName, type NameCheck } from './node-name.ts'
+export { type NodeEvent, type NodeKind, type NodeNetwork, nodeNetworkOf } from './node-network.ts'
 export * as pg from './pg.ts'
 export type { RemoteCallLimits } from './remote-calls.ts'
 export * as rpc from './rpc.ts'

@@ -9,6 +9,7 @@
  */
 import { type GenServer, genServer, ok } from '../actors/gen-server.ts'
 import type { ProcessContext } from '../actors/process.ts'
+import type { Ref } from '../actors/ref.ts'
 import { type Distribution, distributionOf } from './distribution.ts'
 import { BYE, MESH, PEERS, peersMessage } from './mesh-protocol.ts'
 import { monitorNodes, type NodedownMessage, type NodeupMessage } from './net-kernel.ts'
@@ -28,6 +29,8 @@ interface State {
   readonly distribution: Distribution
   /** Connected nodes that are ours. */
   readonly own: Set<string>
+  /** Timers of lost nodes that are to be tried again, by node. */
+  readonly retries: Map<string, Ref>
 }
 
 interface Retry {
@@ -43,9 +46,10 @@ type None = {}
 export const mesh: GenServer<State, None, None, undefined> = genServer<State, None, None, undefined>({
   label: MESH,
   init: (_arg, self) => {
+    self.processFlag('trap_exit', true)
     monitorNodes(self)
     const distribution = distributionOf(self.runtime)!
-    const state: State = { distribution, own: new Set() }
+    const state: State = { distribution, own: new Set(), retries: new Map() }
     for (const node of distribution.nodes()) tell(self, state, node)
     return ok(state)
   },
@@ -59,23 +63,34 @@ export const mesh: GenServer<State, None, None, undefined> = genServer<State, No
 function changed(self: ProcessContext, state: State, event: NodeupMessage | NodedownMessage): void {
   if (event.tag === 'nodeup') {
     tell(self, state, event.node)
+    forgetRetry(self, state, event.node)
   } else if (state.own.delete(event.node) && event.reason !== 'disconnect') {
-    retryLater(self, event.node, 0)
+    retryLater(self, state, event.node, 0)
   }
 }
 
-function retryLater(self: ProcessContext, node: string, retries: number): void {
+function forgetRetry(self: ProcessContext, { retries }: State, node: string): void {
+  const timer = retries.get(node)
+  if (timer === undefined) return
+  retries.delete(node)
+  self.cancelTimer(timer)
+}
+
+function retryLater(self: ProcessContext, state: State, node: string, retries: number): void {
+  forgetRetry(self, state, node)
   const pauseMs = Math.min(FIRST_RETRY_MS * 2 ** retries, LAST_RETRY_MS)
   // Spread, so that the nodes that lost the same one do not all come at once.
   const inMs = pauseMs * (0.5 + self.runtime.random() / 2)
-  self.sendAfter(inMs, self.pid, { tag: 'retry', node, retries } satisfies Retry)
+  state.retries.set(node, self.sendAfter(inMs, self.pid, { tag: 'retry', node, retries } satisfies Retry))
 }
 
-function retry(self: ProcessContext, { distribution }: State, { node, retries }: Retry): void {
+function retry(self: ProcessContext, state: State, { node, retries }: Retry): void {
+  const { distribution } = state
+  state.retries.delete(node)
   if (distribution.isConnected(node)) return
   void distribution.connect(node).then((isUp) => {
     if (!isUp && retries < MAX_RETRIES && self.runtime.whereis(MESH)?.equals(self.pid)) {
-      retryLater(self, node, retries + 1)
+      retryLater(self, state, node, retries + 1)
     }
   })
 }

@@ -9,7 +9,8 @@ import { type GenServer, genServer, ok, reply } from '../actors/gen-server.ts'
 import type { ProcessContext } from '../actors/process.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import type { NodedownReason } from './connection.ts'
-import { type Distribution, distributionOf, type NodeEvent, type NodeKind } from './distribution.ts'
+import type { Distribution } from './distribution.ts'
+import { type NodeEvent, type NodeKind, nodeNetworkOf } from './node-network.ts'
 import { type Atom, atom } from './term.ts'
 
 /** What a process that has called `monitorNodes` receives when a node has connected. */
@@ -44,7 +45,9 @@ export const netKernel: GenServer<Distribution, Calls, Casts, Distribution> = ge
 >({
   label: 'net_kernel',
   init: (distribution, self) => {
-    self.onExit(() => distribution.stop())
+    // Whoever links to it, as any node may, does not take the node with him.
+    self.processFlag('trap_exit', true)
+    self.onExit(() => void distribution.stop())
     return ok(distribution)
   },
   calls: {
@@ -58,17 +61,17 @@ const YES = atom('yes')
 
 /** Connects to a node; resolves with whether it is connected then [OTP net_kernel:connect_node/1]. */
 export function connectNode(runtime: Runtime, node: string): Promise<boolean> {
-  return distributionOf(runtime)?.connect(node) ?? Promise.resolve(false)
+  return nodeNetworkOf(runtime)?.connect(node) ?? Promise.resolve(false)
 }
 
 /** Ends the connection to a node; false when there was none [OTP erlang:disconnect_node/1]. */
 export function disconnectNode(runtime: Runtime, node: string): boolean {
-  return distributionOf(runtime)?.disconnect(node) ?? false
+  return nodeNetworkOf(runtime)?.disconnect(node) ?? false
 }
 
 /** The connected visible nodes, or those of another kind [OTP erlang:nodes/1]. */
 export function nodes(runtime: Runtime, kind: NodeKind = 'visible'): string[] {
-  return distributionOf(runtime)?.nodes(kind) ?? []
+  return nodeNetworkOf(runtime)?.nodes(kind) ?? []
 }
 
 /**
@@ -77,10 +80,10 @@ export function nodes(runtime: Runtime, kind: NodeKind = 'visible'): string[] {
  * nodedown after all of them. Throws `BadArgError` when the runtime is not distributed.
  */
 export function monitorNodes(self: ProcessContext, which: MonitoredNodes = 'visible'): () => void {
-  const distribution = distributionOf(self.runtime)
-  if (distribution === undefined) throw new BadArgError('the runtime is not distributed')
+  const network = nodeNetworkOf(self.runtime)
+  if (network === undefined) throw new BadArgError('the runtime is not distributed')
   const { runtime, pid } = self
-  const end = distribution.subscribe((event) => {
+  const end = network.subscribe((event) => {
     const message = nodeMessage(event)
     if (which === 'all' || which === message.nodeType) runtime.send(pid, message)
   })

@@ -1,50 +1,45 @@
 /**
- * System messages and the requests of supervisors: what OTP's own functions ask and the exact shapes of the answers that they expect.
+ * System messages: what OTP's own functions ask and the exact shapes of the answers that they expect; and the way to the shapes of
+ * supervisors and event managers, which have files of their own.
  *
  * `sys:get_status`, `supervisor:which_children` and their kind match on the answers, and observers crash of a wrong one. Here the
- * answers are objects; this file makes OTP's terms of them for a caller elsewhere, and objects of the terms that our
- * callers get, so that between our own nodes they arrive as they were given [OTP sys, supervisor].
+ * answers are objects; these files make OTP's terms of them for a caller elsewhere, and objects of the terms that our callers get,
+ * so that between our own nodes they arrive as they were given [OTP sys]. One cannot: the state of a state machine or an event
+ * manager that `get_state` asks for arrives as OTP's term, since nothing in it tells it from a state of such a form.
  */
 
 import type { Request } from '../actors/gen.ts'
 import { Pid } from '../actors/pid.ts'
-import type { ChildInfo } from '../actors/supervisor/children.ts'
 import type { Statistics, Status } from '../actors/sys.ts'
+import {
+  type EventShape,
+  eventReplyFromTerm,
+  eventReplyToTerm,
+  eventStatesFromTerm,
+  eventStatesToTerm,
+} from './event-shapes.ts'
 import { reasonFromTerm, reasonToTerm } from './exit-reason.ts'
-import { Atom, atom, atomName, charlist, Tuple, text, tuple } from './term.ts'
+import {
+  isSupervisorShape,
+  type SupervisorShape,
+  supervisorReplyFromTerm,
+  supervisorReplyToTerm,
+} from './supervisor-shapes.ts'
+import { Atom, atom, atomName, charlist, isTuple, property, Tuple, text, tuple } from './term.ts'
 
 /** What a reply is the answer to. */
 export type ReplyShape =
   /** The reply is a term of the user. */
   | 'state'
+  /** The state and data of a state machine; the handlers of an event manager and their states. */
+  | 'statem_state'
+  | 'event_states'
   | 'status'
   /** `ok`, or what is wrong. */
   | 'ok'
   | 'statistics'
-  | 'which_children'
-  | 'count_children'
-  | 'start_child'
-  | 'child_request'
-
-const SUPERVISOR_SHAPES: ReadonlyMap<string, ReplyShape> = new Map([
-  ['which_children', 'which_children'],
-  ['count_children', 'count_children'],
-  ['start_child', 'start_child'],
-  ['restart_child', 'start_child'],
-  ['terminate_child', 'child_request'],
-  ['delete_child', 'child_request'],
-])
-
-/** The shape of a supervisor's answer to a request; undefined when it is no request of supervisors. */
-export function shapeOfSupervisorRequest(request: Request): ReplyShape | undefined {
-  return SUPERVISOR_SHAPES.get(request[0])
-}
-
-/** Ids of children are atoms in Erlang and strings here. */
-export function supervisorRequestFromTerm(request: Request): Request {
-  const [name, ...args] = request
-  return [name, ...args.map((arg) => (arg instanceof Atom ? arg.name : arg))]
-}
+  | SupervisorShape
+  | EventShape
 
 /** The shape of the answer to a system request, by its term. */
 export function shapeOfSystemRequest(term: unknown): ReplyShape {
@@ -56,6 +51,12 @@ export function shapeOfSystemCall([name, what]: Request): ReplyShape {
   if (name === 'get_status') return 'status'
   if (name === 'statistics') return what === 'get' ? 'statistics' : 'ok'
   return name === 'get_state' || name === 'replace_state' ? 'state' : 'ok'
+}
+
+/** The shape of `sys:get_state` of a process of a behaviour. */
+export function shapeOfState(behaviour: string): 'state' | 'statem_state' | 'event_states' {
+  if (behaviour === 'gen_statem') return 'statem_state'
+  return behaviour === 'gen_event' ? 'event_states' : 'state'
 }
 
 /** The term that follows `{system, From, _}`. */
@@ -98,19 +99,18 @@ export function replyToTerm(shape: ReplyShape, reply: unknown): unknown {
   switch (shape) {
     case 'state':
       return reply
+    case 'statem_state':
+      return statemStateToTerm(reply)
+    case 'event_states':
+      return eventStatesToTerm(reply)
     case 'status':
       return statusToTerm(reply as Status)
     case 'ok':
       return reply === 'ok' ? atom('ok') : reply
     case 'statistics':
       return tuple(atom('ok'), reply === undefined ? atom('no_statistics') : statisticsToTerm(reply as Statistics))
-    case 'which_children':
-      return (reply as readonly ChildInfo[]).map(childToTerm)
-    case 'count_children':
-      return Object.entries(reply as object).map(([what, count]) => tuple(atom(what), count))
-    case 'start_child':
-    case 'child_request':
-      return resultToTerm(reply as ChildResult, shape === 'start_child')
+    default:
+      return isSupervisorShape(shape) ? supervisorReplyToTerm(shape, reply) : eventReplyToTerm(shape, reply)
   }
 }
 
@@ -118,6 +118,8 @@ export function replyToTerm(shape: ReplyShape, reply: unknown): unknown {
 export function replyFromTermOf(shape: ReplyShape, term: unknown): unknown {
   switch (shape) {
     case 'state':
+    case 'statem_state':
+    case 'event_states':
       return term
     case 'status':
       return statusFromTerm(term) ?? term
@@ -125,13 +127,8 @@ export function replyFromTermOf(shape: ReplyShape, term: unknown): unknown {
       return systemErrorFromTerm(term) ?? (term instanceof Atom && term.name === 'ok' ? 'ok' : term)
     case 'statistics':
       return statisticsFromTerm(term)
-    case 'which_children':
-      return childrenFromTerm(term) ?? term
-    case 'count_children':
-      return countsFromTerm(term) ?? term
-    case 'start_child':
-    case 'child_request':
-      return resultFromTerm(term, shape === 'start_child') ?? term
+    default:
+      return isSupervisorShape(shape) ? supervisorReplyFromTerm(shape, term) : eventReplyFromTerm(shape, term)
   }
 }
 
@@ -153,6 +150,41 @@ function systemErrorFromTerm(term: unknown): { readonly error: string } | undefi
   return { error: text(reason) ?? atomName(reason) ?? 'unknown_system_msg' }
 }
 
+/** `{State, Data}`, unless the machine shows something of its own. */
+function statemStateToTerm(shown: unknown): unknown {
+  if (typeof shown !== 'object' || shown === null || Object.keys(shown).sort().join() !== 'data,state') return shown
+  const { state, data } = shown as { readonly state: unknown; readonly data: unknown }
+  return tuple(typeof state === 'string' ? reasonToTerm(state) : state, data)
+}
+
+function statemStateFromTerm(term: unknown): unknown {
+  if (!(term instanceof Tuple) || term.length !== 2) return term
+  const [state, data] = term.elements
+  return { state: state instanceof Atom ? state.name : state, data }
+}
+
+/** The last part of a formatted status, in which each behaviour has its state under another key. */
+function statePart(behaviour: string, state: unknown): Tuple {
+  if (behaviour === 'gen_event') return tuple(atom('items'), tuple(charlist(HANDLERS), handlerRecords(state)))
+  return tuple(atom('data'), [tuple(charlist('State'), behaviour === 'gen_statem' ? statemStateToTerm(state) : state)])
+}
+
+const HANDLERS = 'Installed handlers'
+
+/** OTP's records `{handler, Module, Id, State, Supervised}`. */
+function handlerRecords(states: unknown): unknown {
+  const triples = eventStatesToTerm(states)
+  if (!Array.isArray(triples)) return triples
+  return triples.map((triple) => tuple(atom('handler'), ...(triple as Tuple).elements, false))
+}
+
+const HEADINGS: Readonly<Record<string, string>> = {
+  gen_server: 'generic server',
+  supervisor: 'generic server',
+  gen_statem: 'state machine',
+  gen_event: 'event handler',
+}
+
 function statusToTerm(status: Status): Tuple {
   const { pid, module, behaviour, name, parent, state } = status
   const sysState = atom(status.status)
@@ -167,13 +199,13 @@ function statusToTerm(status: Status): Tuple {
     parentTerm,
     [],
     [
-      tuple(atom('header'), charlist(`Status for ${behaviour.replaceAll('_', ' ')} ${name ?? pid}`)),
+      tuple(atom('header'), charlist(`Status for ${HEADINGS[behaviour] ?? behaviour} ${name ?? pid}`)),
       tuple(atom('data'), [
         tuple(charlist('Status'), sysState),
         tuple(charlist('Parent'), parentTerm),
         tuple(charlist('Logged events'), []),
       ]),
-      tuple(atom('data'), [tuple(charlist('State'), state)]),
+      statePart(behaviour, state),
     ],
   ])
 }
@@ -192,28 +224,33 @@ function statusFromTerm(term: unknown): Status | undefined {
   const parent = Array.isArray(ancestors) && ancestors[0] instanceof Pid ? ancestors[0] : undefined
   return {
     pid,
-    module: (initialCall instanceof Tuple ? atomName(initialCall.elements[0]) : undefined) ?? behaviour,
+    module: moduleOf(initialCall) ?? behaviour,
     behaviour,
     status: atomName(sysState) === 'suspended' ? 'suspended' : 'running',
     parent,
     name: name === undefined ? undefined : atomName(name),
-    state: stateOf(misc),
+    state: behaviour === 'gen_statem' ? statemStateFromTerm(stateOf(misc)) : stateOf(misc),
   }
 }
 
-/** The value under an atom in a list of pairs. */
-function property(pairs: unknown, key: string): unknown {
-  if (!Array.isArray(pairs)) return undefined
-  const pair = pairs.find((item) => item instanceof Tuple && item.length === 2 && atomName(item.elements[0]) === key)
-  return pair instanceof Tuple ? pair.elements[1] : undefined
+/** Of `{Module, init, 1}`, and of the `{supervisor, Module, 1}` of supervisors. */
+function moduleOf(initialCall: unknown): string | undefined {
+  if (!isTuple(initialCall, 3)) return undefined
+  const [module, name] = initialCall.elements
+  return atomName(atomName(module) === 'supervisor' && atomName(name) !== 'init' ? name : module)
 }
 
-/** The state is under `"State"` of the last `data` in the formatted status. */
+/** The state is under `"State"` of the last `data` in the formatted status; an event manager has its handlers in `items`. */
 function stateOf(misc: unknown): unknown {
   if (!Array.isArray(misc)) return misc
   for (const item of misc) {
-    if (!(item instanceof Tuple) || atomName(item.elements[0]) !== 'data' || !Array.isArray(item.elements[1])) continue
-    for (const pair of item.elements[1]) {
+    if (!(item instanceof Tuple)) continue
+    const [kind, content] = item.elements
+    if (atomName(kind) === 'items' && content instanceof Tuple && text(content.elements[0]) === HANDLERS) {
+      return eventStatesFromTerm(content.elements[1])
+    }
+    if (atomName(kind) !== 'data' || !Array.isArray(content)) continue
+    for (const pair of content) {
       if (pair instanceof Tuple && pair.length === 2 && text(pair.elements[0]) === 'State') return pair.elements[1]
     }
   }
@@ -237,75 +274,33 @@ function statisticsFromTerm(term: unknown): unknown {
   const items = term.elements[1]
   if (atomName(items) === 'no_statistics') return undefined
   const ms = property(items, 'ms')
-  if (!(ms instanceof Tuple)) return items
+  const [startTimeMs, currentTimeMs] =
+    ms instanceof Tuple ? ms.elements : [msOf(property(items, 'start_time')), msOf(property(items, 'current_time'))]
+  if (startTimeMs === undefined || currentTimeMs === undefined) return items
   return {
-    startTimeMs: ms.elements[0],
+    startTimeMs,
     reductions: property(items, 'reductions'),
     messagesIn: property(items, 'messages_in'),
     messagesOut: property(items, 'messages_out'),
-    currentTimeMs: ms.elements[1],
+    currentTimeMs,
   }
 }
 
-/** `{{Y, M, D}, {H, Mi, S}}` in UTC. */
+/** `{{Y, M, D}, {H, Mi, S}}`, in the time zone of the machine, as `erlang:localtime()` is. */
 function dateTime(ms: number): Tuple {
   const date = new Date(ms)
   return tuple(
-    tuple(date.getUTCFullYear(), date.getUTCMonth() + 1, date.getUTCDate()),
-    tuple(date.getUTCHours(), date.getUTCMinutes(), date.getUTCSeconds()),
+    tuple(date.getFullYear(), date.getMonth() + 1, date.getDate()),
+    tuple(date.getHours(), date.getMinutes(), date.getSeconds()),
   )
 }
 
-// Supervisors
-
-type ChildResult =
-  | { readonly ok: true; readonly pid?: Pid | undefined }
-  | { readonly ok: false; readonly reason: unknown }
-
-function childToTerm({ id, child, type }: ChildInfo): Tuple {
-  const childTerm = child === 'restarting' ? atom(child) : child
-  return tuple(idToTerm(id), childTerm, atom(type), type === 'supervisor' ? [atom('supervisor')] : [])
-}
-
-/** An id longer than an atom may be stays text. */
-function idToTerm(id: string | undefined): unknown {
-  return id === undefined || id.length > 255 ? id : atom(id)
-}
-
-function childrenFromTerm(term: unknown): ChildInfo[] | undefined {
-  if (!Array.isArray(term)) return undefined
-  const children: ChildInfo[] = []
-  for (const item of term) {
-    if (!(item instanceof Tuple) || item.length !== 4) return undefined
-    const [id, child, type] = item.elements
-    const typeName = atomName(type)
-    if (typeName !== 'worker' && typeName !== 'supervisor') return undefined
-    children.push({
-      id: id instanceof Atom ? id.name : (id as string | undefined),
-      child: child instanceof Pid ? child : child instanceof Atom ? 'restarting' : undefined,
-      type: typeName,
-    })
-  }
-  return children
-}
-
-function countsFromTerm(term: unknown): Record<string, unknown> | undefined {
-  if (!Array.isArray(term)) return undefined
-  const names = ['specs', 'active', 'supervisors', 'workers']
-  const counts = names.map((name) => [name, property(term, name)] as const)
-  return counts.every(([, count]) => typeof count === 'number') ? Object.fromEntries(counts) : undefined
-}
-
-function resultToTerm(result: ChildResult, withPid: boolean): unknown {
-  if (!result.ok) return tuple(atom('error'), reasonToTerm(result.reason))
-  return withPid ? tuple(atom('ok'), result.pid) : atom('ok')
-}
-
-function resultFromTerm(term: unknown, withPid: boolean): ChildResult | undefined {
-  if (!withPid && atomName(term) === 'ok') return { ok: true }
+function msOf(term: unknown): number | undefined {
   if (!(term instanceof Tuple)) return undefined
-  const [head, value] = term.elements
-  if (atomName(head) === 'error') return { ok: false, reason: reasonFromTerm(value) }
-  if (atomName(head) !== 'ok' || !withPid) return undefined
-  return { ok: true, pid: value instanceof Pid ? value : undefined }
+  const [day, time] = term.elements
+  if (!isTuple(day, 3) || !isTuple(time, 3)) return undefined
+  const [year, month, date] = day.elements as readonly number[]
+  const [hours, minutes, seconds] = time.elements as readonly number[]
+  const ms = new Date(year!, month! - 1, date, hours, minutes, seconds).getTime()
+  return Number.isFinite(ms) ? ms : undefined
 }

@@ -12,6 +12,7 @@ import type { Process } from '../actors/process.ts'
 import type { Flushable, Scheduler } from '../actors/scheduler.ts'
 import { Encoder, preencode } from './etf-encode.ts'
 import { FRAGMENT_BYTES, WHOLE } from './fragments.ts'
+import { MAX_FRAME_BYTES } from './frame.ts'
 import { LargeMessages } from './large-messages.ts'
 import { type Encoded, Tuple } from './term.ts'
 import type { ByteStream } from './transport.ts'
@@ -36,6 +37,9 @@ const WINDOW_BYTES = 512 << 10
 /** Bytes of fragments that leave in one turn, lest a fast link hold up everything else here. */
 const TURN_BYTES = 4 << 20
 
+/** Of a frame beside its message: more than a control tuple takes, whose names have 255 characters at most. */
+const FRAME_OVERHEAD_BYTES = 8192
+
 const LENGTH_BYTES = 4
 const TICK = Buffer.alloc(LENGTH_BYTES)
 
@@ -47,9 +51,15 @@ export interface OutboxLimits {
   readonly busyBytes: number
   /** Bytes that may wait before the peer is given up. @default 256 MiB */
   readonly maxBytes: number
+  /** Bytes of one frame. What is longer is not sent; of what comes it ends the connection. @default 64 MiB */
+  readonly maxFrameBytes: number
 }
 
-export const OUTBOX_LIMITS: OutboxLimits = { busyBytes: 1 << 20, maxBytes: 256 << 20 }
+export const OUTBOX_LIMITS: OutboxLimits = {
+  busyBytes: 1 << 20,
+  maxBytes: 256 << 20,
+  maxFrameBytes: MAX_FRAME_BYTES,
+}
 
 export interface OutboxEvents {
   /** The outbox has become too full; `sender` is blocked, unless it cannot be. */
@@ -72,7 +82,8 @@ export class Outbox implements Flushable {
   readonly #scheduler: Scheduler
   readonly #limits: OutboxLimits
   readonly #events: OutboxEvents
-  readonly #encoder = new Encoder({ slabBytes: SLAB_BYTES, shareBytes: SHARE_BYTES })
+  readonly #maxTermBytes: number
+  readonly #encoder: Encoder
   readonly #large = new LargeMessages()
   readonly #blocked = new Set<Process>()
   /** Until a stream is attached. */
@@ -93,6 +104,12 @@ export class Outbox implements Flushable {
     this.#scheduler = scheduler
     this.#limits = limits
     this.#events = events
+    this.#maxTermBytes = limits.maxFrameBytes - FRAME_OVERHEAD_BYTES
+    this.#encoder = new Encoder({
+      limits: { maxTermBytes: this.#maxTermBytes },
+      slabBytes: SLAB_BYTES,
+      shareBytes: SHARE_BYTES,
+    })
   }
 
   /** Bytes that have not left. */
@@ -119,10 +136,11 @@ export class Outbox implements Flushable {
       this.#add(control, hasPayload, payload, sender)
       return
     }
+    const limits = { maxTermBytes: this.#maxTermBytes }
     const waiting: Waiting = {
-      control: preencode(control),
+      control: preencode(control, limits),
       hasPayload,
-      payload: hasPayload ? preencode(payload) : undefined,
+      payload: hasPayload ? preencode(payload, limits) : undefined,
       sender,
     }
     this.#waiting.push(waiting)

@@ -6,27 +6,25 @@
  * and nothing that it sends counts for processes of others: a signal's sender must live on the peer.
  */
 import type { ExitReason } from '../actors/errors.ts'
-import type { CallMessage } from '../actors/gen.ts'
+import type { CallMessage, Request } from '../actors/gen.ts'
 import { Pid } from '../actors/pid.ts'
 import type { Process } from '../actors/process.ts'
 import { Ref } from '../actors/ref.ts'
-import type { Remote } from '../actors/remote.ts'
+import type { Incoming, Remote } from '../actors/remote.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import type { RemoteName } from '../actors/signal.ts'
 import { type ControlMessage, controlToTerms, type SpawnRequest } from './control.ts'
-import { messageFromTerm, messageToTerm, replyFromTerm, ShapedTag } from './envelope.ts'
+import { messageFromTerm, messageToTerm, replyFromTerm } from './envelope.ts'
 import { UnsendableError } from './errors.ts'
+import { shapeOfEventRequest } from './event-shapes.ts'
 import { reasonFromTerm, reasonToTerm } from './exit-reason.ts'
+import { setGroupLeader } from './group-leader.ts'
+import { adapted, isAdaptable } from './incoming-message.ts'
 import { LinkTable } from './link-state.ts'
-import {
-  type ReplyShape,
-  replyFromTermOf,
-  shapeOfSupervisorRequest,
-  shapeOfSystemCall,
-  supervisorRequestFromTerm,
-} from './otp-shapes.ts'
+import { type ReplyShape, replyFromTermOf, shapeOfSystemCall } from './otp-shapes.ts'
 import type { Outbox } from './outbox.ts'
 import { presentable } from './presentable.ts'
+import { shapeOfSupervisorRequest } from './supervisor-shapes.ts'
 import { Tuple } from './term.ts'
 
 /** A monitor that a process of this node holds on one of the peer. */
@@ -60,10 +58,17 @@ export type SpawnEnd =
 interface OwnSpawn {
   readonly from: Pid
   readonly ref: Ref
-  readonly ended: (end: SpawnEnd) => void
+  /** Undefined when nobody waits any more; the monitor is then taken back as soon as it is known of whom. */
+  ended: ((end: SpawnEnd) => void) | undefined
   /** The new process, once the peer has told. */
   pid: Pid | undefined
 }
+
+/** Control messages that are no signal of one process to another, or of nobody in particular. */
+type Anonymous = Extract<
+  ControlMessage,
+  { op: 'send' | 'send_name' | 'send_alias' | 'down' | 'spawn_reply' | 'group_leader' | 'none' }
+>
 
 export interface PeerOptions {
   readonly runtime: Runtime
@@ -93,11 +98,12 @@ export class Peer implements Remote {
   }
 
   /** What depends on the connection, for tests and observers. */
-  get counts(): { readonly links: number; readonly ownMonitors: number; readonly peerMonitors: number } {
+  get counts(): Readonly<Record<'links' | 'ownMonitors' | 'peerMonitors' | 'ownSpawns', number>> {
     return {
       links: this.#links.size,
       ownMonitors: this.#ownMonitors.size,
       peerMonitors: this.#peerMonitors.size,
+      ownSpawns: this.#ownSpawns.size,
     }
   }
 
@@ -128,10 +134,12 @@ export class Peer implements Remote {
     if (ended === undefined) return () => {}
     const spawn: OwnSpawn = { from, ref, ended, pid: undefined }
     this.#ownSpawns.set(ref.id as number, spawn)
-    return () => {
-      if (!this.#ownSpawns.delete(ref.id as number) || spawn.pid === undefined) return
-      this.#frame({ op: 'demonitor', from, to: spawn.pid, ref })
-    }
+    return () => this.#abandon(spawn)
+  }
+
+  /** A process of this node has ended: it waits no more. */
+  callerEnded(caller: Pid): void {
+    for (const spawn of this.#ownSpawns.values()) if (spawn.from.equals(caller)) this.#abandon(spawn)
   }
 
   // Signals of processes of this node
@@ -188,7 +196,7 @@ export class Peer implements Remote {
 
   // Signals of the peer
 
-  /** Acts on a control message of the peer. */
+  /** Acts on a control message of the peer. A signal in the name of a process of another node is none. */
   receive(message: ControlMessage): void {
     const { incoming } = this.#runtime
     switch (message.op) {
@@ -197,8 +205,28 @@ export class Peer implements Remote {
       case 'send_alias':
         this.#deliver(message.to, message.message)
         break
+      case 'down':
+        this.#downReceived(message.to, message.ref, message.reason)
+        break
+      case 'spawn_reply':
+        this.#spawnReplied(message.to, message.ref, message.result)
+        break
+      case 'group_leader': {
+        const process = this.#runtime.process(message.to)
+        if (process !== undefined) setGroupLeader(process, message.from)
+        break
+      }
+      case 'none':
+        break
+      default:
+        if (message.from.node === this.name) this.#signalled(message, incoming)
+    }
+  }
+
+  #signalled(message: Exclude<ControlMessage, Anonymous>, incoming: Incoming): void {
+    switch (message.op) {
       case 'link':
-        if (this.#isOfPeer(message.from)) this.#linkReceived(message.from, message.to)
+        this.#linkReceived(message.from, message.to)
         break
       case 'unlink':
         if (this.#links.unlinkReceived(message.from, message.to)) incoming.unlink(message.from, message.to)
@@ -219,24 +247,15 @@ export class Peer implements Remote {
         incoming.exit(message.from, message.to, reasonFromTerm(message.reason))
         break
       case 'monitor':
-        if (this.#isOfPeer(message.from)) this.#monitorReceived(message.from, message.to, message.ref)
+        this.#monitorReceived(message.from, message.to, message.ref)
         break
       case 'demonitor':
         if (this.#peerMonitors.delete(monitorKey(message.from, message.ref))) {
           incoming.demonitor(message.from, message.ref)
         }
         break
-      case 'down':
-        this.#downReceived(message.to, message.ref, message.reason)
-        break
       case 'spawn_request':
-        if (this.#isOfPeer(message.from)) this.#spawnRequested(message)
-        break
-      case 'spawn_reply':
-        this.#spawnReplied(message.to, message.ref, message.result)
-        break
-      case 'group_leader':
-      case 'none':
+        this.#spawnRequested(message)
         break
     }
   }
@@ -255,7 +274,7 @@ export class Peer implements Remote {
     for (const { watcher, ref } of foreign) incoming.demonitor(watcher, ref)
     for (const { local, remote } of links) incoming.exitLinked(remote, local, 'noconnection')
     for (const { watcher, ref } of own) incoming.down(watcher, ref, 'noconnection')
-    for (const { ended } of spawns) ended({ tag: 'error', reason: 'noconnection' })
+    for (const { ended } of spawns) ended?.({ tag: 'error', reason: 'noconnection' })
   }
 
   #linkReceived(from: Pid, to: Pid): void {
@@ -278,7 +297,7 @@ export class Peer implements Remote {
     const spawn = this.#ownSpawns.get(ref.id as number)
     if (spawn?.from.equals(watcher)) {
       this.#ownSpawns.delete(ref.id as number)
-      spawn.ended({ tag: 'down', reason })
+      spawn.ended?.({ tag: 'down', reason })
       return
     }
     const monitor = this.#ownMonitors.get(ref.id as number)
@@ -294,9 +313,7 @@ export class Peer implements Remote {
       return
     }
     const message = messageFromTerm(term)
-    const adapted =
-      isCallMessage(message) && message.tag === '$gen_call' ? this.#adaptForSupervisor(to, message) : message
-    this.#runtime.deliverLocally(to, adapted)
+    this.#runtime.deliverLocally(to, isAdaptable(message) ? adapted(message, this.#addressee(to)) : message)
   }
 
   #deliverReply(alias: Ref, term: unknown): void {
@@ -305,19 +322,16 @@ export class Peer implements Remote {
     this.#runtime.deliverLocally(alias, { tag: '$gen_reply', to: alias, reply })
   }
 
-  /** Supervisors speak OTP's terms to callers elsewhere. */
-  #adaptForSupervisor(to: Pid | string | Ref, message: CallMessage): unknown {
-    const shape = shapeOfSupervisorRequest(message.request)
-    if (shape === undefined || to instanceof Ref) return message
-    const process = to instanceof Pid ? this.#runtime.process(to) : this.#runtime.registry.find(to)
-    if ((process?.behaviour as { behaviour?: unknown } | undefined)?.behaviour !== 'supervisor') return message
-    const from = { ...message.from, tag: new ShapedTag(message.from.tag, shape) }
-    return { tag: message.tag, from, request: supervisorRequestFromTerm(message.request) }
+  /** Whom a message is for; nobody tells for an alias. */
+  #addressee(to: Pid | string | Ref): Process | undefined {
+    if (to instanceof Ref) return undefined
+    return to instanceof Pid ? this.#runtime.process(to) : this.#runtime.registry.find(to)
   }
 
   #spawnRequested(request: SpawnRequest): void {
     const { ref, from, link, monitor } = request
     const process = this.#spawn(request)
+    if (request.groupLeader instanceof Pid) setGroupLeader(process, request.groupLeader)
     if (link && this.#links.linkReceived(from, process.pid)) this.#runtime.incoming.link(from, process.pid)
     // The answer has to come before any signal of the process.
     this.#frame({ op: 'spawn_reply', ref, to: from, linked: link, monitored: monitor, result: process.pid })
@@ -330,15 +344,26 @@ export class Peer implements Remote {
     if (!spawn?.from.equals(to)) return
     if (result instanceof Pid) {
       spawn.pid = result
+      this.#takeBackAbandoned(spawn)
     } else {
       this.#ownSpawns.delete(ref.id as number)
-      spawn.ended({ tag: 'error', reason: result })
+      spawn.ended?.({ tag: 'error', reason: result })
     }
+  }
+
+  #abandon(spawn: OwnSpawn): void {
+    spawn.ended = undefined
+    this.#takeBackAbandoned(spawn)
+  }
+
+  #takeBackAbandoned({ from, ref, ended, pid }: OwnSpawn): void {
+    if (ended !== undefined || pid === undefined || !this.#ownSpawns.delete(ref.id as number)) return
+    this.#frame({ op: 'demonitor', from, to: pid, ref })
   }
 
   /** Remembers with a call's monitor what its answer will look like. */
   #noteShape({ tag, from, request }: CallMessage): void {
-    const shape = tag === '$system' ? shapeOfSystemCall(request) : shapeOfSupervisorRequest(request)
+    const shape = SHAPE_OF[tag](request)
     if (shape === undefined || from.alias === undefined || !this.#runtime.isLocalRef(from.alias)) return
     const monitor = this.#ownMonitors.get(from.alias.id as number)
     if (monitor !== undefined) monitor.shape = shape
@@ -358,14 +383,11 @@ export class Peer implements Remote {
     }
   }
 
-  /** Senders that can wait: all but those that answer for the node, to every peer. */
+  /** Senders that can wait: all but those that answer for the node, to every peer, and those that have said so. */
   #waitable(from: Pid): Process | undefined {
     const process = this.#runtime.process(from)
+    if (process?.asyncDist === true) return undefined
     return process?.name !== undefined && NEVER_BLOCKED.has(process.name) ? undefined : process
-  }
-
-  #isOfPeer(pid: Pid): boolean {
-    return pid.node === this.name
   }
 
   /** Sends a signal of `sender`, which arrives after all that it has sent before. */
@@ -385,6 +407,13 @@ export class Peer implements Remote {
   }
 }
 
+const SHAPE_OF: Readonly<Record<CallMessage['tag'], (request: Request) => ReplyShape | undefined>> = {
+  $gen_call: () => undefined,
+  $supervisor: shapeOfSupervisorRequest,
+  $gen_event: shapeOfEventRequest,
+  $system: shapeOfSystemCall,
+}
+
 /** `init` acts for code that is no process. */
 const NEVER_BLOCKED: ReadonlySet<string> = new Set(['init', 'net_kernel', 'rex', 'global_name_server', 'agner_mesh'])
 
@@ -399,7 +428,7 @@ function monitorKey(watcher: Pid, ref: Ref): string {
 function isCallMessage(message: unknown): message is CallMessage {
   if (typeof message !== 'object' || message === null || message instanceof Tuple) return false
   const { tag, from } = message as Partial<CallMessage>
-  return (tag === '$gen_call' || tag === '$system') && from?.pid instanceof Pid
+  return tag !== undefined && Object.hasOwn(SHAPE_OF, tag) && from?.pid instanceof Pid
 }
 
 function isReplyMessage(message: unknown): message is { readonly tag: '$gen_reply'; readonly reply: unknown } {

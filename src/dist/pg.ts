@@ -76,6 +76,7 @@ const GROUPS = 'pg_groups'
 const scopeServer: GenServer<State, Calls, Casts, string> = genServer<State, Calls, Casts, string>({
   label: 'pg',
   init: (scope, self) => {
+    self.processFlag('trap_exit', true)
     const state: State = {
       scope,
       groups: new PgGroups(),

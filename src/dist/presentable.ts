@@ -42,8 +42,6 @@ function copy(value: unknown, above: readonly object[], budget: { values: number
       return `[function ${value.name}]`
     case 'symbol':
       return String(value)
-    case 'number':
-      return Number.isFinite(value) ? value : String(value)
     case 'object':
       return value === null ? null : copyObject(value, above, budget)
     default:
@@ -65,7 +63,9 @@ function copyObject(value: object, above: readonly object[], budget: { values: n
   if (value instanceof Error) return { error: value.message, name: value.name }
   const result: Record<string, unknown> = {}
   for (const key of first(Object.keys(value))) {
-    if (key !== '__proto__' && key.length <= 255) result[key] = below((value as Record<string, unknown>)[key])
+    if (/\p{Surrogate}/u.test(key)) continue
+    const shown = below((value as Record<string, unknown>)[key])
+    Object.defineProperty(result, key, { value: shown, writable: true, enumerable: true, configurable: true })
   }
   return result
 }

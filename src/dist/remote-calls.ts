@@ -28,6 +28,8 @@ interface Call {
   readonly module: unknown
   readonly name: unknown
   readonly args: unknown
+  /** Where its output goes. */
+  readonly groupLeader: unknown
 }
 
 /** What a function gave: a term, or an exception with its stack trace. */
@@ -65,19 +67,24 @@ export class RemoteCalls {
   }
 
   /** Starts the process of a SPAWN_REQUEST. Never throws: a process that has nothing to do ends with the reason. */
-  spawn({ module, function: name, args }: SpawnRequest): Process {
-    if (module === 'erpc' && name === 'execute_call' && args.length === 4) return this.#executeCall(args)
-    if (module === 'erpc' && name === 'execute_cast' && args.length === 3) return this.#executeCast(args)
-    const call = { module: atom(module), name: atom(name), args }
-    return this.#start(call, 'infinity', (outcome) => {
+  spawn({ module, function: name, args, groupLeader }: SpawnRequest): Process {
+    if (module === 'erpc' && name === 'execute_call' && args.length === 4) return this.#executeCall(args, groupLeader)
+    if (module === 'erpc' && name === 'execute_cast' && args.length === 3) return this.#executeCast(args, groupLeader)
+    return this.#start({ module: atom(module), name: atom(name), args, groupLeader }, 'infinity', (outcome) => {
       return outcome.ok ? 'normal' : exitTerm(outcome.error, outcome.stack)
     })
   }
 
   /** Runs `apply(Module, Function, Args)` in a process and tells how it went, once. */
-  call(module: unknown, name: unknown, args: unknown, tell: (outcome: CallOutcome) => void): void {
+  call(
+    module: unknown,
+    name: unknown,
+    args: unknown,
+    groupLeader: unknown,
+    tell: (outcome: CallOutcome) => void,
+  ): void {
     let ended: CallOutcome | undefined
-    const process = this.#start({ module, name, args }, this.#maxCallMs, (outcome) => {
+    const process = this.#start({ module, name, args, groupLeader }, this.#maxCallMs, (outcome) => {
       ended = outcome
       return 'normal'
     })
@@ -85,9 +92,9 @@ export class RemoteCalls {
   }
 
   /** `erpc:execute_call(Res, M, F, A)`: ends with `{Res, return, Value}` and the like. */
-  #executeCall([res, module, name, args]: readonly unknown[]): Process {
+  #executeCall([res, module, name, args]: readonly unknown[], groupLeader: unknown): Process {
     if (this.#isFull()) return this.#fail(tuple(res, atom('error'), tuple(ERPC, SYSTEM_LIMIT)))
-    return this.#start({ module, name, args }, this.#maxCallMs, (outcome) => {
+    return this.#start({ module, name, args, groupLeader }, this.#maxCallMs, (outcome) => {
       if (outcome.ok) return tuple(res, RETURN, outcome.value)
       const { class: exceptionClass, reason } = outcome.error
       return exceptionClass === 'error'
@@ -97,8 +104,8 @@ export class RemoteCalls {
   }
 
   /** `erpc:execute_cast(M, F, A)`. */
-  #executeCast([module, name, args]: readonly unknown[]): Process {
-    return this.#start({ module, name, args }, this.#maxCallMs, (outcome) => {
+  #executeCast([module, name, args]: readonly unknown[], groupLeader: unknown): Process {
+    return this.#start({ module, name, args, groupLeader }, this.#maxCallMs, (outcome) => {
       if (outcome.ok) return 'normal'
       const { error, stack } = outcome
       return error.class === 'error'
@@ -119,7 +126,7 @@ export class RemoteCalls {
    * Starts a process that runs a function and ends with the reason that `reasonOf` gives; one whose function has not returned
    * within `limitMs` ends with `timeout`.
    */
-  #start({ module, name, args }: Call, limitMs: Timeout, reasonOf: (outcome: Ended) => unknown): Process {
+  #start({ module, name, args, groupLeader }: Call, limitMs: Timeout, reasonOf: (outcome: Ended) => unknown): Process {
     if (this.#isFull()) return this.#fail('system_limit')
     const runtime = this.#runtime
     const end = (outcome: Ended): void => runtime.terminate(process, reasonOf(outcome))
@@ -130,7 +137,7 @@ export class RemoteCalls {
     const script: Script = (self) => {
       let value: unknown
       try {
-        value = this.#exports.apply(self, module, name, args)
+        value = this.#exports.apply(self, module, name, args, groupLeader)
       } catch (thrown) {
         return failed(thrown)
       }

@@ -28,18 +28,21 @@ type Casts = { cast: (module: unknown, name: unknown, args: unknown, groupLeader
 /** The server; its argument runs the functions. */
 export const rpcServer = genServer<RemoteCalls, Calls, Casts, RemoteCalls>({
   label: 'rpc',
-  init: (calls) => ok(calls),
+  init: (calls, self) => {
+    self.processFlag('trap_exit', true)
+    return ok(calls)
+  },
   calls: {
-    call: ({ state, self, from }, module, name, args) => {
-      void answerLater(state, self, from, module, name, args)
+    call: ({ state, self, from }, ...request) => {
+      void answerLater(state, self, from, request)
       return noreply(state)
     },
     // No other call is taken until this one has ended.
-    block_call: ({ state, self, from }, module, name, args) =>
-      answerLater(state, self, from, module, name, args).then(() => noreply(state)),
+    block_call: ({ state, self, from }, ...request) =>
+      answerLater(state, self, from, request).then(() => noreply(state)),
   },
   casts: {
-    cast: ({ state }, module, name, args) => state.call(module, name, args, () => {}),
+    cast: ({ state }, module, name, args, groupLeader) => state.call(module, name, args, groupLeader, () => {}),
   },
   info: ({ state, self }, message) => {
     if (!isTuple(message, 2)) return
@@ -72,13 +75,11 @@ function answerLater(
   calls: RemoteCalls,
   self: ProcessContext,
   from: From,
-  module: unknown,
-  name: unknown,
-  args: unknown,
+  [module, name, args, groupLeader]: Parameters<Calls['call']>,
 ): Promise<void> {
   const { runtime } = self
   return new Promise((resolve) => {
-    calls.call(module, name, args, (outcome) => {
+    calls.call(module, name, args, groupLeader, (outcome) => {
       if (runtime.process(self.pid) !== undefined) sendReply(self, from, rpcResult(outcome))
       resolve()
     })
@@ -90,9 +91,9 @@ function answerRaw(calls: RemoteCalls, self: ProcessContext, from: Pid, request:
   if (atomName(request) === 'features_request') {
     self.send(from, tuple(atom('features_reply'), node, [atom('erpc')]))
   } else if (isTuple(request, 5) && atomName(request.elements[0]) === 'call') {
-    const [, module, name, args] = request.elements
+    const [, module, name, args, groupLeader] = request.elements
     const { runtime } = self
-    calls.call(module, name, args, (outcome) => {
+    calls.call(module, name, args, groupLeader, (outcome) => {
       if (runtime.process(self.pid) !== undefined) self.send(from, tuple(atom(REX), rpcResult(outcome)))
     })
   } else if (isTuple(request, 3)) {

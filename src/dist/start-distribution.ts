@@ -2,11 +2,13 @@
  * Makes a node of a runtime: its distribution, and the processes that stand for it.
  *
  * Where streams come from and how nodes are found is given: startNode (start-node.ts) gives TCP or TLS and epmd, tests a
- * simulated network. The processes are those that every Erlang node has and that its tools ask: net_kernel, and so on.
+ * simulated network. The processes are those that every Erlang node has and that its tools ask: net_kernel, which stands for the
+ * distribution, and others under a supervisor, `net_sup`, since any node may link to them or end them.
  */
 import { callerProcess } from '../actors/gen.ts'
 import type { StartResult } from '../actors/proc-lib.ts'
 import type { Runtime } from '../actors/runtime.ts'
+import { child, supervisor } from '../actors/supervisor.ts'
 import { Distribution, type DistributionOptions } from './distribution.ts'
 import { otpExports } from './exports/all.ts'
 import type { Exports, Network } from './exports.ts'
@@ -40,17 +42,29 @@ export function startDistribution(runtime: Runtime, options: StartDistributionOp
   runtime.remote = distribution
   const init = callerProcess(runtime)
   started(netKernel.starter(distribution, { name: 'net_kernel' })(init))
-  started(rpcServer.starter(calls, { name: REX })(init))
-  started(globalNameServer.starter(undefined, { name: GLOBAL_NAME_SERVER })(init))
-  if (!distribution.hidden && options.mesh !== false) started(mesh.starter(undefined, { name: MESH })(init))
+  const hasMesh = !distribution.hidden && options.mesh !== false
+  started(netSup.starter({ calls, hasMesh }, { name: 'net_sup' })(init))
   return distribution
 }
+
+/** It restarts without end: a node that answers no calls for a moment is better than one that is gone. */
+const netSup = supervisor<{ readonly calls: RemoteCalls; readonly hasMesh: boolean }>({
+  label: 'net_sup',
+  intensity: 1000,
+  periodSec: 1,
+  children: ({ calls, hasMesh }) => [
+    child(REX, rpcServer, [calls, { name: REX }]),
+    child(GLOBAL_NAME_SERVER, globalNameServer, [undefined, { name: GLOBAL_NAME_SERVER }]),
+    ...(hasMesh ? [child(MESH, mesh, [undefined, { name: MESH }])] : []),
+  ],
+})
 
 /** What exported functions see of the distribution. */
 function networkOf(distribution: Distribution, names: Network['names']): Network {
   return {
     nodes: (kind) => distribution.nodes(kind),
     connect: (node) => distribution.connect(node),
+    disconnect: (node) => distribution.disconnect(node),
     names,
     traffic: () => distribution.traffic(),
   }

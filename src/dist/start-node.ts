@@ -7,10 +7,12 @@
 import type { Logger } from 'pino'
 import { type Runtime, startRuntime } from '../actors/runtime.ts'
 import { realSystem, type System } from '../actors/system.ts'
-import type { Distribution, DistributionOptions, FindResult } from './distribution.ts'
+import type { FindResult } from './connector.ts'
+import type { Distribution, DistributionOptions } from './distribution.ts'
 import { EpmdClient, type Registration, type RegistrationEvent } from './epmd-client.ts'
 import { otpExports } from './exports/all.ts'
 import type { Exports } from './exports.ts'
+import { names } from './net-adm.ts'
 import { listenHostOf, nameInUse, parseNodeName } from './node-name.ts'
 import type { RemoteCallLimits } from './remote-calls.ts'
 import { startDistribution } from './start-distribution.ts'
@@ -20,8 +22,7 @@ import { tcpTransport } from './transport-tcp.ts'
 /** Default port of epmd. */
 const EPMD_PORT = 4369
 
-export interface StartNodeOptions
-  extends Pick<DistributionOptions, 'cookie' | 'hidden' | 'netTicktimeMs' | 'limits' | 'maxFrameBytes'> {
+export interface StartNodeOptions extends Pick<DistributionOptions, 'cookie' | 'hidden' | 'netTicktimeMs' | 'limits'> {
   /** `NAME@HOST`; see `checkNodeName` for what it may be. */
   readonly name: string
   /** Where to listen. @default the address in the name when that is a loopback address, else all; any free port */
@@ -49,33 +50,45 @@ export interface Node {
   /** What other nodes may call; more can be registered. */
   readonly exports: Exports
   readonly epmd: EpmdClient
-  /** Port on which other nodes are accepted. */
+  /** Address on which other nodes are accepted. */
+  readonly host: string
   readonly port: number
-  /** Leaves the cluster and ends all processes. */
+  /** Leaves the other nodes, which are told, ends all processes and lets epmd forget the name. */
   stop(): Promise<void>
 }
 
 /** A node, or the sentence that says why it does not start. */
 export type StartNodeResult =
   | { readonly ok: true; readonly node: Node }
-  | { readonly ok: false; readonly reason: 'bad_name' | 'name_in_use' | 'listen' | 'epmd'; readonly problem: string }
+  | {
+      readonly ok: false
+      readonly reason: 'bad_name' | 'name_in_use' | 'listen' | 'epmd'
+      readonly problem: string
+      /** A code of the system, such as `EADDRINUSE`, where there is one. */
+      readonly detail: string
+      /** Where it was to listen. */
+      readonly at: Address
+    }
 
 /** Starts a node. */
 export async function startNode(options: StartNodeOptions): Promise<StartNodeResult> {
   const { name, system = realSystem(), transport = tcpTransport(), epmdPort = EPMD_PORT } = options
+  const at = { host: options.listen?.host ?? listenHostOf(name), port: options.listen?.port ?? 0 }
+  const failed = (reason: StartNodeFailure['reason'], problem: string, detail = ''): StartNodeFailure => {
+    return { ok: false, reason, problem, detail, at }
+  }
   const parsed = parseNodeName(name)
-  if (parsed === undefined) return { ok: false, reason: 'bad_name', problem: `${name} is no node name` }
+  if (parsed === undefined) return failed('bad_name', `${name} is no node name`)
   const early: ByteStream[] = []
   let take = (stream: ByteStream): void => void early.push(stream)
-  const at = { host: options.listen?.host ?? listenHostOf(name), port: options.listen?.port ?? 0 }
   const listening = await transport.listen(at, (stream) => take(stream))
   if (!listening.ok) {
-    const problem = `the node cannot listen on ${at.host} port ${at.port}: ${listening.reason}`
-    return { ok: false, reason: 'listen', problem }
+    const { reason } = listening
+    return failed('listen', `the node cannot listen on ${at.host} port ${at.port}: ${reason}`, reason)
   }
   const { listener } = listening
   const epmd = new EpmdClient({
-    transport: tcpTransport(),
+    transport: transport.proto === 'inet_tls' ? tcpTransport() : transport,
     system,
     port: epmdPort,
     ...(options.startEpmd === undefined ? {} : { startEpmd: options.startEpmd }),
@@ -90,8 +103,9 @@ export async function startNode(options: StartNodeOptions): Promise<StartNodeRes
   if (!registered.ok) {
     await listener.close()
     for (const stream of early) stream.destroy()
-    if (registered.reason === 'name_in_use') return { ok: false, reason: 'name_in_use', problem: nameInUse(name) }
-    return { ok: false, reason: 'epmd', problem: `epmd on port ${epmdPort} cannot be used: ${registered.detail}` }
+    const { reason, detail } = registered
+    if (reason === 'name_in_use') return failed('name_in_use', nameInUse(name))
+    return failed('epmd', `epmd on port ${epmdPort} cannot be used: ${detail}`, detail)
   }
   const { registration } = registered
   const logger = options.logger === undefined ? {} : { logger: options.logger }
@@ -104,15 +118,17 @@ export async function startNode(options: StartNodeOptions): Promise<StartNodeRes
     find: (node) => findByEpmd(epmd, node),
     exports,
     names: async () => {
-      const result = await epmd.names()
-      return result.ok ? result.nodes : undefined
+      const result = await names(epmd)
+      return result.ok ? result.names : undefined
     },
   })
   take = (stream) => distribution.accept(stream)
   for (const stream of early) take(stream)
   const stop = () => stopNode({ runtime, distribution, registration, listener })
-  return { ok: true, node: { runtime, distribution, exports, epmd, port: listener.address.port, stop } }
+  return { ok: true, node: { runtime, distribution, exports, epmd, ...listener.address, stop } }
 }
+
+type StartNodeFailure = Extract<StartNodeResult, { ok: false }>
 
 interface Parts {
   readonly runtime: Runtime
@@ -122,11 +138,11 @@ interface Parts {
 }
 
 async function stopNode({ runtime, distribution, registration, listener }: Parts): Promise<void> {
-  registration.close()
   const closed = listener.close()
-  distribution.stop()
+  await distribution.stop()
   runtime.stop()
   await closed
+  registration.close()
 }
 
 /** Asks the epmd of the node's host. */

@@ -6,15 +6,18 @@
 import { Pid } from '../actors/pid.ts'
 import { Ref } from '../actors/ref.ts'
 import { encode } from './etf-encode.ts'
+import { bytesKey, shortKey } from './short-key.ts'
 import { atomName, Float, ImproperList, Tuple } from './term.ts'
 
 /** The key of a term. Throws `UnsendableError` for a value that is none. */
 export function termKey(term: unknown): string {
   const name = atomName(term)
   if (name !== undefined) return counted('a', name)
-  if (typeof term === 'number' || typeof term === 'bigint') return counted('n', String(term))
-  if (typeof term === 'string') return counted('b', Buffer.from(term).toString('latin1'))
-  if (term instanceof Uint8Array) return counted('b', Buffer.from(term).toString('latin1'))
+  if (typeof term === 'number') return counted('n', String(term))
+  // Hexadecimal text is made in linear time.
+  if (typeof term === 'bigint') return counted('n', term.toString(16))
+  if (typeof term === 'string') return bytesKey('b', Buffer.from(term))
+  if (term instanceof Uint8Array) return bytesKey('b', term)
   if (term instanceof Float) return counted('n', String(term.value))
   if (term instanceof Pid) return counted('p', term.key)
   if (term instanceof Ref) return counted('r', term.key)
@@ -29,7 +32,7 @@ export function termKey(term: unknown): string {
         .map(([key, value]) => counted('a', key) + termKey(value))
         .sort(),
     )
-  return counted('x', encode(term).toString('latin1'))
+  return bytesKey('x', encode(term))
 }
 
 function entryKeys(entries: readonly (readonly [unknown, unknown])[]): string[] {
@@ -42,9 +45,9 @@ function isPlainObject(term: unknown): term is object {
 
 /** The length stands before the text, so that no two terms run together. */
 function counted(kind: string, text: string): string {
-  return `${kind}${text.length}:${text}`
+  return shortKey(`${kind}${text.length}:${text}`)
 }
 
 function listed(kind: string, keys: readonly string[]): string {
-  return `${kind}${keys.length}(${keys.join('')})`
+  return shortKey(`${kind}${keys.length}(${keys.join('')})`)
 }

@@ -7,10 +7,11 @@
  * | any other atom | `Atom` | compared with `===` |
  * | integer | number when safe, else bigint | a bigint that is safe comes back as a number |
  * | float | number | an integral one goes back as an integer, unless wrapped with `float()`; -0 stays a float |
+ * | none | Infinity, NaN | see etf-own-terms.ts; Erlang sees `fun agner:infinity/0` |
  * | binary | Buffer | a view of the received bytes: copy what is kept |
  * | text sent by a JavaScript node | string | Erlang sees a binary, and sends a binary: see `text()` |
  * | list | array | a string of Erlang is an array of numbers: `charlist()` makes one, `text()` reads one |
- * | map whose keys are all atoms | plain object | the key `__proto__` makes it a Map, and cannot be sent in an object |
+ * | map whose keys are all atoms | plain object | one with other keys: see etf-own-terms.ts; a map with the atom `__proto__` is a Map |
  * | any other map | Map | a Map whose keys are all atoms comes back as an object |
  * | pid, reference | `Pid`, `Ref` of the actors | |
  *
@@ -173,6 +174,13 @@ export function atomName(term: unknown): string | undefined {
   if (term instanceof Atom) return term.name
   if (term === undefined || term === null || typeof term === 'boolean') return String(term)
   return undefined
+}
+
+/** The value under an atom in a list of pairs. */
+export function property(pairs: unknown, key: string): unknown {
+  if (!Array.isArray(pairs)) return undefined
+  const pair = pairs.find((item) => item instanceof Tuple && item.length === 2 && atomName(item.elements[0]) === key)
+  return pair instanceof Tuple ? pair.elements[1] : undefined
 }
 
 /** Erlang's string: the list of the code points. */

@@ -5,7 +5,7 @@
  * connects also checks that the certificate is one of the host it dialled, so that one member's key cannot stand in for
  * another's. The cookie is asked for all the same.
  */
-import { type ConnectionOptions, connect, createServer } from 'node:tls'
+import { type ConnectionOptions, connect, createSecureContext, createServer } from 'node:tls'
 import { parseAddress } from './ip.ts'
 import type { Transport } from './transport.ts'
 import { openServer, SocketStream, whenConnected } from './transport-socket.ts'
@@ -28,6 +28,8 @@ export interface TlsOptions {
 export function tlsTransport(options: TlsOptions): Transport {
   const { cert, key, ca, verifyHost = true, handshakeTimeoutMs = 7000 } = options
   const identity = { cert, key, ca, minVersion: 'TLSv1.2', rejectUnauthorized: true } as const
+  // What is wrong with the files is said now, and not with the first connection.
+  createSecureContext(identity)
   return {
     proto: 'inet_tls',
     listen: (at, onAccept) => {

@@ -19,11 +19,13 @@ export interface StreamEvents {
   onData(chunk: Buffer): void
   /** All that was written has left. */
   onDrain(): void
+  /** The peer will send no more. Only of streams that may be half open; the others close by themselves. */
+  onEnd?(): void
   /** The stream is gone, whoever ended it; called exactly once, also after `destroy`. `closed`, or an error code such as `ECONNRESET`. */
   onClose(reason: string): void
 }
 
-/** Bytes in order, both ways. A peer that ends its half ends the stream, when all that was written has left. */
+/** Bytes in order, both ways. Unless it may be half open, a peer that ends its half ends it, when all that was written has left. */
 export interface ByteStream {
   /** The other end; IPv4 in its own form also on a dual-stack socket. */
   readonly peer: Address
@@ -63,7 +65,7 @@ export type ConnectResult =
 /** A way to other nodes. */
 export interface Transport {
   /** Erlang's name for it, as in `-proto_dist`. */
-  readonly proto: 'inet_tcp' | 'inet_tls'
+  readonly proto: 'inet_tcp' | 'inet6_tcp' | 'inet_tls'
   /** Accepted streams are handed over before they are started. */
   listen(at: Address, onAccept: (stream: ByteStream) => void): Promise<ListenResult>
   /** Never rejects. There is no time limit but `signal`. */

@@ -8,6 +8,7 @@ import pino, { type Logger } from 'pino'
 import { BadArgError } from '../actors/errors.ts'
 import { Runtime } from '../actors/runtime.ts'
 import { Network, type NetworkOptions } from './network.ts'
+import { NodeTime } from './node-time.ts'
 import { SeededRandom } from './random.ts'
 import { SeededScheduler } from './seeded-scheduler.ts'
 import { Trace } from './trace.ts'
@@ -33,6 +34,8 @@ export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h'}`
 interface Node {
   readonly runtime: Runtime
   readonly scheduler: SeededScheduler
+  readonly time: NodeTime
+  isFrozen: boolean
 }
 
 /** A run that does more steps than this without coming to rest is taken for one that never will. */
@@ -57,6 +60,8 @@ export class Simulation {
   readonly #slowness: number
   readonly #nodes = new Map<string, Node>()
   readonly #creations = new Map<string, number>()
+  /** By full name; a wrong clock stays wrong when the node starts again. */
+  readonly #skewsMs = new Map<string, number>()
 
   constructor(options: SimulationOptions) {
     this.seed = options.seed
@@ -74,13 +79,15 @@ export class Simulation {
     const creation = (this.#creations.get(full) ?? 0) + 1
     this.#creations.set(full, creation)
     let scheduler: SeededScheduler | undefined
+    const time = new NodeTime(this.time)
+    time.skewMs = this.#skewsMs.get(full) ?? 0
     const runtime = new Runtime({
       name: full,
       creation,
       logger: this.#logger,
       system: {
-        clock: this.time,
-        timers: this.time,
+        clock: time,
+        timers: time,
         random: () => this.random.next(),
         randomFill: (buffer) => this.random.fill(buffer),
         createScheduler: (onError) => {
@@ -89,16 +96,18 @@ export class Simulation {
         },
       },
     })
-    this.#nodes.set(full, { runtime, scheduler: scheduler! })
+    this.#nodes.set(full, { runtime, scheduler: scheduler!, time, isFrozen: false })
     this.network.add(runtime)
     return runtime
   }
 
   /** The runtime of a node; throws `BadArgError` when it is not running. */
   node(name: string): Runtime {
-    const node = this.#nodes.get(fullName(name))
-    if (node === undefined) throw new BadArgError(`node ${fullName(name)} is not running`)
-    return node.runtime
+    return this.#existing(name).runtime
+  }
+
+  isRunning(name: string): boolean {
+    return this.#nodes.has(fullName(name))
   }
 
   /** A wire between a client and a server of this simulation. */
@@ -118,7 +127,32 @@ export class Simulation {
     if (node === undefined) return
     this.#nodes.delete(full)
     this.network.remove(full)
+    node.time.stop()
     node.runtime.stop()
+  }
+
+  /** The node stands still, as one that got SIGSTOP, until `thaw`. */
+  freeze(name: string): void {
+    const node = this.#existing(name)
+    node.isFrozen = true
+    node.time.hold()
+    this.network.hold(fullName(name))
+  }
+
+  /** The node goes on; so do its links, if they were frozen for themselves. */
+  thaw(name: string): void {
+    const node = this.#existing(name)
+    node.isFrozen = false
+    this.network.release(fullName(name))
+    node.time.release()
+  }
+
+  /** Sets how far the wall clock of a node is ahead of the others, also of one that will be started. */
+  skew(name: string, ms: number): void {
+    const full = fullName(name)
+    this.#skewsMs.set(full, ms)
+    const node = this.#nodes.get(full)
+    if (node !== undefined) node.time.skewMs = ms
   }
 
   /** Cuts every link between the two groups of nodes. */
@@ -183,13 +217,19 @@ export class Simulation {
     for (const name of [...this.#nodes.keys()]) this.kill(name)
   }
 
+  #existing(name: string): Node {
+    const node = this.#nodes.get(fullName(name))
+    if (node === undefined) throw new BadArgError(`node ${fullName(name)} is not running`)
+    return node
+  }
+
   get #isBusy(): boolean {
-    for (const { scheduler } of this.#nodes.values()) if (scheduler.isBusy) return true
+    for (const { scheduler, isFrozen } of this.#nodes.values()) if (scheduler.isBusy && !isFrozen) return true
     return false
   }
 
   #step(): void {
-    const busy = [...this.#nodes.values()].filter(({ scheduler }) => scheduler.isBusy)
+    const busy = [...this.#nodes.values()].filter(({ scheduler, isFrozen }) => scheduler.isBusy && !isFrozen)
     if (busy.length > 0) this.random.pick(busy).scheduler.step()
   }
 }

@@ -40,9 +40,16 @@ function copy(value: unknown, path: string, depth: number): unknown {
     throw refusal(path, `instance of ${(value as object).constructor?.name ?? 'an unnamed class'}`)
   }
   const result: Record<string, unknown> = {}
-  for (const [key, field] of Object.entries(value)) result[key] = copy(field, `${path}.${key}`, depth + 1)
+  for (const [key, field] of Object.entries(value)) {
+    const copied = copy(field, `${path}.${key}`, depth + 1)
+    // An assignment to this key would change the prototype instead.
+    if (key === '__proto__') Object.defineProperty(result, key, { ...FIELD, value: copied })
+    else result[key] = copied
+  }
   return result
 }
+
+const FIELD = { writable: true, enumerable: true, configurable: true } as const
 
 function refusal(path: string, what: string): NotPlainDataError {
   return new NotPlainDataError(`${path} is no plain data: ${what}`)

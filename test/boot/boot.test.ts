@@ -2,8 +2,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type BrokerHandle, type BrokerStart, boot, type World } from '../../src/boot/boot.ts'
+import { boot, type World } from '../../src/boot/boot.ts'
+import type { NodeStart, RunningNode } from '../../src/boot/run-node.ts'
+import { NodeStartError } from '../../src/boot/start-error.ts'
 import { verifyPassword } from '../../src/broker/access/auth-password.ts'
+import { authority } from '../support/certificates.ts'
 import { deferred } from '../support/deferred.ts'
 
 let folder: string
@@ -12,23 +15,24 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
-/** The broker does not end by itself. */
+/** The node does not end by itself. */
 const NEVER = new Promise<never>(() => {})
 const LISTENERS = [{ name: 'mqtt', host: '127.0.0.1', port: 1883 }]
 
-/** A world in which a broker starts at once and is told to stop when it has started. */
+/** A world in which a node starts at once and is told to stop when it has started. */
 function world(over: Partial<World> = {}) {
   const seen = {
     out: '',
     err: '',
     log: [] as Record<string, unknown>[],
-    starts: [] as BrokerStart[],
+    starts: [] as NodeStart[],
     order: [] as string[],
   }
   const all: World = {
     argv: ['--name', 'n1@127.0.0.1', '--cookie', 'topsecret'],
     env: {},
     home: folder,
+    hostname: 'host1.example.org',
     root: folder,
     version: '9.8.7',
     isTerminal: false,
@@ -42,7 +46,8 @@ function world(over: Partial<World> = {}) {
     log: (line) => void seen.log.push(JSON.parse(line) as Record<string, unknown>),
     readStdin: async () => Buffer.alloc(0),
     resolveHost: async () => ['127.0.0.1'],
-    startBroker: async (start): Promise<BrokerHandle> => {
+    startEpmd: async (port) => void seen.order.push(`epmd ${port}`),
+    runNode: async (start): Promise<RunningNode> => {
       seen.starts.push(start)
       seen.order.push('started')
       return { listeners: LISTENERS, ended: NEVER, stop: async () => void seen.order.push('stopped') }
@@ -66,9 +71,9 @@ describe('a node', () => {
     expect(seen.err).toBe('')
   })
 
-  it('leaves with 1 when the broker ends by itself', async () => {
+  it('leaves with 1 when the node ends by itself', async () => {
     const { seen, run } = world({
-      startBroker: async () => ({
+      runNode: async () => ({
         listeners: LISTENERS,
         ended: Promise.resolve('shutdown'),
         stop: async () => void seen.order.push('stopped'),
@@ -81,8 +86,8 @@ describe('a node', () => {
   })
 
   it('says nothing before every listener is open', async () => {
-    const opened = deferred<BrokerHandle>()
-    const { seen, run } = world({ startBroker: () => opened.promise })
+    const opened = deferred<RunningNode>()
+    const { seen, run } = world({ runNode: () => opened.promise })
     const running = run()
     await new Promise((resolve) => setImmediate(resolve))
     expect(seen.out).toBe('')
@@ -105,7 +110,7 @@ describe('a node', () => {
     ])
   })
 
-  it('gives the broker its name, cookie, data directory and configuration', async () => {
+  it('starts with its name, cookie, data directory and configuration', async () => {
     const path = join(folder, 'a.toml')
     await writeFile(path, '[listeners.tcp]\nport = 1\nbacklog = 2\n[access]\nacl_file = "rules/acl.conf"\n')
     const { seen, run } = world({
@@ -116,7 +121,51 @@ describe('a node', () => {
     const [start] = seen.starts
     expect(start).toMatchObject({ name: 'n1@127.0.0.1', cookie: 'x', dataDir: '/d', version: '9.8.7' })
     expect(start!.config.listeners.tcp).toMatchObject({ port: 0, backlog: 20 })
+    expect(start).toMatchObject({ hidden: false, join: undefined, epmdPort: 4369 })
+    expect(start!.dist).toMatchObject({ listen: { port: 0 }, netTicktimeMs: 60_000, mesh: true })
     expect(start!.config.access.aclFile).toBe(join(folder, 'rules/acl.conf'))
+  })
+
+  it('takes what it says to other nodes from the command line, the settings and the environment', async () => {
+    const line = '--name n1@127.0.0.1 --cookie x --hidden --join n2@127.0.0.1 --set dist.port=9101'.split(' ')
+    const { seen, run } = world({
+      argv: [...line, '--set', 'dist.net_ticktime=8', '--set', 'dist.connect_all=false'],
+      env: { ERL_EPMD_PORT: '4370', AGNER_EPMD_PORT: '4371', AGNER_DIST__LISTEN: '127.0.0.3' },
+    })
+    expect(await run()).toBe(0)
+    const [start] = seen.starts
+    expect(start).toMatchObject({ hidden: true, join: 'n2@127.0.0.1', epmdPort: 4371 })
+    expect(start!.dist).toMatchObject({ listen: { host: '127.0.0.3', port: 9101 }, netTicktimeMs: 8000, mesh: false })
+    await start!.startEpmd()
+    expect(seen.order.at(-1)).toBe('epmd 4371')
+    const { seen: bad, run: runBad } = world({ env: { ERL_EPMD_PORT: 'x' } })
+    expect(await runBad()).toBe(2)
+    expect(bad.err).toBe('ERL_EPMD_PORT must be a port between 1 and 65535, not x\n')
+  })
+
+  it('has the host of this machine in a short name', async () => {
+    const { seen, run } = world({ argv: ['--sname', 'n1', '--cookie', 'x'] })
+    expect(await run()).toBe(0)
+    expect(seen.starts[0]!.name).toBe('n1@host1')
+    expect(seen.out).toContain("Node 'n1@host1' is started")
+  })
+
+  it('reads its certificates beside the configuration file, and says which cannot be read', async () => {
+    const path = join(folder, 'a.toml')
+    await writeFile(path, '[dist]\nproto = "inet_tls"\ntls.cert = "c.pem"\ntls.key = "k.pem"\ntls.ca = "ca.pem"\n')
+    const argv = ['--name', 'n1@127.0.0.1', '--cookie', 'x', '--config', path]
+    const { seen, run } = world({ argv })
+    expect(await run()).toBe(2)
+    expect(seen.err.split('\n')[0]).toBe(`dist.tls.cert: ${join(folder, 'c.pem')} cannot be read: ENOENT`)
+    for (const file of ['c.pem', 'k.pem', 'ca.pem']) await writeFile(join(folder, file), 'nothing')
+    const { seen: bad, run: runBad } = world({ argv })
+    expect(await runBad()).toBe(2)
+    expect(bad.err).toContain('dist.tls: certificate and key cannot be used: ')
+    const { cert, key, ca } = (await (await authority()).sign('n1', 'IP:127.0.0.1')).files
+    const sets = [`cert=${cert}`, `key=${key}`, `ca=${ca}`].flatMap((set) => ['--set', `dist.tls.${set}`])
+    const { seen: good, run: runGood } = world({ argv: [...argv, ...sets] })
+    expect(await runGood()).toBe(0)
+    expect(good.starts[0]!.dist.transport!.proto).toBe('inet_tls')
   })
 
   it('logs lines of JSON without a terminal, never the cookie', async () => {
@@ -125,7 +174,7 @@ describe('a node', () => {
     expect(seen.log[0]).toMatchObject({ level: 'info', node: 'n1@127.0.0.1', msg: 'stopping' })
     const { seen: verbose, run: runVerbose } = world({
       argv: ['--name', 'n1@127.0.0.1', '--cookie', 'topsecret', '--set', 'log.level=trace'],
-      startBroker: async (start) => {
+      runNode: async (start) => {
         start.logger.info({ start, cookie: start.cookie }, 'starting')
         return { listeners: [], ended: NEVER, stop: async () => undefined }
       },
@@ -151,7 +200,7 @@ describe('a node', () => {
 
 describe('a start that fails', () => {
   const failing = (error: Error & { code?: string; address?: string; port?: number }) =>
-    world({ startBroker: () => Promise.reject(error) })
+    world({ runNode: () => Promise.reject(error) })
   const socketError = (code: string) =>
     Object.assign(new Error(`listen ${code}`), { code, address: '127.0.0.1', port: 1883 })
 
@@ -173,7 +222,7 @@ describe('a start that fails', () => {
     const fails = (error: Error, ...sets: string[]) =>
       world({
         argv: ['--name', 'n1@127.0.0.1', '--cookie', 'x', ...sets],
-        startBroker: ({ logger }) => {
+        runNode: ({ logger }) => {
           logger.warn('slow')
           logger.error('crashed')
           return Promise.reject(error)
@@ -187,13 +236,34 @@ describe('a start that fails', () => {
     expect(await messages(fails(new Error('out of luck')))).toEqual(['slow', 'crashed'])
     expect(await messages(fails(socketError('EADDRINUSE'), '--set', 'log.level=debug'))).toContain('crashed')
     const started = world({
-      startBroker: async ({ logger }) => {
+      runNode: async ({ logger }) => {
         logger.error('crashed once')
         return { listeners: [], ended: NEVER, stop: async () => undefined }
       },
     })
     expect(await messages(started)).toContain('crashed once')
   })
+
+  it.each([
+    ['name_in_use', '', 1, 'why\n'],
+    ['epmd', 'ECONNREFUSED', 1, 'why\n'],
+    ['bad_name', '', 2, 'why\n'],
+    [
+      'listen',
+      'EADDRINUSE',
+      1,
+      'the node cannot listen on 127.0.0.1:9101 for other nodes: the port is in use; end the program that has it, or choose another with --set dist.port=PORT\n',
+    ],
+    ['listen', 'EWHAT', 1, 'the node cannot listen on 127.0.0.1:9101 for other nodes: EWHAT\n'],
+  ] as const)(
+    'of the distribution, %s %s, exits with its code and one sentence',
+    async (reason, detail, code, sentence) => {
+      const at = { host: '127.0.0.1', port: 9101 }
+      const { seen, run } = failing(new NodeStartError({ ok: false, reason, problem: 'why', detail, at }))
+      expect(await run()).toBe(code)
+      expect(seen.err).toBe(sentence)
+    },
+  )
 
   it('finds the reason inside that of a supervisor', async () => {
     const reason = { shutdown: { failed_to_start_child: ['listener_tcp', { error: 'EADDRINUSE' }] } }
@@ -227,7 +297,15 @@ describe('a command line that cannot be', () => {
   it.each([
     [['--nam', 'n1@127.0.0.1'], /unknown option '--nam'/],
     [['--name', 'n1'], /the node name n1 has no host/],
-    [['--name', 'n1@127.0.0.1', '--join', 'n2@127.0.0.1'], /--join is not available yet/],
+    [['--sname', 'n1@127.0.0.1'], /the short node name n1@127.0.0.1 must not have a dot or be an address/],
+    [['--name', 'n1@127.0.0.1', '--join', 'n1@127.0.0.1'], /^--join n1@127.0.0.1 is the node itself/],
+    [['--name', 'n1@127.0.0.1', '--join', 'n2'], /^--join takes the name of a node, NAME@HOST, not n2/],
+    [['--name', 'n1@127.0.0.1', '--join', 'n2@host1'], /^--join n2@host1: nodes with long and with short names/],
+    [['--name', 'n1@127.0.0.1', '--set', 'dist.port=-1'], /^--set dist.port: dist.port must be a whole number/],
+    [
+      ['--name', 'n1@127.0.0.1', '--set', 'dist.proto=inet_tls'],
+      /^dist.proto is "inet_tls", which needs dist.tls.cert/,
+    ],
     [
       ['--name', 'n1@127.0.0.1', '--set', 'listeners.tcp.port=x'],
       /^--set listeners.tcp.port: listeners.tcp.port must be/,
@@ -291,8 +369,10 @@ describe('other commands', () => {
     }
     const argv = ['--name', 'n1@127.0.0.1', '--cookie', 'x', '--detached']
     expect(await world({ argv, detach }).run()).toBe(0)
-    expect(asked).toEqual(['data/n1@127.0.0.1'])
+    const short = ['--sname', 'n1', '--cookie', 'x', '--detached']
+    expect(await world({ argv: short, detach }).run()).toBe(0)
+    expect(asked).toEqual(['data/n1@127.0.0.1', 'data/n1@host1'])
     expect(await world({ argv: [...argv, '--set', 'x'], detach }).run()).toBe(2)
-    expect(asked).toHaveLength(1)
+    expect(asked).toHaveLength(2)
   })
 })

@@ -34,7 +34,7 @@ function value(written: unknown): string {
 }
 
 describe('etc/agner.toml', () => {
-  it('lists every key with its meaning, what is allowed and the default (npx vitest run -u writes it anew)', async () => {
+  it('lists every key with its meaning, what is allowed and the default (npx vitest run test/boot/shipped-files.test.ts -u writes it anew)', async () => {
     await expect(`${HEADER}\n${render(SETTINGS)}`).toMatchFileSnapshot(AGNER_TOML.pathname)
   })
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { Decoder, FrameReader, ownBytes } from '../../src/broker/codec.ts'
+import { Decoder, FrameReader } from '../../src/broker/codec.ts'
+import { ownBytes } from '../../src/broker/own-bytes.ts'
 import { RC } from '../../src/broker/reason-codes.ts'
 import { structuralCopy } from '../../src/testing/structural-copy.ts'
 import {

@@ -157,6 +157,15 @@ describe('a cursor', () => {
     expect(pages).toBeGreaterThan(5)
   })
 
+  test('gives no more than about a megabyte at a time', () => {
+    const { retainer } = retained({ maxPayloadBytes: 1_000_000 })
+    for (let i = 0; i < 10; i++) retainer.store(message(`t/${i}`, 'm', { payload: Buffer.alloc(400_000) }))
+    const cursor = retainer.open('#')
+    const pages = [cursor.next(100), cursor.next(100), cursor.next(100), cursor.next(100)]
+    expect(pages.map(({ messages }) => messages.length)).toEqual([3, 3, 3, 1])
+    expect(pages.map(({ done }) => done)).toEqual([false, false, false, true])
+  })
+
   test('goes on where it stood while messages come and go', () => {
     const { retainer, store } = retained()
     store('a', 'b', 'c', 'd')

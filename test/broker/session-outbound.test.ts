@@ -196,6 +196,16 @@ describe('QoS 1 and 2', () => {
     expect(publishes(machine.effects)).toHaveLength(1000)
   })
 
+  test('so does a short one of large messages', () => {
+    const machine = new Machine(limits({ queue: { maxBytes: 10_000_000 } }))
+    machine.detach()
+    const large = () => message({ payload: Buffer.alloc(400_000) })
+    machine.deliver(run(Array.from({ length: 10 }, large), matched(0)))
+    machine.manual = true
+    expect(publishes(machine.attach())).toHaveLength(3)
+    expect(publishes(machine.event({ tag: 'drain' }))).toHaveLength(3)
+  })
+
   test('messages of the client itself are withheld with no local [MQTT5-3.8.3-3]', () => {
     const effects = new Machine().deliver(run([message({ from: 'c' })], matched(0, { noLocal: true })))
     expect(effects).toMatchObject([{ tag: 'dropped', reason: 'no_local' }])

@@ -1,13 +1,18 @@
 /** Nodes of ours among themselves, over a simulated network: connecting, losing connections, mesh, ticks, back-pressure. */
 import { describe, expect, it } from 'vitest'
-import { call } from '../../src/actors/gen.ts'
+import { Exit } from '../../src/actors/errors.ts'
+import { call, type ServerRef } from '../../src/actors/gen.ts'
+import { genEvent } from '../../src/actors/gen-event.ts'
 import { genServer, ok, reply } from '../../src/actors/gen-server.ts'
+import { genStatem, started } from '../../src/actors/gen-statem.ts'
 import type { Process } from '../../src/actors/process.ts'
 import type { Runtime } from '../../src/actors/runtime.ts'
+import type { RemoteName } from '../../src/actors/signal.ts'
 import { child, countChildren, startChild, supervisor, whichChildren } from '../../src/actors/supervisor.ts'
 import * as sys from '../../src/actors/sys.ts'
 import { ping } from '../../src/dist/net-adm.ts'
 import { monitorNodes, nodes } from '../../src/dist/net-kernel.ts'
+import { atom, tuple } from '../../src/dist/term.ts'
 import { Cluster, nameOf } from './cluster.ts'
 
 type Calls = { echo: (value: unknown) => unknown }
@@ -78,6 +83,53 @@ describe('nodes of ours', () => {
     expect(await cluster.run(startChild(a, { name: 'top', node: nameOf('b') }, []))).toMatchObject({ ok: false })
   })
 
+  it('call event managers and state machines of each other as their own', async () => {
+    const cluster = new Cluster({ nodes: ['a', 'b'] })
+    const [a, b] = [cluster.runtime('a'), cluster.runtime('b')]
+    const events: unknown[] = []
+    const bus = genEvent<unknown>()
+    const handler = {
+      name: 'handler',
+      init: () => ({ seen: 0 }),
+      handleEvent: (event: unknown) => void events.push(event),
+      handleCall: (request: unknown) => {
+        if (request === 'fail') throw new Exit({ told: 'so' })
+        return { reply: [request] }
+      },
+    }
+    await cluster.run(bus.start(b, undefined, { name: 'bus' }))
+    for (const id of [undefined, '1', 'one', 'No 1', '01']) {
+      await cluster.run(bus.addHandler(b, 'bus', handler, undefined, id))
+    }
+    const at = { name: 'bus', node: nameOf('b') }
+    bus.notify(a, at, { n: 1 })
+    await cluster.run(bus.syncNotify(a, at, 'two'))
+    expect(events).toEqual([...Array(5).fill({ n: 1 }), ...Array(5).fill('two')])
+    for (const ask of [
+      (from: Runtime, to: ServerRef) => bus.whichHandlers(from, to),
+      (from: Runtime, to: ServerRef) => bus.call(from, to, 'handler/No 1', { any: 'thing' }),
+      (from: Runtime, to: ServerRef) => bus.call(from, to, 'nobody', 1),
+      (from: Runtime, to: ServerRef) => bus.deleteHandler(from, to, 'nobody', 1),
+      (from: Runtime, to: ServerRef) => sys.getStatus(from, to),
+    ]) {
+      expect(await cluster.run<unknown>(ask(a, at))).toEqual(await cluster.run<unknown>(ask(b, 'bus')))
+    }
+    expect(await cluster.run(bus.call(a, at, 'handler', 'fail'))).toEqual({ ok: false, reason: { told: 'so' } })
+    expect(await cluster.run(bus.deleteHandler(a, at, 'handler/01', 1))).toEqual({ ok: true, value: undefined })
+    expect(await cluster.run(bus.whichHandlers(a, at))).toEqual(['handler/No 1', 'handler/one', 'handler/1'])
+    expect(await cluster.run(bus.addHandler(a, at, handler, undefined).catch((error) => error))).toMatchObject({
+      reason: { badarg: expect.stringContaining('function') },
+    })
+    const machine = genStatem<'idle', { n: number }>({
+      init: () => started('idle', { n: 1 }),
+      states: { idle: () => {} },
+    })
+    const pid = await cluster.run(machine.start(b, undefined))
+    expect(await cluster.run(sys.getStatus(a, pid))).toEqual(await cluster.run(sys.getStatus(b, pid)))
+    // As from Erlang: nothing in the term tells a machine's state from any other.
+    expect(await cluster.run(sys.getState(a, pid))).toEqual(tuple(atom('idle'), { n: 1 }))
+  })
+
   it('a reply that is no plain data is sent as well as it can be, and the server lives', async () => {
     const cluster = new Cluster({ nodes: ['a', 'b'] })
     const pid = await cluster.run(echo.start(cluster.runtime('b'), undefined))
@@ -100,6 +152,22 @@ describe('nodes of ours', () => {
       expect(await cluster.run(both)).toEqual([true, true])
       await cluster.sim.advance('10s')
       expect([ups, a.nodes(), b.nodes()]).toEqual([['nodeup'], [nameOf('b')], [nameOf('a')]])
+      cluster.sim.stop()
+    }
+  })
+
+  it('those that connect a moment after each other keep one connection, and never lose it', async () => {
+    for (let seed = 1; seed <= 600; seed++) {
+      const cluster = new Cluster({ seed, nodes: ['a', 'b'] })
+      const [first, second] = seed % 2 === 0 ? ['a', 'b'] : ['b', 'a']
+      const events: string[] = []
+      for (const name of ['a', 'b']) cluster.distribution(name).subscribe(({ tag }) => events.push(`${tag} ${name}`))
+      const one = cluster.distribution(first!).connect(nameOf(second!))
+      await cluster.sim.advance(30 * cluster.sim.random.next())
+      const other = cluster.distribution(second!).connect(nameOf(first!))
+      expect(await cluster.run(Promise.all([one, other])), `seed ${seed}`).toEqual([true, true])
+      await cluster.sim.advance('20s')
+      expect(events.sort(), `seed ${seed}`).toEqual(['nodeup a', 'nodeup b'])
       cluster.sim.stop()
     }
   })
@@ -272,6 +340,18 @@ describe('nodes of ours', () => {
     expect(box.messages).toHaveLength(50)
   })
 
+  it('a process with async_dist is never suspended by a full link', async () => {
+    const cluster = new Cluster({ nodes: ['a', 'b'], options: { limits: { busyBytes: 10_000 } } })
+    const a = cluster.runtime('a')
+    const box = notes(cluster.runtime('b'))
+    const { process } = notes(a)
+    expect([process.processFlag('async_dist', true), process.processFlag('async_dist', true)]).toEqual([false, true])
+    for (let i = 0; i < 50; i++) process.send(box.process.pid, Buffer.alloc(4000))
+    expect(process.status).toBe('waiting')
+    await cluster.sim.advance('5s')
+    expect(box.messages).toHaveLength(50)
+  })
+
   it('more than may wait gives the peer up, and blocks nobody for ever', async () => {
     const cluster = new Cluster({ nodes: ['a', 'b'], options: { limits: { busyBytes: 1000, maxBytes: 20_000 } } })
     const downs: unknown[] = []
@@ -283,5 +363,31 @@ describe('nodes of ours', () => {
     await cluster.sim.advance('1s')
     expect(downs).toMatchObject([{ tag: 'nodedown', reason: 'queue_overflow' }])
     expect(process.status).toBe('waiting')
+  })
+
+  it('a message longer than a frame may be is refused by its sender, and the link stays', async () => {
+    const cluster = new Cluster({ nodes: ['a', 'b'], options: { limits: { maxFrameBytes: 100_000 } } })
+    await cluster.run(echo.start(cluster.runtime('b'), undefined, { name: 'echo' }))
+    const { messages } = notes(cluster.runtime('b'), 'box')
+    const [to, box] = ['echo', 'box'].map((name) => ({ name, node: nameOf('b') })) as [RemoteName, RemoteName]
+    const a = cluster.runtime('a')
+    a.send(box, Buffer.alloc(100_001))
+    a.send(box, Buffer.alloc(90_000))
+    await expect(cluster.run(echo.call(a, to, 'echo', Buffer.alloc(99_999)))).rejects.toThrow('badarg')
+    expect(await cluster.run(echo.call(a, to, 'echo', 'short'))).toBe('short')
+    expect(messages).toEqual([Buffer.alloc(90_000)])
+  })
+
+  it('one that stops passes on what was sent before, and waits for a peer that takes nothing no longer than a second', async () => {
+    const cluster = new Cluster({ nodes: ['a', 'b', 'c'], network: { delayMs: { least: 100, most: 200 } } })
+    const [a, b] = [cluster.runtime('a'), notes(cluster.runtime('b'), 'box')]
+    for (const node of ['b', 'c']) await cluster.run(cluster.distribution('a').connect(nameOf(node)))
+    cluster.freeze('a', 'c')
+    for (const node of ['b', 'c']) a.send({ name: 'box', node: nameOf(node) }, Buffer.alloc(500_000))
+    const before = cluster.sim.time.monotonic()
+    await cluster.run(cluster.distribution('a').stop())
+    expect(cluster.sim.time.monotonic() - before).toBeCloseTo(1000, -2)
+    expect(b.messages).toEqual([Buffer.alloc(500_000)])
+    expect(nodes(a)).toEqual([])
   })
 })

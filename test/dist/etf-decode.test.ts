@@ -191,6 +191,18 @@ describe('what the decoder makes', () => {
     expect(asked).toEqual([['n@h', 9]])
   })
 
+  test('takes for an object only a map that says so and has texts for keys', () => {
+    const says = [113, 119, 5, 'agner', 119, 6, 'object', 97, 0, 106] as const
+    // As Erlang gives it back: with a binary, and in its own order.
+    expect(decodeAll(etf(116, uint32(2), 109, uint32(1), 'k', 97, 1, ...says))).toStrictEqual({ k: 1 })
+    const other = decodeAll(etf(116, uint32(2), ...says, 97, 1, 97, 2)) as Map<unknown, unknown>
+    expect(other).toBeInstanceOf(Map)
+    expect(other.get(1)).toBe(2)
+    expect(decodeAll(etf(113, 119, 5, 'agner', 119, 8, 'infinity', 97, 1))).toEqual(
+      new Export(atom('agner'), atom('infinity'), 1),
+    )
+  })
+
   test('never has a prototype that the peer chose', () => {
     const map = decodeAll(etf(116, uint32(2), 119, 1, 'a', 97, 1, 119, 9, '__proto__', 116, uint32(0)))
     expect(map).toStrictEqual(
@@ -199,6 +211,9 @@ describe('what the decoder makes', () => {
         [atom('__proto__'), {}],
       ]),
     )
+    const named = decodeAll(encode(JSON.parse('{"__proto__": {"a": 1}}'))) as object
+    expect(Object.keys(named)).toEqual(['__proto__'])
+    expect(Object.getPrototypeOf(named)).toBe(Object.prototype)
     const object = decodeAll(etf(116, uint32(1), 119, 11, 'constructor', 97, 1)) as object
     expect(Object.hasOwn(object, 'constructor')).toBe(true)
     expect(Object.getPrototypeOf(object)).toBe(Object.prototype)

@@ -7,6 +7,7 @@ import { AtomQuota } from '../../src/dist/atom-table.ts'
 import { Decoder } from '../../src/dist/etf-decode.ts'
 import { encode } from '../../src/dist/etf-encode.ts'
 import { atom, type Tuple } from '../../src/dist/term.ts'
+import { termKey } from '../../src/dist/term-key.ts'
 import { decodeAll, decoder, etf, NODE, refusal, uint32 } from './etf-support.ts'
 
 const NAME = [119, 3, 'n@h'] as const
@@ -125,6 +126,17 @@ describe('a fun, which is sent on as it is,', () => {
     const body = Buffer.concat([head, etf(...free).subarray(1)]).subarray(1)
     return etf(112, uint32(body.length + 4), body)
   }
+  test('takes linear time for maps that are keys of maps, as do encoding and comparing them', () => {
+    // At each level everything below it would be looked at again: a megabyte, 900 times, in all its forms.
+    let term: Buffer = Buffer.concat([Buffer.of(109), uint32(MEGABYTE), Buffer.alloc(MEGABYTE)])
+    for (let i = 0; i < 900; i++) term = Buffer.concat([Buffer.of(116), uint32(2), term, Buffer.of(106, 97, 1, 106)])
+    expect(refusal(funOf(term))).toBeUndefined()
+    const decoded = decodeAll(etf(term))
+    expect(encode(decoded).equals(etf(term))).toBe(true)
+    expect(termKey(decoded)).toBe(termKey(decodeAll(etf(term))))
+    expect(termKey(decoded).length).toBeLessThan(300)
+  })
+
   const twice = (...key: readonly (number | Uint8Array)[]): Buffer =>
     funOf(116, uint32(2), ...key, 97, 1, ...key, 97, 2)
 

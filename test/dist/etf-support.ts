@@ -87,11 +87,17 @@ const numbers = fc.oneof(
   fc.maxSafeInteger(),
   fc.double({ noNaN: true, noDefaultInfinity: true }),
 )
+/** Keys of which some can be no atoms. */
+const anyKey = fc.oneof(
+  fc.constantFrom('__proto__', '', 'a', 'x'.repeat(255), 'x'.repeat(256)),
+  fc.string({ unit: 'grapheme', minLength: 200, maxLength: 400 }),
+)
 
 /** Values that come back from a JavaScript node as they went, to the last bit. */
 export const terms: fc.Arbitrary<unknown> = fc.letrec<{ term: unknown; leaf: unknown; scalar: unknown }>((tie) => ({
   scalar: fc.oneof(
     numbers,
+    fc.constantFrom(Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN),
     fc.string({ unit: 'grapheme' }),
     fc.string({ unit: 'grapheme-ascii', maxLength: 50 }),
     fc.constantFrom('', 'normal', 'noproc', 'sensors/1/temperature'),
@@ -121,6 +127,7 @@ export const terms: fc.Arbitrary<unknown> = fc.letrec<{ term: unknown; leaf: unk
       tie('term'),
       { noNullPrototype: true, maxKeys: 5 },
     ),
+    fc.array(fc.tuple(anyKey, tie('term')), { maxLength: 4 }).map((entries) => Object.fromEntries(entries)),
     fc
       .uniqueArray(fc.tuple(numbers, tie('term')), {
         minLength: 1,
@@ -150,6 +157,13 @@ export const mutatedTerms: fc.Arbitrary<Buffer> = fc
     }
     return Buffer.from(bytes.map((byte) => byte ?? 0))
   })
+
+const TAGS = [70, 77, 82, 88, 89, 90, ...Array.from({ length: 25 }, (_, i) => 97 + i)]
+
+/** Random bytes after the version byte, many of them the tags of terms. */
+export const hostileBytes: fc.Arbitrary<Buffer> = fc
+  .array(fc.oneof(fc.constantFrom(...TAGS), fc.nat(255), fc.nat(3)), { maxLength: 60 })
+  .map((bytes) => etf(Buffer.from(bytes)))
 
 /** What becomes of a term on its way through Erlang: text comes back as a binary. */
 export function throughErlang(term: unknown): unknown {

@@ -1,18 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { FrameSplitter, FrameWriter } from '../../src/dist/frame.ts'
-
-/** Everything written goes into `written`, one entry a write. */
-class Sink {
-  readonly written: Buffer[] = []
-  writableLength = 0
-
-  write(buffers: readonly Buffer[], bytes: number): void {
-    const all = Buffer.concat(buffers)
-    expect(all.length).toBe(bytes)
-    this.written.push(all)
-  }
-}
+import { FrameSplitter } from '../../src/dist/frame.ts'
 
 function framesOf(splitter: FrameSplitter): Buffer[] {
   const frames: Buffer[] = []
@@ -108,71 +96,5 @@ describe('a frame splitter', () => {
     const drops = frameOf(Buffer.alloc(2_000_000, 8))
     for (let at = 0; at < drops.length; at++) splitter.push(drops.subarray(at, at + 1))
     expectSame(framesOf(splitter), [drops.subarray(4)])
-  })
-})
-
-describe('a frame writer', () => {
-  const writerOn = (sink: Sink, flushBytes?: number) => {
-    const turns: (() => void)[] = []
-    const writer = new FrameWriter(sink, (flush) => turns.push(flush), flushBytes)
-    const endTurn = () => {
-      for (const flush of turns.splice(0)) flush()
-    }
-    return { writer, turns, endTurn }
-  }
-
-  it('writes the frames of a turn at once, when it ends', () => {
-    const sink = new Sink()
-    const { writer, turns, endTurn } = writerOn(sink)
-    writer.frame(Buffer.from('ab'), Buffer.from('c'))
-    writer.tick()
-    writer.frame(Buffer.from('d'))
-    expect(sink.written).toEqual([])
-    expect(turns).toHaveLength(1)
-    expect(writer.queuedBytes).toBe(16)
-    endTurn()
-    expect(sink.written).toEqual([Buffer.from('\0\0\0\x03abc\0\0\0\0\0\0\0\x01d', 'latin1')])
-    expect(writer.queuedBytes).toBe(0)
-    sink.writableLength = 5
-    expect(writer.queuedBytes).toBe(5)
-    endTurn()
-    writer.tick()
-    endTurn()
-    expect(sink.written).toHaveLength(2)
-  })
-
-  it('does not wait for the end of the turn when much has gathered', () => {
-    const sink = new Sink()
-    const { writer } = writerOn(sink, 100)
-    writer.frame(Buffer.alloc(50))
-    expect(sink.written).toHaveLength(0)
-    writer.frame(Buffer.alloc(50))
-    expect(sink.written).toHaveLength(1)
-  })
-
-  it('writes what a splitter gives back, small and large parts in any order', () => {
-    const part = fc.oneof(fc.nat(30), fc.integer({ min: 8000, max: 9000 }), fc.integer({ min: 60_000, max: 70_000 }))
-    const frame = fc.array(part, { maxLength: 3 })
-    fc.assert(
-      fc.property(fc.array(fc.tuple(frame, fc.boolean()), { maxLength: 20 }), (frames) => {
-        const sink = new Sink()
-        const { writer, endTurn } = writerOn(sink)
-        const expected: Buffer[] = []
-        let fill = 0
-        for (const [sizes, ends] of frames) {
-          const parts = sizes.map((length) => Buffer.alloc(length, ++fill))
-          expected.push(Buffer.concat(parts))
-          writer.frame(...parts)
-          // Small parts may be used again at once.
-          for (const one of parts) if (one.length < 8000) one.fill(255)
-          if (ends) endTurn()
-        }
-        endTurn()
-        const splitter = new FrameSplitter()
-        for (const chunk of sink.written) splitter.push(chunk)
-        expectSame(framesOf(splitter), expected)
-      }),
-      { numRuns: 50 },
-    )
   })
 })

@@ -79,7 +79,7 @@ describe('the handshake', () => {
     const { a, b } = pair({ decision })
     carry(a, b)
     expect(a.failed).toMatchObject({ reason: decision, peer: B })
-    expect(b.failed).toMatchObject({ reason: 'refused', peer: A })
+    expect(b.failed).toMatchObject({ reason: decision === 'nok' ? 'nok' : 'refused', peer: A })
   })
 
   it('replaces an old connection that the peer gives up, after the check of the cookie', () => {

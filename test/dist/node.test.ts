@@ -48,7 +48,7 @@ describe('nodes over TCP', () => {
     const epmdPort = await testEpmd()
     await testNode('n1@127.0.0.1', epmdPort)
     for (const taken of ['n1@127.0.0.1', 'n1@127.0.0.2']) {
-      expect(await startNode({ name: taken, cookie: 'secret', epmdPort })).toEqual({
+      expect(await startNode({ name: taken, cookie: 'secret', epmdPort })).toMatchObject({
         ok: false,
         reason: 'name_in_use',
         problem: `the name ${taken} seems to be in use by another node`,

@@ -81,14 +81,29 @@ describe('erpc between nodes of ours', () => {
     expect(await lost).toEqual({ ok: false, reason: 'nodedown' })
   })
 
-  it('leaves nothing behind when it is given up', async () => {
+  it.each([0, 20])(
+    'leaves nothing behind when it is given up after %d ms, before or after the process is known',
+    async (ms) => {
+      const { a, b } = await nodes()
+      await Promise.allSettled(Array.from({ length: 20 }, () => erpc.call(a, B, 'tests', 'wait', [], ms)))
+      await eventually(() => waiting(b) === 20)
+      // The monitor of a call that was given up is taken back.
+      await eventually(() => expect(distributionOf(b)!.peer(A)!.counts.peerMonitors).toBe(0))
+      for (const { pid, label } of b.processes) if (label === 'tests:wait/0') b.exit(pid, 'kill')
+      expect(await erpc.call(a, B, 'tests', 'add', [1, 1])).toBe(2)
+    },
+  )
+
+  it('is given up when the process that calls ends', async () => {
     const { a, b } = await nodes()
-    await Promise.allSettled(Array.from({ length: 20 }, () => erpc.call(a, B, 'tests', 'wait', [], 20)))
-    await eventually(() => waiting(b) === 20)
-    // The monitor of a call that was given up is taken back.
+    const caller = a.spawn(async (self) => {
+      await Promise.all([1, 2, 3].map(() => erpc.call(self, B, 'tests', 'wait')))
+    })
+    await eventually(() => waiting(b) === 3)
+    expect(distributionOf(a)!.peer(B)!.counts.ownSpawns).toBe(3)
+    a.exit(caller, 'kill')
+    expect(distributionOf(a)!.peer(B)!.counts.ownSpawns).toBe(0)
     await eventually(() => expect(distributionOf(b)!.peer(A)!.counts.peerMonitors).toBe(0))
-    for (const { pid, label } of b.processes) if (label === 'tests:wait/0') b.exit(pid, 'kill')
-    expect(await erpc.call(a, B, 'tests', 'add', [1, 1])).toBe(2)
   })
 
   it('is refused with system_limit when too many run', async () => {

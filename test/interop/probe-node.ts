@@ -3,7 +3,7 @@ import { onTestFinished } from 'vitest'
 import { decide, type PeerState } from '../../src/dist/accept-decision.ts'
 import { Challenges } from '../../src/dist/challenge.ts'
 import { ourFlags } from '../../src/dist/flags.ts'
-import { FrameSplitter, FrameWriter } from '../../src/dist/frame.ts'
+import { FrameSplitter } from '../../src/dist/frame.ts'
 import { accept, initiate } from '../../src/dist/handshake.ts'
 import { type FailureReport, reportFailure } from '../../src/dist/handshake-report.ts'
 import type { HandshakeOptions, HandshakePeer } from '../../src/dist/handshake-types.ts'
@@ -14,7 +14,6 @@ import { epmdClient, registered, system, transport as tcp } from '../dist/epmd-s
 
 export interface Link {
   readonly peer: HandshakePeer
-  readonly writer: FrameWriter
   readonly frames: Buffer[]
   readonly stream: ByteStream
 }
@@ -131,7 +130,7 @@ export class Probe {
       connected: (peer, stream) => {
         this.links.get(peer.name)?.stream.destroy()
         const splitter = new FrameSplitter()
-        const link: Link = { peer, stream, frames: [], writer: new FrameWriter(stream, queueMicrotask) }
+        const link: Link = { peer, stream, frames: [] }
         this.links.set(peer.name, link)
         this.connects++
         done('connected')

@@ -10,14 +10,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, connect as netConnect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import pino from 'pino'
 import { afterAll, afterEach, beforeAll, test } from 'vitest'
 import { readConfig } from '../../src/boot/config-file.ts'
 import { type Broker, startBroker } from '../../src/broker/broker.ts'
 import type { ConnectPacket, ProtocolVersion } from '../../src/broker/packet.ts'
 import { eventually } from './eventually.ts'
+import { Peers } from './peer.ts'
 import { type Address, RawClient } from './raw-client.ts'
 
 /** A running broker. */
@@ -102,39 +101,21 @@ async function startAgner(overrides: Overrides): Promise<BrokerUnderTest> {
   const sets = Object.entries({ 'listeners.tcp.port': 0, 'log.level': 'silent', ...overrides })
   const result = readConfig({ file: undefined, env: {}, sets: sets.map(([key, value]) => `${key}=${value}`) })
   if (!result.ok) throw new Error(result.errors.join('\n'))
-  const { log: _, ...config } = result.config
+  const { log: _log, dist: _dist, ...config } = result.config
   const broker = await startBroker({ ...config, logger: pino({ level: 'silent' }) })
   return { host: '127.0.0.1', port: broker.listeners[0]!.port, broker, stop: () => broker.stop() }
 }
 
 /** Starts our broker as a named node in a process of its own, from its sources. */
 export async function startNode(overrides: Overrides = {}): Promise<BrokerUnderTest> {
-  const folder = await mkdtemp(join(tmpdir(), 'agner-'))
-  const entry = fileURLToPath(new URL('../../src/boot/main.ts', import.meta.url))
-  const sets = Object.entries({ 'listeners.tcp.port': 0, ...overrides }).flatMap(([key, value]) => [
-    '--set',
-    `${key}=${value}`,
-  ])
-  const args = ['--import', 'tsx', entry, '--name', 'test@127.0.0.1', '--cookie', 'test', '--data-dir', folder, ...sets]
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-  let errors = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    errors = `${errors}${chunk}`.slice(-10_000)
-  })
-  const port = await new Promise<number>((resolve, reject) => {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const match = /^listener on mqtt:.*:(\d+)$/.exec(line)
-      if (match) resolve(Number(match[1]))
-    })
-    child.once('exit', (code) => reject(new Error(`the node ended with ${code}: ${errors}`)))
-  })
-  return {
-    host: '127.0.0.1',
-    port,
-    stop: async () => {
-      await stopChild(child)
-      await rm(folder, { recursive: true, force: true })
-    },
+  const peers = await Peers.create()
+  try {
+    const sets = Object.entries(overrides).map(([key, value]) => `${key}=${value}`)
+    const { mqttPort } = await peers.start('test@127.0.0.1', { sets })
+    return { host: '127.0.0.1', port: mqttPort, stop: () => peers.end() }
+  } catch (error) {
+    await peers.end()
+    throw error
   }
 }
 

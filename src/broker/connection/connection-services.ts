@@ -17,7 +17,7 @@ export function connectionEnvironment(
   services: Services,
   listener: BrokerConfig['listeners']['tcp'],
 ): ConnectionEnvironment {
-  const { access, config, hooks, metrics, sessions, nextMessageId, runtime } = services
+  const { access, config, connections, hooks, metrics, sessions, nextMessageId, runtime } = services
   return {
     limits: protocolLimits(config, listener),
     settings: {
@@ -46,8 +46,14 @@ export function connectionEnvironment(
       hooks.chains['client.unsubscribe'].length > 0 ? hooks.unsubscribe(filters, client) : undefined,
     openSession: (client) => sessions.open(client),
     refused: (credentials, code) => hooks.notify('client.refused', credentials, code),
-    connected: (client) => hooks.notify('client.connected', client),
-    disconnected: (client, reason) => hooks.notify('client.disconnected', client, reason),
+    connected: (client) => {
+      connections.add(client)
+      hooks.notify('client.connected', client)
+    },
+    disconnected: (client, reason) => {
+      connections.remove(client)
+      hooks.notify('client.disconnected', client, reason)
+    },
     publishWill: ({ clientId }, will) =>
       publishAll(services, [willMessage(will, clientId, nextMessageId(), runtime.clock.now())]),
   }

@@ -15,11 +15,11 @@ import type { Pid } from '../../actors/pid.ts'
 import type { ProcessContext } from '../../actors/process.ts'
 import { type ExitMessage, isExitMessage } from '../../actors/signal.ts'
 import { isInCidr, parseAddress, plainAddress } from '../../dist/ip.ts'
+import { SocketStream } from '../../dist/transport-socket.ts'
 import type { AccessRule } from '../config.ts'
 import { connection } from './connection.ts'
 import type { ConnectionEnvironment } from './connection-environment.ts'
 import { RateLimit } from './rate-limit.ts'
-import { SocketTransport } from './transport-socket.ts'
 
 /** Settings of one listener; the names are those of the `[listeners.tcp]` table. */
 export interface TcpListenerOptions {
@@ -191,7 +191,7 @@ function isAllowed(rules: readonly AccessRule[], socket: Socket): boolean {
 function admit(state: ListenerState, self: ProcessContext, socket: Socket): void {
   const { environment } = state.options
   environment.metrics['connections/accepted'] += 1
-  const pid = self.spawnLink(connection(environment, new SocketTransport(socket)), { label: 'connection' })
+  const pid = self.spawnLink(connection(environment, new SocketStream(socket)), { label: 'connection' })
   state.connections.add(pid)
   if (state.connections.size > state.peak) state.peak = state.connections.size
 }

@@ -19,6 +19,9 @@ export interface RetainedPage {
 /** Topics that a page looks at, at most, for each message that it may return: bounds the time of one call. */
 const STEPS_PER_MESSAGE = 16
 
+/** Bytes of payloads in a page; the last message may go beyond. */
+const PAGE_BYTES = 1_048_576
+
 export class RetainedCursor {
   readonly #table: TableReader<RetainedRow>
   readonly #filter: string
@@ -35,7 +38,7 @@ export class RetainedCursor {
     this.#nowMs = nowMs
   }
 
-  /** Returns up to `max` messages, in the order of their topics; may return fewer, even none, before it is done. */
+  /** Returns up to `max` messages, and about a megabyte, in the order of their topics; may return fewer, even none, before it is done. */
   next(max: number): RetainedPage {
     const nowMs = this.#nowMs()
     const messages: Message[] = []
@@ -47,10 +50,12 @@ export class RetainedCursor {
     const table = this.#table
     let at = this.#at
     let key = at === undefined ? undefined : table.ceiling(at)
-    for (let steps = max * STEPS_PER_MESSAGE; key !== undefined && steps > 0 && messages.length < max; steps--) {
+    let room = PAGE_BYTES
+    let steps = max * STEPS_PER_MESSAGE
+    for (; key !== undefined && steps > 0 && room > 0 && messages.length < max; steps--) {
       const target = advance(this.#words, key)
       if (target === true) {
-        this.#take(key, nowMs, messages)
+        room -= this.#take(key, nowMs, messages)
         at = key
         key = table.next(key)
       } else {
@@ -62,9 +67,12 @@ export class RetainedCursor {
     return { messages, done: key === undefined }
   }
 
-  #take(topic: string, nowMs: number, messages: Message[]): void {
+  /** Returns the bytes that it took. */
+  #take(topic: string, nowMs: number, messages: Message[]): number {
     const row = this.#table.get(topic)
-    if (row !== undefined && row.expiresAtMs > nowMs) messages.push(row.message)
+    if (row === undefined || row.expiresAtMs <= nowMs) return 0
+    messages.push(row.message)
+    return row.message.payload.length
   }
 }
 

@@ -8,8 +8,9 @@
  * PUBACK and PUBREC go out when the message is taken over by all who get it (event `accepted`), in the order in which the PUBLISHes
  * came [MQTT5-4.6.0-2, 3]. With everything in memory that is at once; nothing here changes when it takes a disc or another node.
  */
-import { ownBytes } from '../codec.ts'
+
 import type { Message } from '../message.ts'
+import { ownBytes } from '../own-bytes.ts'
 import type { AckPacket, ForwardedProperties, PublishProperties } from '../packet.ts'
 import type { AuthorizedPublish } from '../process-messages.ts'
 import { FIRST_FAILURE, RC } from '../reason-codes.ts'

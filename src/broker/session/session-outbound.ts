@@ -5,8 +5,9 @@
  * A PUBLISH is sent again only to a new connection, never on a live one [MQTT5-4.4.0-1], so there is no retry timer. QoS 0 waits
  * for the socket alone; QoS 1 and 2 wait for the window too and for what a resumed connection must get again first.
  */
-import { ownBytes } from '../codec.ts'
+
 import { type Batch, batchOf, type Matched, type Message, type Run } from '../message.ts'
+import { ownBytes } from '../own-bytes.ts'
 import type { AckPacket, QoS } from '../packet.ts'
 import type { OutPublish } from '../process-messages.ts'
 import { FIRST_FAILURE, RC } from '../reason-codes.ts'
@@ -16,10 +17,11 @@ import { drop, out } from './session-effects.ts'
 import type { Effect, SessionState } from './session-state.ts'
 
 /**
- * PUBLISHes that one event may take from the queue. A long queue goes in portions, so that the connection can say between
- * two of them that its socket takes no more.
+ * PUBLISHes that one event may take from the queue, and the bytes of their payloads; the last of them may go beyond. A long
+ * queue goes in portions, so that the connection can say between two of them that its socket takes no more.
  */
 const DRAIN_PACKETS = 128
+const DRAIN_BYTES = 1_048_576
 
 /** Retained messages that are read at a time, and the queue length below which more are read. */
 const RETAINED_PORTION = 256
@@ -182,13 +184,17 @@ function own(message: Message): void {
 export function drain(state: SessionState, nowMs: number, effects: Effect[]): void {
   if (!isReady(state)) return
   let left = DRAIN_PACKETS
-  while (state.resend.length > 0 && left > 0 && state.inflight.size - state.resend.length < state.window) {
-    out(state, effects, state.resend.pop()!)
+  let room = DRAIN_BYTES
+  const isOver = () => left === 0 || room <= 0
+  while (state.resend.length > 0 && !isOver() && state.inflight.size - state.resend.length < state.window) {
+    const packet = state.resend.pop()!
+    out(state, effects, packet)
     left -= 1
+    room -= packet.message.payload.length
   }
   const { queue } = state
   if (queue !== undefined) {
-    while (left > 0) {
+    while (!isOver()) {
       const next = queue.dequeue(isWindowOpen(state))
       if (next === undefined) break
       const { message, qos, retain, ids, share } = next
@@ -200,10 +206,11 @@ export function drain(state: SessionState, nowMs: number, effects: Effect[]): vo
       if (qos === 0) sendQoS0(state, effects, message, retain, ids)
       else send(state, effects, message, qos, retain, ids, share)
       left -= 1
+      room -= message.payload.length
     }
     if (queue.length === 0) state.queue = undefined
   }
-  if (left === 0 && !state.draining) {
+  if (isOver() && !state.draining) {
     state.draining = true
     effects.push({ tag: 'drain' })
   }

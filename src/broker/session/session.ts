@@ -42,7 +42,7 @@ import {
   type SessionState,
   type SessionTimer,
 } from './session-state.ts'
-import { travellingPackets } from './travel.ts'
+import { arrivedClient, arrivedPackets, travellingPackets } from './travel.ts'
 
 /** The message with which a connection learns what became of its wish for a session. */
 export type OpenAnswer =
@@ -80,6 +80,7 @@ export type ToManager =
 type Own =
   | { readonly tag: 'timer'; readonly timer: SessionTimer; readonly attachment: number }
   | { readonly tag: 'drain' }
+  | { readonly tag: 'read_retained'; readonly ticket: number; readonly max: number }
   | typeof ASK_ROUTER_AGAIN
   | typeof GATE_TIMEOUT
 
@@ -137,7 +138,7 @@ class SessionProcess implements GateOwner {
         break
       case 'packets':
         this.state.reportAcked = this.#environment.hooks.chains['message.acked'].length > 0
-        this.#handle(message)
+        this.#handle(this.#isFar ? { ...message, packets: arrivedPackets(message.packets) } : message)
         break
       case 'detach':
       case 'drain':
@@ -161,6 +162,9 @@ class SessionProcess implements GateOwner {
         this.#handle({ tag: 'timeout', timer: message.timer })
         // The will is settled; the manager must not publish it again.
         if (message.timer === 'will') this.#tellDetached()
+        break
+      case 'read_retained':
+        this.#readOn(message.ticket, message.max)
         break
       case 'relieved':
         this.#gate?.relieved()
@@ -199,10 +203,11 @@ class SessionProcess implements GateOwner {
     const { state } = this
     switch (effect.tag) {
       case 'out':
-        this.#toConnection(
-          state.connection,
-          this.#isFar ? { ...effect, packets: travellingPackets(effect.packets) } : effect,
-        )
+        if (this.#isFar) {
+          for (const packets of travellingPackets(effect.packets)) {
+            this.#toConnection(state.connection, { tag: 'out', from: effect.from, packets })
+          }
+        } else this.#toConnection(state.connection, effect)
         reportDelivered(this.#environment, state.clientId, effect.packets)
         break
       case 'synced':
@@ -273,7 +278,8 @@ class SessionProcess implements GateOwner {
     // One that is ending does not answer: its end tells the manager to start another.
     if (this.state.ended) return
     this.#manager = manager
-    this.#handle({ tag: 'attach', client })
+    const isFar = this.#self.runtime.isForeign(client.connection)
+    this.#handle({ tag: 'attach', client: isFar ? arrivedClient(client) : client })
   }
 
   #attached({ present, takenOver }: Extract<Effect, { tag: 'attached' }>): void {
@@ -418,13 +424,20 @@ class SessionProcess implements GateOwner {
     if (this.#manager !== undefined) this.#self.send(this.#manager, message)
   }
 
+  /** The first page is read at once. The others wait for their turn, so that the connection can say in between that it is full. */
   #readRetained(ticket: number, filter: string, max: number): void {
-    this.#cursors ??= new Map()
-    let cursor = this.#cursors.get(ticket)
-    if (cursor === undefined) {
-      cursor = this.#environment.retainer.open(filter)
-      this.#cursors.set(ticket, cursor)
+    if (this.#cursors?.has(ticket)) {
+      this.#self.send(this.#self.pid, { tag: 'read_retained', ticket, max } satisfies Own)
+      return
     }
+    this.#cursors ??= new Map()
+    this.#cursors.set(ticket, this.#environment.retainer.open(filter))
+    this.#readOn(ticket, max)
+  }
+
+  #readOn(ticket: number, max: number): void {
+    const cursor = this.#cursors?.get(ticket)
+    if (cursor === undefined) return
     const { messages, done } = cursor.next(max)
     if (done) this.#forgetCursor(ticket)
     this.#handle({ tag: 'retained', ticket, messages, done })

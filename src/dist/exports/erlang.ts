@@ -12,11 +12,18 @@ export function erlangExports(): ExportedModule {
     'node/0': ({ self }) => atom(self.runtime.node.name),
     'nodes/0': (context) => atoms(context.network.nodes('visible')),
     'nodes/1': nodes,
+    'disconnect_node/1': ({ network }, node) => network.disconnect(nameOf(node)),
     'whereis/1': ({ self }, name) => self.runtime.whereis(nameOf(name)),
     'registered/0': ({ self }) => atoms(self.runtime.registered()),
     'processes/0': ({ self }) => Array.from(self.runtime.processes, ({ pid }) => pid),
     'is_process_alive/1': ({ self }, pid) => {
       if (!(pid instanceof Pid)) throw badarg()
+      return self.runtime.isAlive(pid)
+    },
+    'garbage_collect/0': () => true,
+    // V8 collects when it sees fit; the answer is that of a collection that has been made.
+    'garbage_collect/1': ({ self }, pid) => {
+      if (!(pid instanceof Pid) || self.runtime.isForeign(pid)) throw badarg()
       return self.runtime.isAlive(pid)
     },
     'process_info/1': ({ self }, pid) => processInfo(self.runtime, pid),

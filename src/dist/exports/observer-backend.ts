@@ -5,24 +5,16 @@
  * `etop_collect` and `fetch_stats` are started as processes of their own, linked to the one that asks, and send what
  * they have to it.
  */
-import type { EtsInfo } from '../../actors/ets.ts'
+import { getHeapSpaceStatistics } from 'node:v8'
 import { Pid } from '../../actors/pid.ts'
 import type { Process } from '../../actors/process.ts'
 import { isDownMessage } from '../../actors/signal.ts'
-import {
-  badarg,
-  type CallContext,
-  ErlangError,
-  type ExportedModule,
-  functionClause,
-  type SocketAddress,
-  type SocketInfo,
-  type TableInfo,
-} from '../exports.ts'
+import { badarg, type CallContext, type ExportedModule, type SocketAddress, type SocketInfo } from '../exports.ts'
 import { parseAddress, plainAddress } from '../ip.ts'
-import { type Atom, atom, atomName, charlist, isTuple, Port, Tuple, tuple } from '../term.ts'
+import { type Atom, atom, charlist, Port, Tuple, tuple } from '../term.ts'
 import { currentFunction, initialCall, memoryBytes, queueLength } from './process-info.ts'
 import { io, memory, schedulerWallTime, systemInfo, uptimeMs } from './system-info.ts'
+import { tableFunctions } from './tables.ts'
 
 /** Version of runtime_tools whose functions these are; observers refuse what is too old. */
 const VERSION = '1.19'
@@ -34,8 +26,12 @@ const PROCESSES_PER_MESSAGE = 10_000
 const MIN_STATS_INTERVAL_MS = 100
 const MAX_STATS_INTERVAL_MS = 2 ** 31 - 1
 
-const IGNORE = atom('ignore')
 const UNDEFINED = undefined
+
+/** Pieces that one write may have, on the systems that Node.js runs on. */
+const IOV_MAX = 1024
+
+const MIN_CARRIER_BYTES = 1024
 
 export const observerBackendExports: ExportedModule = {
   'vsn/0': () => tuple(atom('ok'), charlist(VERSION)),
@@ -43,7 +39,8 @@ export const observerBackendExports: ExportedModule = {
   'get_port_list/0': ({ self, exports }) =>
     exports.sockets().map((socket, at) => portInfo(self.runtime.node, socket, at)),
   'get_socket_list/0': () => [],
-  'get_table_list/2': getTableList,
+  'socket_info/0': socketInfo,
+  ...tableFunctions,
   'procs_info/1': procsInfo,
   'etop_collect/1': etopCollect,
   'fetch_stats/2': fetchStats,
@@ -91,9 +88,41 @@ function sysInfo(context: CallContext): Tuple[] {
     ...SYSTEM_ITEMS_BEFORE_ALLOC.map(item),
     tuple(atom('wordsize_internal'), systemInfo(context, tuple(atom('wordsize'), atom('internal')))),
     tuple(atom('wordsize_external'), systemInfo(context, tuple(atom('wordsize'), atom('external')))),
-    tuple(atom('alloc_info'), []),
+    tuple(atom('alloc_info'), allocInfo()),
     ...SYSTEM_ITEMS_AFTER_ALLOC.map(item),
     ...memory(),
+  ]
+}
+
+/**
+ * The spaces of V8's heap, and what lies outside of it, as allocators with one instance each. A window divides by the size of
+ * each carrier, and wants the same allocators every time.
+ */
+function allocInfo(): Tuple[] {
+  const spaces = getHeapSpaceStatistics().map(({ space_name, space_used_size, space_size }) => ({
+    name: space_name,
+    used: space_used_size,
+    size: space_size,
+  }))
+  const { external } = process.memoryUsage()
+  return [...spaces, { name: 'external', used: external, size: external }].map(({ name, used, size }) => {
+    const carrier = Math.max(size, used, MIN_CARRIER_BYTES)
+    const blocks = tuple(atom('blocks'), [tuple(atom(name), [tuple(atom('size'), used, used, used)])])
+    const multi = tuple(atom('mbcs'), [blocks, tuple(atom('carriers_size'), carrier, carrier, carrier)])
+    const single = tuple(atom('sbcs'), [tuple(atom('blocks'), []), tuple(atom('carriers_size'), 0, 0, 0)])
+    return tuple(atom(name), [tuple(atom('instance'), 0, [multi, single])])
+  })
+}
+
+/** What the counters of Erlang's own sockets are when there are none: ours are shown as ports. */
+function socketInfo(): Tuple[] {
+  const counters = ['dinet', 'dinet6', 'dlocal', 'pip', 'psctp', 'ptcp', 'pudp', 'sockets']
+  const types = ['tdgrams', 'tseqpkgs', 'tstreams']
+  return [
+    tuple(atom('iov_max'), IOV_MAX),
+    tuple(atom('num_monitors'), 0),
+    tuple(atom('num_cnt_bits'), 64),
+    ...[...counters, ...types].map((name) => tuple(atom(`num_${name}`), 0)),
   ]
 }
 
@@ -144,77 +173,6 @@ function addressToTerm(text: string): unknown {
   if (bytes === undefined) return charlist(text)
   if (!plain.includes(':')) return new Tuple([...bytes.subarray(12)])
   return new Tuple(Array.from({ length: 8 }, (_, at) => (bytes[2 * at]! << 8) | bytes[2 * at + 1]!))
-}
-
-function getTableList(context: CallContext, kind: unknown, options: unknown): Tuple[][] {
-  if (!Array.isArray(options)) throw badarg()
-  const { runtime } = context.self
-  switch (atomName(kind)) {
-    case 'ets': {
-      const isHidden = hides(options, 'unread_hidden')
-      return runtime.ets
-        .all()
-        .filter(({ protection }) => !isHidden || protection !== 'private')
-        .map((info) => etsInfo(info, registeredName(runtime.process(info.owner))))
-    }
-    case 'mnesia': {
-      const tables = context.exports.tables()
-      if (tables === undefined) {
-        throw new ErlangError('throw', tuple(atom('error'), charlist(`Mnesia is not running on: ${runtime.node.name}`)))
-      }
-      return tables.map((info) => tableInfo(info, registeredName(runtime.process(info.owner))))
-    }
-    default:
-      throw functionClause()
-  }
-}
-
-/** An option of a proplist that is on unless it says otherwise. */
-function hides(options: readonly unknown[], name: string): boolean {
-  const option = options.find((item) => isTuple(item, 2) && atomName(item.elements[0]) === name)
-  return !(isTuple(option) && option.elements[1] === false)
-}
-
-function registeredName(process: Process | undefined): Atom {
-  return process?.name === undefined ? IGNORE : atom(process.name)
-}
-
-function etsInfo({ name, type, protection, owner, heir, size, named }: EtsInfo, ownerName: Atom): Tuple[] {
-  return [
-    tuple(atom('name'), nameToTerm(name)),
-    // Of a table without a name OTP gives its reference; only the table viewer would use it.
-    tuple(atom('id'), named ? IGNORE : nameToTerm(name)),
-    tuple(atom('protection'), atom(protection)),
-    tuple(atom('owner'), owner),
-    tuple(atom('size'), size),
-    tuple(atom('reg_name'), ownerName),
-    tuple(atom('type'), atom(type)),
-    tuple(atom('keypos'), 1),
-    tuple(atom('heir'), heir ?? atom('none')),
-    tuple(atom('memory'), 0),
-    tuple(atom('compressed'), false),
-    tuple(atom('fixed'), false),
-  ]
-}
-
-function tableInfo(info: TableInfo, ownerName: Atom): Tuple[] {
-  return [
-    tuple(atom('name'), nameToTerm(info.name)),
-    tuple(atom('owner'), info.owner),
-    tuple(atom('size'), info.size),
-    tuple(atom('reg_name'), ownerName),
-    tuple(atom('type'), atom(info.type)),
-    tuple(atom('keypos'), 2),
-    tuple(atom('memory'), info.memoryBytes),
-    tuple(atom('storage'), atom(info.storage ?? 'ram_copies')),
-    tuple(atom('index'), []),
-    tuple(atom('fixed'), false),
-    tuple(atom('compressed'), false),
-  ]
-}
-
-function nameToTerm(name: string): unknown {
-  return name.length <= 255 ? atom(name) : name
 }
 
 function procsInfo({ self }: CallContext, collector: unknown): Atom {

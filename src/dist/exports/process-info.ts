@@ -11,6 +11,8 @@ import type { Process } from '../../actors/process.ts'
 import type { Runtime } from '../../actors/runtime.ts'
 import { messageToTerm } from '../envelope.ts'
 import { badarg } from '../exports.ts'
+import { groupLeaderOf } from '../group-leader.ts'
+import { behaviourOf } from '../incoming-message.ts'
 import { presentable } from '../presentable.ts'
 import { atom, atomName, type Tuple, tuple } from '../term.ts'
 
@@ -46,7 +48,7 @@ const ITEMS: Readonly<Record<string, (process: Process) => unknown>> = {
   trap_exit: ({ trapExit }) => trapExit,
   error_handler: () => atom('error_handler'),
   priority: () => atom('normal'),
-  group_leader: ({ runtime }) => runtime.init.pid,
+  group_leader: groupLeaderOf,
   total_heap_size: () => 0,
   heap_size: () => 0,
   stack_size: () => 0,
@@ -148,11 +150,6 @@ function itemName(item: unknown): string {
 
 function infoOf(process: Process, item: string): Tuple {
   return tuple(atom(item), ITEMS[item]!(process))
-}
-
-function behaviourOf({ behaviour }: Process): string | undefined {
-  const { behaviour: name } = behaviour as { readonly behaviour?: unknown }
-  return typeof name === 'string' ? name : undefined
 }
 
 function messages({ mailbox, behaviour }: Process): unknown[] {

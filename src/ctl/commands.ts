@@ -1,0 +1,21 @@
+/** The commands that every node has, in the order in which `help` shows them. */
+import { CommandTable } from './command-table.ts'
+import { acl, alarms } from './commands/access.ts'
+import { broker } from './commands/broker.ts'
+import { clients } from './commands/clients.ts'
+import { listeners } from './commands/listeners.ts'
+import { retained } from './commands/retained.ts'
+import { routes, topics } from './commands/routes.ts'
+import { sessions } from './commands/sessions.ts'
+import { status } from './commands/status.ts'
+import { subscriptions } from './commands/subscriptions.ts'
+import { users } from './commands/users.ts'
+import { vm } from './commands/vm.ts'
+
+/** A new table with all commands; modules of other layers add theirs. */
+export function commandTable(): CommandTable {
+  const table = new CommandTable()
+  const commands = [status, broker, users, clients, sessions, routes, topics, subscriptions, retained]
+  for (const command of [...commands, vm, acl, alarms, listeners]) table.register(command)
+  return table
+}

@@ -1,0 +1,121 @@
+/**
+ * Writes that wait until every connected member has applied them.
+ *
+ * A peer confirms by the number of the last entry that it has applied, so a wait is over when all connected peers have confirmed its
+ * number. Who is lost meanwhile has not confirmed, and nobody waits for it any longer; who comes later is not waited for.
+ */
+import type { Links } from './link.ts'
+import type { WriteOutcome } from './table.ts'
+
+interface Waiter {
+  readonly seq: number
+  readonly resolve: (outcome: WriteOutcome) => void
+  readonly group: Group
+  readonly unconfirmed: string[]
+}
+
+/** Waiters that came at the same time and have the same time limit: a timer for each of them would cost more than the write. */
+interface Group {
+  readonly nowMs: number
+  readonly timeoutMs: number
+  waiting: number
+  cancel: () => void
+}
+
+export class Confirmations {
+  readonly #links: Pick<Links, 'now' | 'setTimer'>
+  /** In the order of their numbers. */
+  #waiters: Waiter[] = []
+  #group: Group | undefined
+  /** Connected peer → what it has confirmed, or need not confirm. */
+  readonly #confirmed = new Map<string, number>()
+
+  constructor(links: Pick<Links, 'now' | 'setTimer'>) {
+    this.#links = links
+  }
+
+  /** Writes that wait. */
+  get waiting(): number {
+    return this.#waiters.length
+  }
+
+  /** A peer is connected, which need not confirm what has been written before. */
+  up(node: string, lastSeq: number): void {
+    this.#confirmed.set(node, lastSeq)
+  }
+
+  confirm(node: string, seq: number): void {
+    const held = this.#confirmed.get(node)
+    if (held === undefined || held >= seq) return
+    this.#confirmed.set(node, seq)
+    this.#settle()
+  }
+
+  /** A peer need not confirm anything: it has nothing to do with what is written here. */
+  excuse(node: string): void {
+    if (this.#confirmed.has(node)) this.confirm(node, Number.POSITIVE_INFINITY)
+  }
+
+  down(node: string): void {
+    const confirmed = this.#confirmed.get(node)
+    if (confirmed === undefined) return
+    this.#confirmed.delete(node)
+    for (const waiter of this.#waiters) if (waiter.seq > confirmed) waiter.unconfirmed.push(node)
+    this.#settle()
+  }
+
+  /** Undefined when nobody has to confirm the entry. */
+  wait(seq: number, timeoutMs: number): Promise<WriteOutcome> | undefined {
+    if (this.#least() >= seq) return undefined
+    return new Promise((resolve) => {
+      const group = this.#groupOf(timeoutMs)
+      group.waiting++
+      this.#waiters.push({ seq, resolve, group, unconfirmed: [] })
+    })
+  }
+
+  /** Nobody waits any longer. */
+  stop(): void {
+    for (const waiter of this.#waiters) this.#finish(waiter)
+    this.#waiters = []
+  }
+
+  #least(): number {
+    let least = Number.POSITIVE_INFINITY
+    for (const seq of this.#confirmed.values()) if (seq < least) least = seq
+    return least
+  }
+
+  #settle(): void {
+    const least = this.#least()
+    let settled = 0
+    while (settled < this.#waiters.length && this.#waiters[settled]!.seq <= least) {
+      this.#finish(this.#waiters[settled++]!)
+    }
+    if (settled > 0) this.#waiters.splice(0, settled)
+  }
+
+  #finish({ seq, resolve, group, unconfirmed }: Waiter): void {
+    for (const [node, confirmed] of this.#confirmed) if (confirmed < seq) unconfirmed.push(node)
+    resolve({ unconfirmed: unconfirmed.sort() })
+    if (--group.waiting > 0) return
+    group.cancel()
+    if (this.#group === group) this.#group = undefined
+  }
+
+  #groupOf(timeoutMs: number): Group {
+    const nowMs = this.#links.now()
+    if (this.#group?.nowMs === nowMs && this.#group.timeoutMs === timeoutMs) return this.#group
+    const group: Group = { nowMs, timeoutMs, waiting: 0, cancel: () => undefined }
+    group.cancel = this.#links.setTimer(timeoutMs, () => this.#expire(group))
+    this.#group = group
+    return group
+  }
+
+  #expire(group: Group): void {
+    const expired = this.#waiters.filter((waiter) => waiter.group === group)
+    this.#waiters = this.#waiters.filter((waiter) => waiter.group !== group)
+    if (this.#group === group) this.#group = undefined
+    for (const waiter of expired) this.#finish(waiter)
+  }
+}

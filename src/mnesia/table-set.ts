@@ -1,0 +1,181 @@
+/**
+ * The tables of a node: opens them by definition, keeps them in step with the schema, and knows how far each is loaded.
+ *
+ * The code that owns a table opens it with its definition at each start. A table that another member has created, and whose definition
+ * is plain data, is made here as well, so that this node has a copy of it. Tables live as long as the node; processes that use them come
+ * and go.
+ */
+import type { Copies, CopyKind, TableDefinition } from './definition.ts'
+import { TableError } from './errors.ts'
+import type { TableRows } from './membership.ts'
+import type { Replication, TableOrigin } from './replication.ts'
+import type { Cluster, ClusterTables } from './schema/cluster.ts'
+import {
+  copyKey,
+  copyOn,
+  definitionOf,
+  describe,
+  described,
+  differences,
+  tableIn,
+  tableKey,
+  tablesIn,
+} from './schema/definitions.ts'
+import type { RegistryRow } from './schema/registry.ts'
+import type { Table, TableReader, Tables } from './table.ts'
+
+interface Open {
+  readonly definition: TableDefinition<unknown>
+  readonly table: Table<unknown>
+  readonly replication: Replication
+  copy: CopyKind
+  /** Made from the schema alone: nobody here has asked for it. */
+  readonly isByOthers: boolean
+}
+
+export type Replications = Readonly<Record<'owned' | 'shared' | 'local_content', Replication>>
+
+export class TableSet implements Tables, ClusterTables {
+  readonly #cluster: Cluster
+  readonly #replications: Replications
+  readonly #tables = new Map<string, Open>()
+  /** The table that is being opened. */
+  #opening: string | undefined
+
+  constructor(cluster: Cluster, replications: Replications) {
+    this.#cluster = cluster
+    this.#replications = replications
+    cluster.tables = this
+    this.schemaChanged(cluster.registry.rows())
+  }
+
+  /**
+   * The table of a definition; it is created in the cluster when there is none of its name. Throws a `TableError` that names the
+   * difference when there is one that is defined in another way.
+   */
+  open<Row>(definition: TableDefinition<Row>): Table<Row> {
+    const { name } = definition
+    const description = describe(definition)
+    const opened = this.#tables.get(name)
+    const inSchema = tableIn(this.#cluster.registry, name)
+    const known = opened === undefined ? inSchema : describe(opened.definition)
+    const found = known === undefined ? [] : differences({ ...description }, { ...known })
+    if (found.length > 0) {
+      throw new TableError('definition_differs', `table ${name} is defined in another way: ${found.join('; ')}`)
+    }
+    if (opened !== undefined) return opened.table as Table<Row>
+    // Copies are the cluster's to decide once there are any.
+    const copies = (inSchema?.copies as Copies | undefined) ?? description.copies
+    const wasDeleted = this.#cluster.registry.get(tableKey(name))?.status === 'deleted'
+    const origin = inSchema !== undefined ? 'known' : wasDeleted ? 'again' : 'new'
+    this.#opening = name
+    this.#cluster.write(tableKey(name), described({ ...description, copies }, inSchema))
+    this.#opening = undefined
+    return this.#make(definition as TableDefinition<unknown>, false, origin) as Table<unknown> as Table<Row>
+  }
+
+  all(): readonly TableReader<unknown>[] {
+    return [...this.#tables.values()].map(({ table }) => table)
+  }
+
+  /** Names of the tables that are open here. */
+  names(): string[] {
+    return [...this.#tables.keys()].sort()
+  }
+
+  get(name: string): Table<unknown> | undefined {
+    return this.#tables.get(name)?.table
+  }
+
+  /** The kind of this node's copy. */
+  copy(name: string): CopyKind | undefined {
+    return this.#tables.get(name)?.copy
+  }
+
+  /** Nodes that have a copy, by kind. */
+  copiesOf(name: string): Readonly<Record<Copies, readonly string[]>> {
+    const { registry, links } = this.#cluster
+    const of = (kind: Copies) => links.members().filter((node) => copyOn(registry, name, node) === kind)
+    return { ram_copies: of('ram_copies'), disc_copies: of('disc_copies') }
+  }
+
+  /** Ends a table on all members. Throws when there is none. */
+  delete(name: string): void {
+    const row = this.#cluster.registry.get(tableKey(name))
+    if (row === undefined || row.status === 'deleted') throw new TableError('no_exists', `there is no table ${name}`)
+    this.#cluster.write(tableKey(name), { ...row, status: 'deleted' })
+  }
+
+  /** Says what copy a member has. Throws when there is no such table or member. */
+  setCopy(name: string, node: string, kind: CopyKind): void {
+    const { registry, links } = this.#cluster
+    if (tableIn(registry, name) === undefined) throw new TableError('no_exists', `there is no table ${name}`)
+    if (!links.members().includes(node)) throw new TableError('no_exists', `${node} is no member`)
+    this.#cluster.write(copyKey(name, node), { kind })
+  }
+
+  schemaChanged(rows: readonly RegistryRow[]): void {
+    const isTables = rows.some(({ key }) => key.startsWith('table/') || key.startsWith('copy/'))
+    if (!isTables) return
+    const { registry } = this.#cluster
+    const inSchema = tablesIn(registry)
+    for (const name of [...this.#tables.keys()]) {
+      if (inSchema.has(name)) this.#copyChanged(name)
+      else this.#drop(name)
+    }
+    for (const [name, value] of inSchema) {
+      if (this.#tables.has(name) || this.#opening === name) continue
+      const definition = definitionOf(name, value)
+      if (definition !== undefined) this.#make(definition as unknown as TableDefinition<unknown>, true, 'known')
+    }
+  }
+
+  reset(): void {
+    for (const replication of Object.values(this.#replications)) replication.reset()
+  }
+
+  /** Nothing is sent or written any more. */
+  stop(): void {
+    for (const replication of Object.values(this.#replications)) replication.stop()
+  }
+
+  /** Rows of shared disc tables that are not empty. */
+  rowsToLose(): TableRows[] {
+    return this.shared()
+      .map(({ definition, size }) => ({ table: definition.name, rows: size }))
+      .filter(({ rows }) => rows > 0)
+  }
+
+  /** Shared tables on this node's disc. */
+  shared(): Table<unknown>[] {
+    return [...this.#tables.values()]
+      .filter(({ definition, copy }) => definition.replication === 'shared' && copy === 'disc_copies')
+      .map(({ table }) => table)
+  }
+
+  /** Whether all that linked members had when they were linked is here. */
+  isCaughtUp(node: string): boolean {
+    return Object.values(this.#replications).every((replication) => replication.isCaughtUp(node))
+  }
+
+  #make(definition: TableDefinition<unknown>, isByOthers: boolean, origin: TableOrigin): Table<unknown> {
+    const replication = this.#replications[definition.replication]
+    const copy = copyOn(this.#cluster.registry, definition.name, this.#cluster.node)
+    const table = replication.open(definition, copy, origin)
+    this.#tables.set(definition.name, { definition, table, replication, copy, isByOthers })
+    return table
+  }
+
+  #drop(name: string): void {
+    this.#tables.get(name)?.replication.drop(name)
+    this.#tables.delete(name)
+  }
+
+  #copyChanged(name: string): void {
+    const open = this.#tables.get(name)!
+    const copy = copyOn(this.#cluster.registry, name, this.#cluster.node)
+    if (copy === open.copy) return
+    open.copy = copy
+    open.replication.setCopy(name, copy)
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * A node that takes connections and has no sessions: those are on the node of `--join`. Started with the command line of bin/node, by
+ * `peers.launch(name, { program: FRONT_NODE })`.
+ *
+ * The connections are those of production. Only who opens their sessions is decided by hand here.
+ */
+import { boot } from '../../src/boot/boot.ts'
+import type { NodeStart, RunningNode } from '../../src/boot/run-node.ts'
+import { NodeStartError } from '../../src/boot/start-error.ts'
+import { realWorld } from '../../src/boot/world.ts'
+import { connectionEnvironment } from '../../src/broker/connection/connection-services.ts'
+import { tcpListener } from '../../src/broker/connection/listener-tcp.ts'
+import type { ClientInfo } from '../../src/broker/process-messages.ts'
+import { createServices } from '../../src/broker/services.ts'
+import { startNode } from '../../src/dist/start-node.ts'
+
+async function runFront({ name, cookie, join, dist, epmdPort, config, logger }: NodeStart): Promise<RunningNode> {
+  const started = await startNode({ ...dist, name, cookie, epmdPort, logger })
+  if (!started.ok) throw new NodeStartError(started)
+  const { node } = started
+  const { runtime, distribution } = node
+  const services = await createServices(runtime, config, '0.0.0', undefined)
+  const { tcp } = config.listeners
+  const environment = {
+    ...connectionEnvironment(services, tcp),
+    openSession: (client: ClientInfo) => runtime.send({ name: 'sm', node: join! }, { tag: 'open', client }),
+  }
+  await tcpListener.start(runtime, { ...tcp, shutdownMs: 5000, environment }, { name: 'listener_tcp' })
+  const { host, port } = await tcpListener.call(runtime, 'listener_tcp', 'info')
+  await distribution.connect(join!)
+  return {
+    listeners: [
+      { name: 'mqtt', host, port },
+      { name: 'dist', host: node.host, port: node.port },
+    ],
+    ended: new Promise(() => {}),
+    stop: () => node.stop(),
+  }
+}
+
+process.exitCode = await boot({ ...realWorld(), runNode: runFront })
+process.exit()
