@@ -6,6 +6,18 @@ import { expect, test } from 'vitest'
 const run = promisify(execFile)
 
 const expected: Record<string, string> = {
+  'backup.ts': [
+    'users: 2 rows',
+    "{ name: 'users', rows: 2, written: 1, removed: 0, kept: 1 } Manchester",
+    "{ name: 'users', rows: 2, written: 1, removed: 0, kept: 1 } Wilmslow",
+    'agner tables, text format 1, of nonode@nohost at 1970-01-01T00:00:00.000Z',
+    'table {"name":"users","type":"ordered_set","key":"name","replication":"shared","copies":"disc_copies"}',
+    '{"name":"ada","town":"London"}',
+    '{"name":"alan","town":"Wilmslow"}',
+    'end',
+    '',
+    '',
+  ].join('\n'),
   'counter.ts': '3\n0\nno_longer_needed\n',
   'partition.ts': 'c has a letter from a\na sees the server end: noconnection\nc has a letter from b\n',
   'embedded-broker.ts': 'hello world\n',
