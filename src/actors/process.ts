@@ -108,8 +108,8 @@ export interface ScriptContext extends ProcessContext {
   receiveWithin<T = unknown>(timeoutMs: number, match?: (message: unknown) => message is T): Promise<T | undefined>
 }
 
-/** Code of a plain process; it ends `normal` when the promise resolves. */
-export type Script = (self: ScriptContext) => Promise<unknown>
+/** Code of a plain process; it ends `normal` when the function has returned, and the promise that it may return has resolved. */
+export type Script = (self: ScriptContext) => unknown
 
 /** Makes the behaviour of a new process from its context, on its first turn. */
 export interface BehaviourFactory {
@@ -413,7 +413,8 @@ export class Process implements ScriptContext, Runnable {
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+/** True for a promise, of whatever making. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 

@@ -1,9 +1,9 @@
 /**
- * The behaviour of a plain process: an async function that receives selectively, as an Erlang process function does.
+ * The behaviour of a plain process: a function that receives selectively, as an Erlang process function does.
  *
  * Messages that do not match what the code waits for are saved and looked at again by the next `receive`, oldest first.
  */
-import type { Behaviour, Process, Script } from './process.ts'
+import { type Behaviour, isThenable, type Process, type Script } from './process.ts'
 
 interface Waiter {
   readonly match: ((message: unknown) => boolean) | undefined
@@ -61,13 +61,17 @@ export class ScriptBehaviour implements Behaviour {
     })
   }
 
+  /** What the script throws before its first `await` ends the process as what any behaviour throws. */
   #start(): void {
     const process = this.#process
-    Promise.resolve()
-      .then(() => this.#script(process))
-      .then(
-        () => process.runtime.terminate(process, 'normal'),
-        (thrown: unknown) => process.crash(thrown),
-      )
+    const ended = this.#script(process)
+    if (!isThenable(ended)) {
+      process.runtime.terminate(process, 'normal')
+      return
+    }
+    Promise.resolve(ended).then(
+      () => process.runtime.terminate(process, 'normal'),
+      (thrown: unknown) => process.crash(thrown),
+    )
   }
 }

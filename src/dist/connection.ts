@@ -10,6 +10,8 @@ import type { TimerHandle } from '../actors/system.ts'
 import type { AtomQuota } from './atom-table.ts'
 import { controlFromTerms } from './control.ts'
 import { Decoder } from './etf-decode.ts'
+import { VERSION } from './etf-tags.ts'
+import { DIST_HEADER, FragmentJoiner, isFragment, WHOLE } from './fragments.ts'
 import { FrameSplitter } from './frame.ts'
 import { PASS_THROUGH } from './outbox.ts'
 import type { Peer } from './peer.ts'
@@ -37,10 +39,25 @@ export interface ConnectionOptions {
   readonly stream: ByteStream
   readonly netTicktimeMs: number
   readonly maxFrameBytes: number
+  /** Whether large messages may be sent in fragments. */
+  readonly takesFragments: boolean
   readonly quota: AtomQuota
   /** Called exactly once. */
   readonly onEnd: (reason: NodedownReason) => void
 }
+
+/** A control message, and what it came in, up to `end`. Messages come in runs from one process to another, for which that is the same. */
+interface Control {
+  readonly bytes: Buffer
+  readonly end: number
+  readonly value: unknown
+}
+
+/** What is longer is not kept in memory for the sake of its control message. */
+const MAX_KEPT_BYTES = 64 << 10
+
+/** How many messages of the greatest length may be under way in fragments. */
+const UNFINISHED_MESSAGES = 8
 
 export class Connection implements StreamEvents {
   /** Bytes of frames and ticks that have come in. */
@@ -51,10 +68,12 @@ export class Connection implements StreamEvents {
   readonly #options: ConnectionOptions
   readonly #splitter: FrameSplitter
   readonly #decoder: Decoder
+  readonly #joiner: FragmentJoiner
   #isEnded = false
   #timer: TimerHandle | undefined = undefined
   #hasReceived = true
   #silentTicks = 0
+  #last: Control | undefined = undefined
 
   constructor(options: ConnectionOptions) {
     this.closed = new Promise((resolve) => {
@@ -63,11 +82,13 @@ export class Connection implements StreamEvents {
     this.#options = options
     this.#splitter = new FrameSplitter(options.maxFrameBytes)
     this.#decoder = new Decoder({ node: options.runtime.node, quota: options.quota })
+    this.#joiner = new FragmentJoiner(options.maxFrameBytes, options.maxFrameBytes * UNFINISHED_MESSAGES)
   }
 
   /** What waits for the peer leaves, and ticks begin. */
   start(): void {
-    this.#options.peer.outbox.attach(this.#options.stream)
+    const { peer, stream, takesFragments } = this.#options
+    peer.outbox.attach(stream, takesFragments)
     this.#scheduleTick()
   }
 
@@ -78,7 +99,7 @@ export class Connection implements StreamEvents {
     const { runtime, peer, stream, onEnd } = this.#options
     if (this.#timer !== undefined) runtime.timers.clear(this.#timer)
     if (reason === 'disconnect' || reason === 'net_kernel_terminated') {
-      peer.outbox.flush()
+      peer.outbox.finish()
       stream.end()
     } else {
       stream.destroy()
@@ -92,9 +113,10 @@ export class Connection implements StreamEvents {
     this.bytesIn += chunk.length
     this.#splitter.push(chunk)
     while (!this.#isEnded) {
-      const frame = this.#splitter.next()
+      const frame = this.#splitter.nextInPieces()
       if (frame === undefined) return
       if (frame === 'too_large') this.#corrupt('a frame is longer than it may be')
+      else if (Array.isArray(frame)) this.#pieces(frame)
       else if (frame.length > 0) this.#frame(frame)
     }
   }
@@ -114,24 +136,44 @@ export class Connection implements StreamEvents {
   }
 
   #frame(frame: Buffer): void {
-    if (frame[0] !== PASS_THROUGH) {
-      this.#corrupt('a frame is of a kind that was not negotiated')
-      return
-    }
-    const control = this.#decoder.decode(frame, 1)
-    if (!control.ok) {
-      this.#corrupt(`a control message cannot be decoded: ${control.error.reason}`)
-      return
-    }
+    if (frame[0] === PASS_THROUGH) this.#message(frame, 1, true)
+    else if (frame[0] !== VERSION) this.#corrupt('a frame is of no kind that there is')
+    else if (frame[1] === DIST_HEADER) this.#whole(frame)
+    else this.#fragment([frame])
+  }
+
+  /** Fragments are joined when all have come, and not before. */
+  #pieces(pieces: Buffer[]): void {
+    if (isFragment(pieces[0]!)) this.#fragment(pieces)
+    else this.#frame(Buffer.concat(pieces))
+  }
+
+  #whole(frame: Buffer): void {
+    if (frame[2] === 0) this.#message(frame, WHOLE.length, false)
+    else this.#corrupt('a frame refers to a cache of atoms, which was not negotiated')
+  }
+
+  #fragment(pieces: Buffer[]): void {
+    const terms = this.#joiner.take(pieces)
+    if (terms === 'malformed') this.#corrupt('a fragment is none, or comes out of order')
+    else if (terms === 'too_large') this.#corrupt('a message in fragments is longer than it may be')
+    else if (terms !== undefined) this.#message(terms, 0, false)
+  }
+
+  /** The terms at `from`, each with its version byte or both without one. */
+  #message(bytes: Buffer, from: number, isVersioned: boolean): void {
+    const control = this.#control(bytes, from, isVersioned)
+    if (control === undefined) return
+    const { end } = control
     let payload: unknown
-    const hasPayload = control.end < frame.length
+    const hasPayload = end < bytes.length
     if (hasPayload) {
-      const decoded = this.#decoder.decode(frame, control.end)
+      const decoded = isVersioned ? this.#decoder.decode(bytes, end) : this.#decoder.decodeBare(bytes, end)
       if (!decoded.ok) {
         this.#corrupt(`a message cannot be decoded: ${decoded.error.reason}`)
         return
       }
-      if (decoded.end !== frame.length) {
+      if (decoded.end !== bytes.length) {
         this.#corrupt('a frame is longer than its terms')
         return
       }
@@ -148,6 +190,21 @@ export class Connection implements StreamEvents {
       // No signal may end the node, whatever it holds.
       this.#options.runtime.logger.error({ err: error, node: this.#options.peer.name }, 'signal of another node failed')
     }
+  }
+
+  /** The control message of a frame; undefined when it cannot be decoded, and the connection has ended. */
+  #control(bytes: Buffer, from: number, isVersioned: boolean): Control | undefined {
+    const last = this.#last
+    if (last !== undefined && beginsAs(last, bytes)) return last
+    const decoded = isVersioned ? this.#decoder.decode(bytes, from) : this.#decoder.decodeBare(bytes, from)
+    if (!decoded.ok) {
+      this.#corrupt(`a control message cannot be decoded: ${decoded.error.reason}`)
+      return undefined
+    }
+    const { value, end } = decoded
+    const control: Control = { bytes, end, value }
+    this.#last = bytes.length > MAX_KEPT_BYTES ? undefined : control
+    return control
   }
 
   #corrupt(problem: string): void {
@@ -171,4 +228,10 @@ export class Connection implements StreamEvents {
     this.#options.peer.outbox.tick()
     this.#scheduleTick()
   }
+}
+
+function beginsAs({ bytes: last, end }: Control, bytes: Buffer): boolean {
+  if (bytes.length < end) return false
+  for (let i = 0; i < end; i++) if (bytes[i] !== last[i]) return false
+  return true
 }

@@ -16,6 +16,7 @@ import { AtomQuota } from './atom-table.ts'
 import { Connection, type NodedownReason } from './connection.ts'
 import { Connector, type ConnectorOptions, type Nodes } from './connector.ts'
 import { reasonToTerm } from './exit-reason.ts'
+import { hasFlag } from './flags.ts'
 import type { HandshakePeer } from './handshake-types.ts'
 import { byeMessage, MESH } from './mesh-protocol.ts'
 import { NodeEntry } from './node-entry.ts'
@@ -325,6 +326,7 @@ export class Distribution implements Remote, Nodes, NodeNetwork {
       stream,
       netTicktimeMs,
       maxFrameBytes: this.#limits.maxFrameBytes,
+      takesFragments: hasFlag(peer.flags, 'FRAGMENTS'),
       quota: this.#quota(name),
       onEnd: (reason) => this.#down(entry, reason),
     })

@@ -14,7 +14,7 @@ import { types } from 'node:util'
 import { Pid } from '../actors/pid.ts'
 import { Ref } from '../actors/ref.ts'
 import { isAtomName } from './atom-table.ts'
-import { ByteWriter, Overflow } from './byte-writer.ts'
+import { ByteWriter, type ByteWriterOptions, Overflow } from './byte-writer.ts'
 import { magnitudeBytes } from './etf-integers.ts'
 import { ENCODE_LIMITS, type EncodeLimits } from './etf-limits.ts'
 import { MapKeys } from './etf-map-keys.ts'
@@ -44,10 +44,8 @@ export function preencode(term: unknown, limits: Partial<EncodeLimits> = {}): En
   return new Encoded(encode(term, limits).subarray(1))
 }
 
-export interface EncoderOptions {
+export interface EncoderOptions extends ByteWriterOptions {
   readonly limits?: Partial<EncodeLimits>
-  /** Bytes that are allocated at a time; batches are slices of such a slab. */
-  readonly slabBytes?: number
 }
 
 export class Encoder extends ByteWriter {
@@ -55,8 +53,8 @@ export class Encoder extends ByteWriter {
   /** Of the term at hand. */
   #mapKeys: MapKeys | undefined
 
-  constructor({ limits = {}, slabBytes }: EncoderOptions = {}) {
-    super(slabBytes)
+  constructor({ limits = {}, ...options }: EncoderOptions = {}) {
+    super(options)
     this.#limits = { ...ENCODE_LIMITS, ...limits }
   }
 
@@ -262,7 +260,7 @@ export class Encoder extends ByteWriter {
   }
 
   #binary(value: Uint8Array): void {
-    this.#head(tag.BINARY_EXT, value.length, value.length)
+    this.#head(tag.BINARY_EXT, value.length, 0)
     this.raw(value)
   }
 
@@ -270,7 +268,7 @@ export class Encoder extends ByteWriter {
     const length = value.bytes.length
     this.#head(tag.BIT_BINARY_EXT, length, 1 + length)
     this.bytes[this.at++] = value.lastBits
-    this.raw(value.bytes)
+    this.copy(value.bytes)
     // The bits that do not count are no part of the term.
     this.bytes[this.at - 1]! &= 0xff << (8 - value.lastBits)
   }

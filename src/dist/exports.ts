@@ -9,7 +9,7 @@
  */
 import { BadArgError, Exit, exitReasonOf } from '../actors/errors.ts'
 import type { Pid } from '../actors/pid.ts'
-import type { ScriptContext } from '../actors/process.ts'
+import { isThenable, type ScriptContext } from '../actors/process.ts'
 import { UnsendableError } from './errors.ts'
 import { reasonToTerm } from './exit-reason.ts'
 import { atom, atomName, Tuple, tuple } from './term.ts'
@@ -178,33 +178,32 @@ export class Exports {
   }
 
   /**
-   * `apply(Module, Function, Args)` of terms, in a process. Rejects with an ErlangError, and with nothing else. Without a group
-   * leader, output goes nowhere.
+   * `apply(Module, Function, Args)` of terms, in a process. Returns the value, or a promise of it when the function returned one.
+   * Throws, or rejects with, an ErlangError and nothing else. Without a group leader, output goes nowhere.
    */
-  async apply(
-    self: ScriptContext,
-    module: unknown,
-    name: unknown,
-    args: unknown,
-    groupLeader?: unknown,
-  ): Promise<unknown> {
+  apply(self: ScriptContext, module: unknown, name: unknown, args: unknown, groupLeader?: unknown): unknown {
     const [moduleName, functionName] = [atomName(module), atomName(name)]
     if (moduleName === undefined || functionName === undefined || !Array.isArray(args)) throw badarg()
     const signature = `${functionName}/${args.length}`
-    const fn = this.#modules.get(moduleName)?.get(signature)
-    const context: CallContext = { self, groupLeader, exports: this, network: this.network }
-    try {
-      if (fn !== undefined) return await fn(context, ...(args as unknown[]))
-      const general = this.#ofEveryModule.get(signature)
-      if (general === undefined) throw new ErlangError('error', atom('undef'))
-      return await general(context, module, ...(args as unknown[]))
-    } catch (thrown) {
+    const failed = (thrown: unknown): never => {
       if (!isExpected(thrown) && self.runtime.process(self.pid) !== undefined) {
         const { logger } = self.runtime
         logger.error({ err: thrown, function: `${moduleName}:${signature}` }, 'exported function failed')
       }
       throw erlangErrorOf(thrown)
     }
+    const fn = this.#modules.get(moduleName)?.get(signature)
+    const general = fn === undefined ? this.#ofEveryModule.get(signature) : undefined
+    const context: CallContext = { self, groupLeader, exports: this, network: this.network }
+    let value: unknown
+    try {
+      if (fn !== undefined) value = fn(context, ...(args as unknown[]))
+      else if (general !== undefined) value = general(context, module, ...(args as unknown[]))
+      else throw new ErlangError('error', atom('undef'))
+    } catch (thrown) {
+      return failed(thrown)
+    }
+    return isThenable(value) ? Promise.resolve(value).catch(failed) : value
   }
 }
 

@@ -1,8 +1,7 @@
 /**
  * Distribution flags: what a node can do, exchanged in the handshake [OTP erts, Distribution Protocol, Distribution Flags].
  *
- * What two nodes use is what both have. Left out on purpose: DIST_HDR_ATOM_CACHE and FRAGMENTS, so that peers send plain
- * frames and whole messages; and NAME_ME, since a node of ours has its name before it connects.
+ * What two nodes use is what both have. Left out on purpose: DIST_HDR_ATOM_CACHE, which saves no time (docs/decisions), and NAME_ME, since a node of ours has its name before it connects.
  *
  * 64 bits, so a bigint: they are read a few times a connection. Keep what is asked for each message as a boolean.
  */
@@ -57,7 +56,7 @@ const MANDATORY_25: readonly FlagName[] = [
   'HANDSHAKE_23',
 ]
 
-/** What we have and a peer need not have. SPAWN: without it Erlang's `rpc:call` to us answers `notsup`. */
+/** What we have and a peer need not have. FRAGMENTS: see fragments.ts. SPAWN: without it Erlang's `rpc:call` to us answers `notsup`. */
 const OPTIONAL: readonly FlagName[] = [
   'DIST_MONITOR',
   'DIST_MONITOR_NAME',
@@ -65,6 +64,7 @@ const OPTIONAL: readonly FlagName[] = [
   'SMALL_ATOM_TAGS',
   'SEND_SENDER',
   'EXIT_PAYLOAD',
+  'FRAGMENTS',
   'UNLINK_ID',
   'MANDATORY_25_DIGEST',
   'SPAWN',

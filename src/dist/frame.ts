@@ -18,6 +18,9 @@ const GATHER_BYTES = 16_384
 /** Chunks that are used up leave the list this many at a time. */
 const MAX_USED_CHUNKS = 64
 
+/** From this length on a frame may be given in pieces. */
+const PIECES_BYTES = 64 << 10
+
 /** Takes chunks and gives frames. */
 export class FrameSplitter {
   readonly #maxFrameBytes: number
@@ -69,6 +72,12 @@ export class FrameSplitter {
    * the limit. As a rule it is a view into a chunk: copy what is kept.
    */
   next(): Buffer | 'too_large' | undefined {
+    const frame = this.nextInPieces()
+    return Array.isArray(frame) ? Buffer.concat(frame) : frame
+  }
+
+  /** As `next`, but a frame of 64 KiB and more that came in several chunks is given as those. */
+  nextInPieces(): Buffer | Buffer[] | 'too_large' | undefined {
     let length = this.#frameBytes
     if (length === undefined) {
       if (this.#buffered < HEADER_BYTES) return undefined
@@ -78,6 +87,7 @@ export class FrameSplitter {
     if (length > this.#maxFrameBytes) return 'too_large'
     if (this.#buffered < length) return undefined
     this.#frameBytes = undefined
+    if (length >= PIECES_BYTES) return this.#takePieces(length)
     return length === 0 ? TICK : this.#take(length)
   }
 
@@ -87,6 +97,18 @@ export class FrameSplitter {
     if (first.length - offset < HEADER_BYTES) return this.#take(HEADER_BYTES).readUInt32BE(0)
     this.#advance(first, HEADER_BYTES)
     return first[offset]! * 2 ** 24 + ((first[offset + 1]! << 16) | (first[offset + 2]! << 8) | first[offset + 3]!)
+  }
+
+  #takePieces(length: number): Buffer | Buffer[] {
+    const pieces: Buffer[] = []
+    for (let left = length; left > 0; ) {
+      const chunk = this.#chunks[this.#head]!
+      const piece = chunk.subarray(this.#offset, this.#offset + left)
+      pieces.push(piece)
+      left -= piece.length
+      this.#advance(chunk, piece.length)
+    }
+    return pieces.length === 1 ? pieces[0]! : pieces
   }
 
   #take(length: number): Buffer {
@@ -113,6 +135,8 @@ export class FrameSplitter {
     this.#buffered -= bytes
     if (this.#offset < chunk.length) return
     this.#offset = 0
+    // What is used up must not stay in memory until it leaves the list.
+    this.#chunks[this.#head] = TICK
     this.#head++
     if (this.#head === this.#chunks.length) {
       this.#chunks = []

@@ -40,6 +40,8 @@ interface OwnMonitor {
 interface PeerMonitor {
   readonly watcher: Pid
   readonly ref: Ref
+  /** The process of ours, also when it is monitored by its name. */
+  readonly target: Pid | undefined
 }
 
 /** Starts a process for a peer. The peer's reply and links are the caller's care; throws nothing. */
@@ -185,8 +187,11 @@ export class Peer implements Remote {
   }
 
   down(object: Pid | string, watcher: Pid, ref: Ref, reason: ExitReason): void {
-    if (!this.#peerMonitors.delete(monitorKey(watcher, ref))) return
-    this.#frameReason({ op: 'down', from: object, to: watcher, ref, reason })
+    const key = monitorKey(watcher, ref)
+    const monitor = this.#peerMonitors.get(key)
+    if (monitor === undefined) return
+    this.#peerMonitors.delete(key)
+    this.#frameReason({ op: 'down', from: object, to: watcher, ref, reason }, monitor.target)
   }
 
   // Signals of the peer
@@ -282,7 +287,8 @@ export class Peer implements Remote {
   #monitorReceived(watcher: Pid, to: Pid | string, ref: Ref): void {
     const key = monitorKey(watcher, ref)
     if (this.#peerMonitors.has(key)) return
-    if (this.#runtime.incoming.monitor(watcher, to, ref)) this.#peerMonitors.set(key, { watcher, ref })
+    const target = to instanceof Pid ? to : this.#runtime.whereis(to)
+    if (this.#runtime.incoming.monitor(watcher, to, ref)) this.#peerMonitors.set(key, { watcher, ref, target })
     else this.#frameReason({ op: 'down', from: to, to: watcher, ref, reason: 'noproc' })
   }
 
@@ -384,18 +390,19 @@ export class Peer implements Remote {
     return process?.name !== undefined && NEVER_BLOCKED.has(process.name) ? undefined : process
   }
 
-  #frame(message: ControlMessage): void {
+  /** Sends a signal of `sender`, which arrives after all that it has sent before. */
+  #frame(message: ControlMessage, sender: Pid | undefined = senderOf(message)): void {
     const { control, payload, hasPayload } = controlToTerms(message)
-    this.outbox.frame(control, hasPayload, payload)
+    this.outbox.frame(control, hasPayload, payload, sender)
   }
 
   /** A reason that cannot be sent is shown as text; the signal must arrive. */
-  #frameReason(message: Extract<ControlMessage, { readonly reason: unknown }>): void {
+  #frameReason(message: Extract<ControlMessage, { readonly reason: unknown }>, sender = senderOf(message)): void {
     try {
-      this.#frame({ ...message, reason: reasonToTerm(message.reason) })
+      this.#frame({ ...message, reason: reasonToTerm(message.reason) }, sender)
     } catch (error) {
       if (!(error instanceof UnsendableError)) throw error
-      this.#frame({ ...message, reason: reasonToTerm(presentable(message.reason)) })
+      this.#frame({ ...message, reason: reasonToTerm(presentable(message.reason)) }, sender)
     }
   }
 }
@@ -409,6 +416,10 @@ const SHAPE_OF: Readonly<Record<CallMessage['tag'], (request: Request) => ReplyS
 
 /** `init` acts for code that is no process. */
 const NEVER_BLOCKED: ReadonlySet<string> = new Set(['init', 'net_kernel', 'rex', 'global_name_server', 'agner_mesh'])
+
+function senderOf(message: ControlMessage): Pid | undefined {
+  return 'from' in message && message.from instanceof Pid ? message.from : undefined
+}
 
 function monitorKey(watcher: Pid, ref: Ref): string {
   return `${watcher.key} ${ref.key}`

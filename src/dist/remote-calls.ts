@@ -9,10 +9,11 @@
  * be gone; what is started by itself runs until it ends, and both are bounded in number.
  */
 import { Exit } from '../actors/errors.ts'
+import type { Timeout } from '../actors/gen.ts'
 import type { Process, Script } from '../actors/process.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import type { SpawnRequest } from './control.ts'
-import { ErlangError, type Exports, erlangErrorOf, stackOf } from './exports.ts'
+import { type ErlangError, type Exports, erlangErrorOf, stackOf } from './exports.ts'
 import { atom, atomName, type Tuple, tuple } from './term.ts'
 
 export interface RemoteCallLimits {
@@ -22,10 +23,23 @@ export interface RemoteCallLimits {
   readonly maxCallMs?: number
 }
 
-/** How a call went: a term, or an exception with its stack trace. */
-export type CallOutcome =
+/** A function and its arguments: terms, of which nothing is known. */
+interface Call {
+  readonly module: unknown
+  readonly name: unknown
+  readonly args: unknown
+  /** Where its output goes. */
+  readonly groupLeader: unknown
+}
+
+/** What a function gave: a term, or an exception with its stack trace. */
+type Ended =
   | { readonly ok: true; readonly value: unknown }
   | { readonly ok: false; readonly error: ErlangError; readonly stack: readonly Tuple[] }
+
+/** How a call went. */
+export type CallOutcome =
+  | Ended
   /** The process was ended from outside. */
   | { readonly ok: false; readonly signal: unknown }
 
@@ -56,13 +70,8 @@ export class RemoteCalls {
   spawn({ module, function: name, args, groupLeader }: SpawnRequest): Process {
     if (module === 'erpc' && name === 'execute_call' && args.length === 4) return this.#executeCall(args, groupLeader)
     if (module === 'erpc' && name === 'execute_cast' && args.length === 3) return this.#executeCast(args, groupLeader)
-    return this.#start(labelOf(module, name, args.length), async (self) => {
-      try {
-        await this.#exports.apply(self, atom(module), atom(name), args, groupLeader)
-      } catch (thrown) {
-        const error = erlangErrorOf(thrown)
-        self.stop(exitTerm(error, stackOf(atom(module), atom(name), args, error.reason)))
-      }
+    return this.#start({ module: atom(module), name: atom(name), args, groupLeader }, 'infinity', (outcome) => {
+      return outcome.ok ? 'normal' : exitTerm(outcome.error, outcome.stack)
     })
   }
 
@@ -74,56 +83,35 @@ export class RemoteCalls {
     groupLeader: unknown,
     tell: (outcome: CallOutcome) => void,
   ): void {
-    let outcome: CallOutcome | undefined
-    const process = this.#start(labelOfTerms(module, name, args), async (self) => {
-      try {
-        outcome = { ok: true, value: await this.#exports.apply(self, module, name, args, groupLeader) }
-      } catch (thrown) {
-        const error = erlangErrorOf(thrown)
-        outcome = { ok: false, error, stack: stackOf(module, name, args, error.reason) }
-      }
+    let ended: CallOutcome | undefined
+    const process = this.#start({ module, name, args, groupLeader }, this.#maxCallMs, (outcome) => {
+      ended = outcome
+      return 'normal'
     })
-    process.onExit((reason) => tell(outcome ?? { ok: false, signal: reason }))
-    this.#limitTime(process)
+    process.onExit((reason) => tell(ended ?? { ok: false, signal: reason }))
   }
 
   /** `erpc:execute_call(Res, M, F, A)`: ends with `{Res, return, Value}` and the like. */
   #executeCall([res, module, name, args]: readonly unknown[], groupLeader: unknown): Process {
     if (this.#isFull()) return this.#fail(tuple(res, atom('error'), tuple(ERPC, SYSTEM_LIMIT)))
-    const process = this.#start(labelOfTerms(module, name, args), async (self) => {
-      let result: Tuple
-      try {
-        result = tuple(res, RETURN, await this.#exports.apply(self, module, name, args, groupLeader))
-      } catch (thrown) {
-        const { class: exceptionClass, reason } = erlangErrorOf(thrown)
-        result =
-          exceptionClass === 'error'
-            ? tuple(res, atom('error'), reason, stackOf(module, name, args, reason))
-            : tuple(res, atom(exceptionClass), reason)
-      }
-      self.stop(result)
+    return this.#start({ module, name, args, groupLeader }, this.#maxCallMs, (outcome) => {
+      if (outcome.ok) return tuple(res, RETURN, outcome.value)
+      const { class: exceptionClass, reason } = outcome.error
+      return exceptionClass === 'error'
+        ? tuple(res, atom('error'), reason, outcome.stack)
+        : tuple(res, atom(exceptionClass), reason)
     })
-    this.#limitTime(process)
-    return process
   }
 
   /** `erpc:execute_cast(M, F, A)`. */
   #executeCast([module, name, args]: readonly unknown[], groupLeader: unknown): Process {
-    const process = this.#start(labelOfTerms(module, name, args), async (self) => {
-      try {
-        await this.#exports.apply(self, module, name, args, groupLeader)
-      } catch (thrown) {
-        const { class: exceptionClass, reason } = erlangErrorOf(thrown)
-        const stack = stackOf(module, name, args, reason)
-        self.stop(
-          exceptionClass === 'error'
-            ? tuple(tuple(atom('exception'), tuple(reason, stack)), [tuple(ERPC, atom('execute_cast'), 3, [])])
-            : exitTerm(new ErlangError(exceptionClass, reason), stack),
-        )
-      }
+    return this.#start({ module, name, args, groupLeader }, this.#maxCallMs, (outcome) => {
+      if (outcome.ok) return 'normal'
+      const { error, stack } = outcome
+      return error.class === 'error'
+        ? tuple(tuple(atom('exception'), tuple(error.reason, stack)), [tuple(ERPC, atom('execute_cast'), 3, [])])
+        : exitTerm(error, stack)
     })
-    this.#limitTime(process)
-    return process
   }
 
   #isFull(): boolean {
@@ -134,9 +122,31 @@ export class RemoteCalls {
     return this.#runtime.spawnFrom(undefined, () => Promise.reject(new Exit(reason)), { label: 'system_limit' })
   }
 
-  #start(label: string, script: Script): Process {
+  /**
+   * Starts a process that runs a function and ends with the reason that `reasonOf` gives; one whose function has not returned
+   * within `limitMs` ends with `timeout`.
+   */
+  #start({ module, name, args, groupLeader }: Call, limitMs: Timeout, reasonOf: (outcome: Ended) => unknown): Process {
     if (this.#isFull()) return this.#fail('system_limit')
-    const process = this.#runtime.spawnFrom(undefined, script, { label })
+    const runtime = this.#runtime
+    const end = (outcome: Ended): void => runtime.terminate(process, reasonOf(outcome))
+    const failed = (thrown: unknown): void => {
+      const error = erlangErrorOf(thrown)
+      end({ ok: false, error, stack: stackOf(module, name, args, error.reason) })
+    }
+    const script: Script = (self) => {
+      let value: unknown
+      try {
+        value = this.#exports.apply(self, module, name, args, groupLeader)
+      } catch (thrown) {
+        return failed(thrown)
+      }
+      // What is there at once is answered in the turn in which it was asked for, and needs no time limit.
+      if (!(value instanceof Promise)) return end({ ok: true, value })
+      this.#limitTime(process, limitMs)
+      return value.then((settled: unknown) => end({ ok: true, value: settled }), failed)
+    }
+    const process = runtime.spawnFrom(undefined, script, { label: labelOf(module, name, args) })
     this.#running++
     process.onExit(() => {
       this.#running--
@@ -144,9 +154,11 @@ export class RemoteCalls {
     return process
   }
 
-  #limitTime(process: Process): void {
+  #limitTime(process: Process, limitMs: Timeout): void {
+    // The function may have ended its own process.
+    if (limitMs === 'infinity' || !process.alive) return
     const { timers } = this.#runtime
-    const timer = timers.set(this.#maxCallMs, () => this.#runtime.terminate(process, 'timeout'))
+    const timer = timers.set(limitMs, () => this.#runtime.terminate(process, 'timeout'))
     process.onExit(() => timers.clear(timer))
   }
 }
@@ -163,10 +175,6 @@ function exitTerm({ class: exceptionClass, reason }: ErlangError, stack: readonl
   }
 }
 
-function labelOfTerms(module: unknown, name: unknown, args: unknown): string {
-  return labelOf(atomName(module) ?? '?', atomName(name) ?? '?', Array.isArray(args) ? args.length : 0)
-}
-
-function labelOf(module: string, name: string, arity: number): string {
-  return `${module}:${name}/${arity}`
+function labelOf(module: unknown, name: unknown, args: unknown): string {
+  return `${atomName(module) ?? '?'}:${atomName(name) ?? '?'}/${Array.isArray(args) ? args.length : 0}`
 }

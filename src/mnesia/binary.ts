@@ -23,7 +23,7 @@ export class Damaged {
 
 export class BinaryWriter extends ByteWriter {
   constructor(slabBytes: number = SLAB_BYTES) {
-    super(slabBytes)
+    super({ slabBytes })
   }
 
   /** A safe integer that is not negative. */

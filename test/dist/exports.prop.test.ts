@@ -121,7 +121,11 @@ describe('exported functions', () => {
         const [name, arity] = signature.split('/') as [string, string]
         const outcome = await new Promise<unknown>((resolve) => {
           const pid = runtime.spawn(async (self) => {
-            await exports.apply(self, atom(module), atom(name), args.slice(0, Number(arity))).then(resolve, resolve)
+            try {
+              resolve(await exports.apply(self, atom(module), atom(name), args.slice(0, Number(arity))))
+            } catch (thrown) {
+              resolve(thrown)
+            }
           })
           // Those that wait for ever, as sleep and fetch_stats may, are ended from outside, as a peer would.
           setTimeout(() => {

@@ -100,7 +100,7 @@ describe('the handshake', () => {
 
   it('uses what both nodes have', () => {
     const a = new End(
-      optionsOf(A, 'x', 1, { own: { name: A, creation: 1, flags: ourFlags(true) | FLAG.FRAGMENTS } }),
+      optionsOf(A, 'x', 1, { own: { name: A, creation: 1, flags: ourFlags(true) | FLAG.DIST_HDR_ATOM_CACHE } }),
       B,
     )
     const b = new End(optionsOf(B, 'x', 2))

@@ -8,16 +8,17 @@ import { call } from '../../src/actors/gen.ts'
 import { Pid } from '../../src/actors/pid.ts'
 import { Ref } from '../../src/actors/ref.ts'
 import { encode } from '../../src/dist/etf-encode.ts'
+import { FLAG, ourFlags } from '../../src/dist/flags.ts'
 import { atom, tuple } from '../../src/dist/term.ts'
 import { Cluster, nameOf } from './cluster.ts'
-import { connectHostile, framed, frameOf, type Hostile, PEER, send } from './hostile-support.ts'
+import { connectHostile, framed, frameOf, type Hostile, headed, PEER, send } from './hostile-support.ts'
 
 /** Connects to node `a`. */
-function connect(cluster: Cluster): Promise<Hostile> {
+function connect(cluster: Cluster, flags = ourFlags(false)): Promise<Hostile> {
   const { time, random } = cluster.sim
   const system = { timers: time, randomFill: (buffer: Uint8Array) => random.fill(buffer) }
   const transport = cluster.net.transport('h.sim')
-  return cluster.run(connectHostile({ transport, at: { host: 'a.sim', port: 9100 }, node: nameOf('a'), system }))
+  return cluster.run(connectHostile({ transport, at: { host: 'a.sim', port: 9100 }, node: nameOf('a'), system, flags }))
 }
 
 describe('a peer with the cookie', () => {
@@ -153,9 +154,12 @@ describe('a peer with the cookie', () => {
     expect(runtime.footprint().activeAliases).toBe(0)
   })
 
-  it('gets an answer to every unlink, and noproc for what is not there', async () => {
+  it.each([
+    ['whole messages with a header', ourFlags(false), headed],
+    ['frames without a header', ourFlags(false) & ~FLAG.FRAGMENTS, frameOf],
+  ])('gets an answer to every unlink, and noproc for what is not there, in %s', async (_form, flags, answer) => {
     const cluster = new Cluster({ nodes: ['a'] })
-    const hostile = await connect(cluster)
+    const hostile = await connect(cluster, flags)
     const { received } = hostile
     await cluster.sim.advance('1s')
     received.length = 0
@@ -163,15 +167,54 @@ describe('a peer with the cookie', () => {
     const gone = new Pid({ name: nameOf('a'), creation: 1 }, 4000, 0)
     const ref = new Ref(PEER, [1, 2, 3])
     send(hostile, frameOf(tuple(35, 42, from, gone)))
-    send(hostile, frameOf(tuple(1, from, gone)))
+    send(hostile, headed(tuple(1, from, gone)))
     send(hostile, frameOf(tuple(19, from, atom('nobody'), ref)))
     await cluster.sim.advance('1s')
     expect(Buffer.concat(received)).toEqual(
       Buffer.concat([
-        frameOf(tuple(36, 42, gone, from)),
-        frameOf(tuple(3, gone, from, atom('noproc'))),
-        frameOf(tuple(21, atom('nobody'), from, ref, atom('noproc'))),
+        answer(tuple(36, 42, gone, from)),
+        answer(tuple(3, gone, from, atom('noproc'))),
+        answer(tuple(21, atom('nobody'), from, ref, atom('noproc'))),
       ]),
     )
   })
+
+  it.each([
+    ['that continues what has not begun', fragment(70, 7, 3, Buffer.alloc(10))],
+    ['with the number 0', fragment(69, 7, 0, Buffer.alloc(10))],
+    ['that is out of order', fragment(69, 7, 3, Buffer.alloc(10)), fragment(70, 7, 1, Buffer.alloc(10))],
+    ['that begins twice', fragment(69, 7, 3, Buffer.alloc(10)), fragment(69, 7, 3, Buffer.alloc(10))],
+    ['that is cut short', framed(Buffer.of(131, 70, 1, 2, 3))],
+    ['that refers to atoms of a cache', framed(Buffer.concat([Buffer.of(131, 69), Buffer.alloc(15), Buffer.of(2, 1)]))],
+    ['of a message that is no term', fragment(69, 7, 1, Buffer.of(1, 2, 3))],
+  ] satisfies [string, ...Buffer[]][])('loses its connection over a fragment %s', async (_what, ...frames) => {
+    const cluster = new Cluster({ nodes: ['a'] })
+    const hostile = await connect(cluster)
+    const { closed } = hostile
+    for (const bytes of frames) send(hostile, bytes as Buffer)
+    await cluster.sim.advance('1s')
+    expect(closed).toHaveLength(1)
+    expect(cluster.distribution('a').nodes('connected')).toEqual([])
+  })
+
+  it('loses its connection over fragments that are more than may be held', async () => {
+    const cluster = new Cluster({ nodes: ['a'], options: { limits: { maxFrameBytes: 10_000 } } })
+    const hostile = await connect(cluster)
+    const { closed } = hostile
+    for (let sequence = 0; sequence < 7; sequence++) send(hostile, fragment(69, sequence, 2, Buffer.alloc(9000)))
+    await cluster.sim.advance('1s')
+    expect(closed).toEqual([])
+    for (let sequence = 10; sequence < 100; sequence++) send(hostile, fragment(69, sequence, 2, Buffer.alloc(1)))
+    await cluster.sim.advance('1s')
+    expect(closed).toHaveLength(1)
+  })
 })
+
+function fragment(kind: number, sequence: number, number: number, data: Buffer): Buffer {
+  const head = Buffer.alloc(kind === 69 ? 19 : 18)
+  head[0] = 131
+  head[1] = kind
+  head.writeBigUInt64BE(BigInt(sequence), 2)
+  head.writeBigUInt64BE(BigInt(number), 10)
+  return framed(Buffer.concat([head, data]))
+}

@@ -28,18 +28,19 @@ export interface HostileOptions {
   readonly system: Pick<System, 'timers' | 'randomFill'>
   readonly own?: { readonly name: string; readonly creation: number }
   readonly cookie?: string
+  readonly flags?: bigint
 }
 
 /** Connects as a node; rejects with the reason when the handshake fails. */
 export async function connectHostile(options: HostileOptions): Promise<Hostile> {
-  const { transport, at, node, system, own = PEER, cookie = 'secret' } = options
+  const { transport, at, node, system, own = PEER, cookie = 'secret', flags = ourFlags(false) } = options
   const connected = await transport.connect(at)
   if (!connected.ok) throw new Error(connected.reason)
   const received: Buffer[] = []
   const closed: string[] = []
   let hear = (): void => {}
   const challenges = new Challenges((buffer) => system.randomFill(buffer))
-  const handshakeOptions = { own: { ...own, flags: ourFlags(false) }, cookie, challenges, headerBytes: 2 as const }
+  const handshakeOptions = { own: { ...own, flags }, cookie, challenges, headerBytes: 2 as const }
   const [handshake, first] = initiate(handshakeOptions, node)
   const stream = await new Promise<ByteStream>((resolve, reject) => {
     negotiate(connected.stream, handshake, first, system.timers, {
@@ -72,6 +73,11 @@ export async function connectHostile(options: HostileOptions): Promise<Hostile> 
 /** The bytes of a frame of terms. */
 export function frameOf(...terms: readonly unknown[]): Buffer {
   return framed(Buffer.concat([Buffer.of(112), ...terms.map((term) => encode(term))]))
+}
+
+/** The bytes of a whole message with a distribution header. */
+export function headed(...terms: readonly unknown[]): Buffer {
+  return framed(Buffer.concat([Buffer.of(131, 68, 0), ...terms.map((term) => encode(term).subarray(1))]))
 }
 
 /** Any bytes as a frame. */

@@ -18,7 +18,7 @@ import { tcpTransport } from '../../src/dist/transport-tcp.ts'
 import { eventually } from '../support/eventually.ts'
 import { type TestNode, testEpmd, testNode } from '../support/node.ts'
 import { notes } from '../support/pair.ts'
-import { connectHostile, framed, frameOf, type HostileOptions, send } from './hostile-support.ts'
+import { connectHostile, framed, frameOf, type HostileOptions, headed, send } from './hostile-support.ts'
 
 const A = 'a@127.0.0.1'
 const B = 'b@127.0.0.1'
@@ -320,7 +320,7 @@ describe('a peer with the cookie', () => {
     const rex = a.runtime.whereis('rex')
     // Answered when all before it has been read.
     send(peer, frameOf(tuple(35, 4711, from, a.runtime.whereis('init'))))
-    const acknowledged = frameOf(tuple(36, 4711, a.runtime.whereis('init'), from))
+    const acknowledged = headed(tuple(36, 4711, a.runtime.whereis('init'), from))
     while (!Buffer.concat(peer.received).includes(acknowledged)) await peer.heard()
     await eventually(() => expect(a.runtime.processes.count).toBe(before))
     expect(peer.closed).toEqual([])

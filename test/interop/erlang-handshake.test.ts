@@ -28,11 +28,12 @@ describe('a node of ours and one of Erlang', () => {
     expect(peer).toMatchObject({ name: ERL, isPublished: true })
     expect(String(peer.creation)).toBe(await erl.eval('erlang:system_info(creation)'))
     expect(hasFlag(peer.flags, 'SPAWN')).toBe(true)
-    expect(hasFlag(peer.flags, 'FRAGMENTS')).toBe(false)
+    expect(hasFlag(peer.flags, 'FRAGMENTS')).toBe(true)
+    expect(hasFlag(peer.flags, 'DIST_HDR_ATOM_CACHE')).toBe(false)
     stream.write([Buffer.alloc(4)], 4)
-    // Erlang's `global` greets a visible node: whole frames that begin with the byte of a plain message.
+    // Erlang's `global` greets a visible node: whole frames, with a distribution header.
     await eventually(() => ours.links.get(ERL)!.frames.length > 0)
-    expect(ours.links.get(ERL)!.frames.map((frame) => frame[0])).toEqual(expect.arrayContaining([112]))
+    expect(ours.links.get(ERL)!.frames.map((frame) => frame[0])).toEqual(expect.arrayContaining([131]))
     expect(await erl.eval(`erlang:disconnect_node('${OURS}')`)).toBe('true')
     await eventually(() => ours.links.size === 0)
   })
