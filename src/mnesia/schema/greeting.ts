@@ -48,8 +48,6 @@ export interface Close {
   readonly id: GreetingId
   readonly re: GreetingId
   readonly reason: CloseReason
-  /** What the receiver should know, if the sender refuses it for what it does not know. */
-  readonly rows: readonly RegistryRow[]
 }
 
 /** A message of a part, over a link that is up. */
@@ -74,7 +72,7 @@ export type LinkMessage = Hello | Accept | Close | PartMessage | SchemaMessage
 export type CloseReason =
   /** The node stops on purpose. */
   | 'stopped'
-  /** The receiver is no member any more; `rows` say so. */
+  /** The receiver is no member any more, as the greeting's rows say. */
   | 'removed'
   | 'other_cluster'
   | 'incompatible_version'
@@ -167,10 +165,8 @@ export function linkMessageOf(message: unknown): LinkMessage | undefined {
   switch (tag) {
     case 'accept':
       return message as Accept
-    case 'close': {
-      const { reason, rows } = message as Partial<Close>
-      return typeof reason === 'string' && registryRowsOf(rows) !== undefined ? (message as Close) : undefined
-    }
+    case 'close':
+      return typeof (message as Partial<Close>).reason === 'string' ? (message as Close) : undefined
     case 'schema':
       return registryRowsOf((message as Partial<SchemaMessage>).rows) && (message as SchemaMessage)
     case 'part': {

@@ -424,17 +424,14 @@ export class MemberLinks implements Links {
     const { hello, node, ownId } = connected
     connected.hasAccepted = false
     if (hello !== undefined) {
-      const rows = reason === 'removed' ? this.#registry.rows() : []
-      this.#outside.send(node, { tag: 'close', id: ownId, re: hello.id, reason, rows })
+      this.#outside.send(node, { tag: 'close', id: ownId, re: hello.id, reason })
     }
     this.#unlink(connected, reason)
   }
 
-  #closed(connected: Connected, { reason, rows }: Close): void {
-    const { hello } = connected
+  #closed(connected: Connected, { reason }: Close): void {
     connected.isAccepted = false
     this.#unlink(connected, reason)
-    if (hello !== undefined && rows.length > 0 && isTrusted(this.#judgeOf(hello), { ...hello, rows })) this.learn(rows)
     if (reason !== 'partitioned')
       this.#tellRefusal(connected.node, reason, `${connected.node} does not link: ${reason}`)
   }
@@ -451,7 +448,8 @@ export class MemberLinks implements Links {
       return
     const areMembers = statusIn(this.#registry, node) === 'member' && statusIn(this.#registry, this.node) === 'member'
     if (connected.hasAccepted && !areMembers) this.#refuse(connected, 'removed')
-    else if (link === undefined && !connected.hasAccepted && areMembers) this.#greetAnew(connected)
+    // Also a node that was removed is told, by the greeting.
+    else if (link === undefined && !connected.hasAccepted) this.#greetAnew(connected)
   }
 
   // Linked

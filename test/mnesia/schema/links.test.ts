@@ -166,7 +166,7 @@ test('what is no message between members is ignored', async () => {
     { ...hello, cluster: 'x', epoch: 1, seen: 0, rows: [{ key: 1 }], departures: [] },
     { ...hello, cluster: 'x', epoch: 1.5, seen: 0, rows: [], departures: [] },
     { ...hello, cluster: 'x', epoch: 1, seen: 0, rows: [], departures: [{ cluster: 1 }] },
-    { tag: 'close', id: 1, re: 1, reason: 'removed', rows: 'none' },
+    { tag: 'close', id: 1, re: 1, reason: 7 },
     { tag: 'part', id: 1, re: 1, part: 'x', message: null },
   ]
   for (const message of [...odd, ...worse]) world.sim.node('b').send({ name: MNESIA, node: full('a') }, message)
@@ -283,6 +283,22 @@ describe('a partition', () => {
       await world.advance('5s')
       expect([world.linked('a'), world.linked('b')]).toEqual(['b', 'a'])
     }
+  })
+
+  test('does not keep a member that is held from learning that it was removed', async () => {
+    const world = new SchemaWorld()
+    await world.start('a', { policy: 'manual' })
+    await world.start('b', { policy: 'manual' })
+    await world.join('b', 'a')
+    await world.advance('1s')
+    world.cut('a', 'b')
+    await world.advance('30s')
+    world.mend('a', 'b')
+    await world.advance('60s')
+    expect(world.node('a').cluster.links.held).toEqual([full('b')])
+    await world.remove('a', 'b')
+    await world.advance('5s')
+    expect([world.members('a'), world.members('b')]).toEqual(['a', 'b'])
   })
 
   test('is over for a side that starts again', async () => {
