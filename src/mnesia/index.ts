@@ -21,6 +21,7 @@ export {
   table,
 } from './definition.ts'
 export { BackupError, NoCopyError, RowBytesError, StoreError, TableError } from './errors.ts'
+export { type SystemEventMessage, subscribeSystem, subscribeTable, type TableEventMessage } from './events.ts'
 export type { SystemInfo, TableInfo } from './info.ts'
 export type { ClusterStatus, JoinResult, LeaveResult, RemoveResult, TableRows } from './membership.ts'
 export { type Mnesia, type MnesiaOptions, type StartMnesiaResult, startMnesia } from './mnesia.ts'
@@ -30,3 +31,5 @@ export { type OpenedStore, type OpenStoreOptions, openStore } from './store/open
 export type { Store } from './store/store.ts'
 export type { SystemEvent } from './system-events.ts'
 export type { Table, TableEvent, TableOperation, TableReader, Tables, WriteOptions, WriteOutcome } from './table.ts'
+export type { LockMode } from './transaction/lock-table.ts'
+export type { AbortReason, Transaction, TransactionOptions, TransactionResult } from './transaction/transaction.ts'
