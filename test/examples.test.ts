@@ -20,6 +20,7 @@ const expected: Record<string, string> = {
   ].join('\n'),
   'counter.ts': '3\n0\nno_longer_needed\n',
   'partition.ts': 'c has a letter from a\na sees the server end: noconnection\nc has a letter from b\n',
+  'two-nodes.ts': "true [ 'till@127.0.0.1' ]\n7\n2.5\nnoconnection\n",
   'embedded-broker.ts': 'hello world\n',
   'tables.ts': 'b has joined: true London\napart: London undefined\ntogether: Marylebone Wilmslow\n',
 }
