@@ -93,6 +93,15 @@ const quick = values.quick === true
 const rounds = Number(values.rounds ?? (quick ? 2 : 7))
 if (!(Number.isInteger(rounds) && rounds > 0)) refuse('--rounds takes a whole number above 0')
 
+/** Measures the codec in a process of its own, and ends this one. */
+function codec(): never {
+  const script = fileURLToPath(new URL('codec.ts', import.meta.url))
+  const args = ['--import', 'tsx', script, ...(quick ? ['--quick'] : [])]
+  process.exit(spawnSync(process.execPath, args, { stdio: 'inherit' }).status ?? 1)
+}
+
+if (scenarios.length === 0 && !names.includes(STALL)) codec()
+
 const running: BenchNode[] = []
 process.once('exit', () => {
   for (const node of running) node.kill()
@@ -201,11 +210,5 @@ if (values.json === true) {
   if (stalls.length > 0) say(stallTable(stalls))
   if (scenarios.length > 0) say(targetTable(scenarios, results))
 }
-if (names.includes(CODEC) && values.json !== true && !profiling) {
-  const script = fileURLToPath(new URL('codec.ts', import.meta.url))
-  const codec = spawnSync(process.execPath, ['--import', 'tsx', script, ...(quick ? ['--quick'] : [])], {
-    stdio: 'inherit',
-  })
-  process.exit(codec.status ?? 1)
-}
+if (names.includes(CODEC) && values.json !== true && !profiling) codec()
 process.exit(0)

@@ -143,8 +143,10 @@ export class ByteWriter {
 
   /** Ends the batch and returns it. The bytes are the caller's: they are never written to again. */
   take(): Buffer {
-    const parts = this.takeParts()
-    return parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+    if (this.#partsLength > 0) return Buffer.concat(this.takeParts())
+    const batch = this.bytes.subarray(this.#start, this.at)
+    this.#next()
+    return batch
   }
 
   /** As `take`; the parts are those that were shared, and what lies between them. */
@@ -153,6 +155,12 @@ export class ByteWriter {
     const parts = this.#parts
     this.#parts = []
     this.#partsLength = 0
+    this.#next()
+    return parts
+  }
+
+  /** Begins a batch. */
+  #next(): void {
     // A large buffer would stay in memory for the sake of the small batches that follow in its remainder; and a batch that outgrows
     // a short remainder would be copied.
     if (this.bytes.length > this.#slabBytes || this.bytes.length - this.at < this.#slabBytes / 4) {
@@ -160,7 +168,6 @@ export class ByteWriter {
       this.at = 0
     }
     this.#start = this.at
-    return parts
   }
 
   /** Makes room for that many bytes at `at`. */

@@ -60,8 +60,19 @@ export class Encoder extends ByteWriter {
 
   /** Appends a term without the version byte. Throws UnsendableError, and has then appended nothing. */
   write(term: unknown): void {
+    this.#write(term, this.length)
+  }
+
+  /** Appends a term with the version byte, 131. Throws UnsendableError, and has then appended nothing. */
+  writeVersioned(term: unknown): void {
     const before = this.length
-    const maxLength = before + this.#limits.maxTermBytes
+    this.byte(tag.VERSION)
+    this.#write(term, before)
+  }
+
+  /** What was appended from `before` on is dropped when the term cannot be sent. */
+  #write(term: unknown, before: number): void {
+    const maxLength = this.length + this.#limits.maxTermBytes
     this.maxLength = maxLength
     try {
       this.#term(term, this.#limits.maxDepth)
@@ -73,18 +84,6 @@ export class Encoder extends ByteWriter {
     } finally {
       this.maxLength = Number.POSITIVE_INFINITY
       this.#mapKeys = undefined
-    }
-  }
-
-  /** Appends a term with the version byte, 131. Throws UnsendableError, and has then appended nothing. */
-  writeVersioned(term: unknown): void {
-    const before = this.length
-    this.byte(tag.VERSION)
-    try {
-      this.write(term)
-    } catch (error) {
-      this.truncate(before)
-      throw error
     }
   }
 
