@@ -62,7 +62,10 @@ export interface Broker {
   readonly listeners: readonly OpenListener[]
   /** Resolves when the broker ends by itself, because a part of it failed again and again; never after `stop`. */
   readonly ended: Promise<ExitReason>
-  /** Publishes as the broker itself; resolves when every session of this node that gets it has taken it. Throws a TypeError for a bad topic. */
+  /**
+   * Publishes as the broker itself; resolves when the message has been sent to every session that gets it, which may not have handled
+   * it yet. Rejects with a TypeError for a bad topic.
+   */
   publish(message: PublishOptions): Promise<void>
   /** Ends listeners, connections, sessions and a runtime of the broker's own, in this order. */
   stop(): Promise<void>
