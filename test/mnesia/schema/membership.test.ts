@@ -203,6 +203,21 @@ describe('removing', () => {
     expect([world.members('b'), world.members('c')]).toEqual(['abc', 'abc'])
   })
 
+  test('at any moment of a greeting is learned by the removed node', async () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const world = new SchemaWorld({ seed })
+      const { network, random } = world.sim
+      await world.clusterOf('a', 'b')
+      network.reset(full('a'), full('b'))
+      while (!network.isConnected(full('b'), full('a'))) await world.advance(1)
+      await world.advance(random.next() * 15)
+      expect(await world.remove('b', 'a')).toMatchObject({ ok: true })
+      await world.advance('60s')
+      expect([seed, world.members('a'), world.members('b')]).toEqual([seed, 'a', 'b'])
+      world.sim.stop()
+    }
+  })
+
   test('during a partition is learned by the removed node when it ends', async () => {
     const world = new SchemaWorld()
     await world.clusterOf('a', 'b', 'c')
