@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { MNESIA_SCHEMA } from '../../../src/mnesia/schema/membership-process.ts'
 import { full, SchemaWorld } from './schema-world.ts'
 
 describe('joining', () => {
@@ -216,6 +217,24 @@ describe('removing', () => {
       expect([seed, world.members('a'), world.members('b')]).toEqual([seed, 'a', 'b'])
       world.sim.stop()
     }
+  })
+
+  test('of a node that is still joining is learned by it, also when the process that joins crashes', async () => {
+    const world = new SchemaWorld()
+    await world.clusterOf('b', 'c')
+    await world.start('a', { syncMs: 3000 })
+    const joining = world.join('a', 'b').catch(() => undefined)
+    await world.advance(100)
+    expect([world.linked('a'), world.node('a').cluster.isChanging]).toEqual(['bc', true])
+    await world.remove('b', 'a')
+    await world.advance(100)
+    const runtime = world.sim.node('a')
+    runtime.exit(runtime.whereis(MNESIA_SCHEMA)!, 'kill')
+    await world.advance(100)
+    expect(await world.leave('a')).toMatchObject({ ok: false, reason: 'busy' })
+    await joining
+    await world.advance('30s')
+    expect([world.members('a'), world.members('b')]).toEqual(['a', 'bc'])
   })
 
   test('during a partition is learned by the removed node when it ends', async () => {
