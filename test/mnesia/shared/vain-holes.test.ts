@@ -33,7 +33,7 @@ test('members that have had different parts of what nobody has any more become t
       return { links, replication, rows: replication.create(T, T.copies, { isNew }) }
     }
     const source = start('d', true)
-    for (let n = 0; n < ROWS; n++) source.rows.write({ key: `k${n}`, n })
+    for (let n = 0; n < ROWS; n++) void source.rows.write({ key: `k${n}`, n })
     const others = ['b', 'c'].map((name) => start(name, false))
     const [b, c] = others as [(typeof others)[0], (typeof others)[0]]
     while (Math.max(b.rows.size, c.rows.size) < ROWS / 2) network.step()
