@@ -238,8 +238,9 @@ export class OwnedWorld {
         const isHere = this.nodes.get(name) === node && this.#members?.includes(name) !== false
         const linked = isHere ? node.link.connected() : []
         const missing = expected.flatMap(({ node: peer, epoch: of }) => {
-          const copy = this.nodes.get(peer)?.copies.get(definition.name)?.table
-          const isLinked = linked.some((each) => each.node === peer && each.epoch === of)
+          const other = this.nodes.get(peer)
+          const copy = other?.copies.get(definition.name)?.table
+          const isLinked = other?.link.epoch === of && linked.some((each) => each.node === peer && each.epoch === of)
           // Whose copy is new is not waited for before that is known; when the writer or its copy goes, its rows go everywhere.
           const isOther = [name, peer].some((each) => this.#copyChanged.has(`${each} ${definition.name}`))
           if (!isLinked || copy === undefined || isOther) return []
