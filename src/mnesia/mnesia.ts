@@ -26,14 +26,9 @@ import { type SystemEvent, SystemEvents } from './system-events.ts'
 import type { Table, TableReader, Tables } from './table.ts'
 import { TableSet } from './table-set.ts'
 import { transactionHost } from './transaction/host.ts'
-import {
-  runningView,
-  type Transaction,
-  type TransactionHost,
-  type TransactionOptions,
-  type TransactionResult,
-  Transactions,
-} from './transaction/transaction.ts'
+import { runningView } from './transaction/locks.ts'
+import type { Transaction, TransactionResult } from './transaction/transaction.ts'
+import { type TransactionHost, type TransactionOptions, Transactions } from './transaction/transactions.ts'
 
 export interface MnesiaOptions {
   /** Where disc tables and the node's own records are; `MemoryStore` for a node that keeps nothing. Closed by `stop`. */
@@ -154,6 +149,27 @@ export class Mnesia implements Tables {
   /** Ends a table on all members, with its rows [OTP mnesia:delete_table/1]. Throws a `TableError` when there is none. */
   deleteTable(name: string): void {
     this.#tables.delete(name)
+  }
+
+  /**
+   * Removes all rows of a table that there are now: of a shared table those of the cluster, of the others those of this node [OTP
+   * mnesia:clear_table/1]. Throws a `TableError` when there is no such table.
+   */
+  clearTable(name: string): void {
+    this.#tables.clear(name)
+  }
+
+  /**
+   * Adds an index on a field, on all members and for good; each fills its own before anything else happens there, at some
+   * microseconds a row [OTP mnesia:add_table_index/2]. Throws a `TableError`: `no_exists`, `already_exists`.
+   */
+  addTableIndex(name: string, field: string): void {
+    this.#tables.addIndex(name, field)
+  }
+
+  /** Deletes an index, also one of the definition, on all members [OTP mnesia:del_table_index/2]. Throws a `TableError`: `no_exists`. */
+  delTableIndex(name: string, field: string): void {
+    this.#tables.deleteIndex(name, field)
   }
 
   /** Gives a member a copy of a table [OTP mnesia:add_table_copy/3]. Throws a `TableError` when there is no such table or member. */

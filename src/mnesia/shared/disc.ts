@@ -184,6 +184,8 @@ export class Disc {
   /** Removes all that there is of a table. Should the end come in between, the rest is removed at the next start. */
   remove(table: string): void {
     for (const kind of ['copy', 'kept']) this.#pending.push({ space: META, key: `${kind}/${table}`, value: undefined })
+    // Rows of this turn are to be removed as well.
+    this.commit()
     if (this.store.count(spaceOf(table)) === 0) return
     this.#writeMeta(`removed/${table}`, () => undefined)
     this.#removeRows(table)
