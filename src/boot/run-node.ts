@@ -1,33 +1,39 @@
 /**
  * A node as bin/node runs it: the distribution, and on its runtime the broker.
  *
- *     listen for nodes → epmd → distribution → broker, its listeners → --join
- *     stop: clients are told, broker → distribution leaves → epmd forgets the name
+ *     listen for nodes → epmd → distribution → tables, which meet the other members → broker, its listeners
+ *     stop: clients are told, broker → tables, to the disc → distribution leaves → epmd forgets the name
  *
  * The distribution comes first, since the creation that epmd gives is part of every pid; other nodes can be connected
  * while the broker starts. When a part does not start, those that did are stopped again. An epmd that was started on the
  * way stays, as Erlang's does: other nodes may have registered by then.
  */
+import { join } from 'node:path'
 import type { Logger } from 'pino'
+import * as application from '../actors/application.ts'
 import type { ExitReason } from '../actors/errors.ts'
+import type { Runtime } from '../actors/runtime.ts'
 import { startBroker } from '../broker/broker.ts'
 import type { BrokerConfig } from '../broker/config.ts'
+import { Alarms } from '../broker/monitor/alarm.ts'
+import { startTables } from '../broker/start-tables.ts'
 import { commandTable } from '../ctl/commands.ts'
 import { exportCommands } from '../ctl/server.ts'
 import type { Distribution } from '../dist/distribution.ts'
 import { type Node, startNode } from '../dist/start-node.ts'
+import { backupTo } from '../mnesia/backup-to.ts'
+import type { Mnesia } from '../mnesia/mnesia.ts'
+import { openStore } from '../mnesia/store/open-store.ts'
 import { makeObservable } from '../observer/backend/application.ts'
 import type { DistOptions } from './dist-options.ts'
-import { join } from './join.ts'
-import { NodeStartError } from './start-error.ts'
+import { DataError, NodeStartError } from './start-error.ts'
 
 /** What a node is started with. */
 export interface NodeStart {
   readonly name: string
   readonly cookie: string
   readonly hidden: boolean
-  /** A node to connect to; see join.ts. */
-  readonly join: string | undefined
+  readonly cluster: ClusterOptions
   readonly dist: DistOptions
   readonly epmdPort: number
   readonly config: BrokerConfig
@@ -37,6 +43,18 @@ export interface NodeStart {
   readonly version: string
   /** Starts an epmd when none answers; resolves when it listens or cannot be had. */
   startEpmd(): Promise<void>
+}
+
+/** How the node finds its cluster. */
+export interface ClusterOptions {
+  /** Members of the cluster that a new node joins by itself. */
+  readonly seeds: readonly string[]
+  /** Rows that joining a seed replaces are given up without asking. */
+  readonly confirmSeeds: boolean
+  readonly partitionPolicy: 'autoheal' | 'manual'
+  readonly startWaitMs: number
+  /** Takes over the data of a node that had another name. */
+  readonly rename: boolean
 }
 
 /** A node that runs. */
@@ -65,17 +83,19 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
   const { node } = started
   logNodes(node.distribution, logger)
   try {
-    const broker = await startBroker({ ...config, runtime: node.runtime, version })
-    const { tables } = broker.services
-    await makeObservable(node, { version, tables, remoteShell: dist.remoteShell })
+    await application.startController(node.runtime, { onTermination: () => {} })
+    const alarms = new Alarms(() => node.runtime.clock.now())
+    const mnesia = await openTables(node.runtime, alarms, start)
+    const broker = await startBroker({ ...config, mnesia, alarms, version })
+    await makeObservable(node, { version, tables: mnesia, remoteShell: dist.remoteShell })
     exportCommands(node.exports, commandTable(), { runtime: node.runtime, services: broker.services })
-    if (start.join !== undefined) await join.start(node.runtime, start.join, { name: 'join' })
     return {
       listeners: [...broker.listeners, { name: 'dist', host: node.host, port: node.port }],
       ended: Promise.race([broker.ended, distributionEnded(node)]),
       stop: async () => {
         try {
           await broker.stop()
+          await mnesia.stop()
         } finally {
           await node.stop()
         }
@@ -85,6 +105,16 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
     await node.stop()
     throw error
   }
+}
+
+/** The tables of the node, in `tables` of its data directory; what it gives up when it changes its cluster is saved in `backup`. */
+async function openTables(runtime: Runtime, alarms: Alarms, { name, dataDir, cluster }: NodeStart): Promise<Mnesia> {
+  const { store } = await openStore({ directory: join(dataDir, 'tables'), system: runtime.system, owner: name })
+  const backup = backupTo(runtime, join(dataDir, 'backup'))
+  const started = await startTables(runtime, { ...cluster, store, alarms, backup })
+  if (started.ok) return started.mnesia
+  await store.close()
+  throw new DataError(started.problem)
 }
 
 function logNodes(distribution: Distribution, logger: Logger): void {

@@ -5,6 +5,7 @@
  * finds the routes and sessions as they are. Only the owner process that each file names writes to a table; all may read.
  */
 import type { Runtime } from '../actors/runtime.ts'
+import type { Mnesia } from '../mnesia/mnesia.ts'
 import { AccessControl } from './access/access-control.ts'
 import { readRules } from './access/acl.ts'
 import type { BrokerConfig } from './config.ts'
@@ -12,7 +13,7 @@ import { Connections } from './connection/cm.ts'
 import { guidGenerator } from './guid.ts'
 import { Hooks } from './hooks.ts'
 import type { Message } from './message.ts'
-import { Alarms } from './monitor/alarm.ts'
+import type { Alarms } from './monitor/alarm.ts'
 import { createMetrics, type Metrics } from './monitor/metrics.ts'
 import { Stats } from './monitor/stats.ts'
 import { alarmPublisher, publishPresence, type SysPublish } from './monitor/sys-events.ts'
@@ -24,8 +25,6 @@ import { RouterPool } from './routing/router.ts'
 import { Routing } from './routing/routing.ts'
 import { Sessions } from './session/sm.ts'
 import { travellingDelivery } from './session/travel.ts'
-import { LocalTables } from './tables/local-table.ts'
-import type { Tables } from './tables.ts'
 
 export interface Services extends SessionEnvironment {
   readonly runtime: Runtime
@@ -38,7 +37,8 @@ export interface Services extends SessionEnvironment {
   readonly hooks: Hooks
   readonly alarms: Alarms
   readonly access: AccessControl
-  readonly tables: Tables
+  /** The tables, and the cluster whose members share them. */
+  readonly mnesia: Mnesia
   readonly routing: Routing
   readonly pubsub: PubSub
   readonly retainer: Retainer
@@ -58,22 +58,27 @@ class AclFileError extends Error {
   readonly code = 'bad_acl_file'
 }
 
+/** What a broker is made of that is there before it. */
+export interface ServicesOptions {
+  readonly config: BrokerConfig
+  readonly version: string
+  readonly vm: VmProbe | undefined
+  readonly mnesia: Mnesia
+  readonly alarms: Alarms
+}
+
 /** Makes the services of a broker. Rejects with `AclFileError` when `access.acl_file` cannot be used. */
-export async function createServices(
-  runtime: Runtime,
-  config: BrokerConfig,
-  version: string,
-  vm: VmProbe | undefined,
-): Promise<Services> {
+export async function createServices(options: ServicesOptions): Promise<Services> {
+  const { config, version, vm, mnesia, alarms } = options
+  const { runtime } = mnesia
   const rules = await readRules(config.access.aclFile)
   if (!rules.ok) throw new AclFileError(rules.errors.join('\n'))
   const { clock, logger } = runtime
   const metrics = createMetrics()
   const hooks = new Hooks(logger, metrics)
-  const tables = new LocalTables()
-  const routing = new Routing(runtime.node.name, tables, config.session.queue)
+  const routing = new Routing(runtime.node.name, mnesia, config.session.queue)
   const { maxMessages, maxPayloadBytes, expirySec } = config.retained
-  const retainer = new Retainer(tables, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
+  const retainer = new Retainer(mnesia, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
   const pubsub = new PubSub({
     routing,
     send: (to, message) => runtime.send(to, runtime.isForeign(to) ? travellingDelivery(message) : message),
@@ -101,7 +106,7 @@ export async function createServices(
       },
     ])
   }
-  const sessions = new Sessions(runtime, tables)
+  const sessions = new Sessions(runtime, mnesia)
   const services: Services = {
     runtime,
     config,
@@ -110,9 +115,9 @@ export async function createServices(
     metrics,
     stats: new Stats(),
     hooks,
-    alarms: new Alarms(() => clock.now()),
-    access: new AccessControl({ config: config.access, rules: rules.rules, tables, hooks, metrics, clock }),
-    tables,
+    alarms,
+    access: new AccessControl({ config: config.access, rules: rules.rules, tables: mnesia, hooks, metrics, clock }),
+    mnesia,
     routing,
     pubsub,
     retainer,

@@ -7,6 +7,7 @@
  * and the last subscriber of a filter on this node make a difference there, and whether any of them is durable.
  */
 import type { Pid } from '../../actors/pid.ts'
+import type { TableOperation, Tables, WriteOptions, WriteOutcome } from '../../mnesia/table.ts'
 import type { QoS } from '../packet.ts'
 import { BackPressure, type BackPressureLimits, NO_BACK_PRESSURE } from '../session/back-pressure.ts'
 import {
@@ -16,10 +17,6 @@ import {
   type RouteRow,
   SHARED_SUBSCRIPTION,
   type SharedMemberRow,
-  type TableOperation,
-  type Tables,
-  type WriteOptions,
-  type WriteOutcome,
 } from '../tables.ts'
 import { matchedOf } from './matched.ts'
 import { RouteIndex } from './route-index.ts'
@@ -106,11 +103,6 @@ export class Routing {
     this.#listeners.push(listener)
   }
 
-  /** Has everything looked up anew: for when rows have appeared or vanished without an event, as those of a node do at once. */
-  allChanged(): void {
-    this.#changed('#')
-  }
-
   /** True when `flush` has something to write. */
   get isDirty(): boolean {
     return isDirty(this.#unwritten.global) || isDirty(this.#unwritten.local)
@@ -152,6 +144,7 @@ export class Routing {
    */
   drop(subscriber: Subscriber, max: number): boolean {
     subscriber.availability = 'down'
+    subscriber.release()
     this.pressure.forget(subscriber)
     for (let i = 0; i < max && subscriber.first !== undefined; i++) {
       this.#remove(subscriber.first, reparse(subscriber.first.key))
