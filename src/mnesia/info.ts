@@ -5,6 +5,7 @@ import { memoryOf } from './memory.ts'
 import type { Cluster } from './schema/cluster.ts'
 import { PROTOCOL } from './schema/greeting.ts'
 import type { Loading } from './schema/loading.ts'
+import type { Damage } from './store/damage.ts'
 import type { TableSet } from './table-set.ts'
 
 export interface TableInfo {
@@ -36,6 +37,8 @@ export interface SystemInfo {
   readonly running: readonly string[]
   /** Whether disc tables outlive the node. */
   readonly isDurable: boolean
+  /** What the disc has lost. */
+  readonly damage: readonly Damage[]
   readonly tables: readonly TableInfo[]
 }
 
@@ -70,6 +73,7 @@ export function systemInfo(cluster: Cluster, tables: TableSet, loading: Loading)
     members: links.members(),
     running: [node, ...links.connected().map((member) => member.node)].sort(),
     isDurable: store.isDurable,
+    damage: store.damage,
     tables: tables.names().map((name) => tableInfo(cluster, tables, loading, name)),
   }
 }

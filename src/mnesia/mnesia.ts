@@ -11,6 +11,7 @@ import type { Caller } from '../actors/gen.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import type { Alarms } from './alarms.ts'
 import type { Copies, TableDefinition } from './definition.ts'
+import { DiscReports } from './disc-reports.ts'
 import { type SystemInfo, systemInfo, type TableInfo, tableInfo } from './info.ts'
 import type { ClusterStatus, JoinResult, LeaveResult, RemoveResult } from './membership.ts'
 import { emptyTables, replicationsOf } from './replications.ts'
@@ -66,7 +67,7 @@ export async function startMnesia(runtime: Runtime, options: MnesiaOptions): Pro
   if (!opened.ok) return opened
   const events = new SystemEvents((error) => runtime.logger.error({ err: error }, 'a listener of table events failed'))
   const cluster = new Cluster({ runtime, store, own: opened.own, linked: opened.linked, policy, events })
-  const mnesia = new Mnesia(cluster, options)
+  const mnesia = new Mnesia(cluster, options, opened.isLost)
   await mnesia.start()
   return { ok: true, mnesia }
 }
@@ -76,12 +77,13 @@ export class Mnesia implements Tables {
   readonly #cluster: Cluster
   readonly #tables: TableSet
   readonly #loading: Loading
+  readonly #disc: DiscReports
   readonly #options: MnesiaOptions
   readonly #host: TransactionHost
   readonly #transactions: Transactions
 
   /** For `startMnesia`. */
-  constructor(cluster: Cluster, options: MnesiaOptions) {
+  constructor(cluster: Cluster, options: MnesiaOptions, isIdentityLost: boolean) {
     this.runtime = cluster.runtime
     this.#cluster = cluster
     this.#options = options
@@ -97,8 +99,20 @@ export class Mnesia implements Tables {
       masters: readMasters(cluster.store),
       adopt: () => membership.callWithin(cluster.runtime, 'infinity', MNESIA_SCHEMA, 'adopt'),
     })
-    for (const replication of Object.values(replications)) replication.onCaughtUp = () => this.#loading.look()
     const { replication: shared } = replications.shared
+    this.#disc = new DiscReports({
+      cluster,
+      alarms: options.alarms,
+      isIdentityLost,
+      lacking: () => [...shared.lacking, ...replications.owned.replication.lacking],
+      sole: () => this.#tables.sole(),
+    })
+    for (const replication of Object.values(replications)) {
+      replication.onCaughtUp = () => {
+        this.#loading.look()
+        this.#disc.look()
+      }
+    }
     this.#host = transactionHost(cluster, shared, () => this.status().running)
     this.#transactions = new Transactions(this.#host)
   }
@@ -123,6 +137,7 @@ export class Mnesia implements Tables {
     )
     if (!started.ok) throw new Exit(started.reason)
     await this.#loading.started()
+    this.#disc.look()
   }
 
   /** Tells members that this node stops, brings everything to the disc and closes it. The runtime goes on. */
@@ -269,6 +284,14 @@ export class Mnesia implements Tables {
 
   systemInfo(): SystemInfo {
     return systemInfo(this.#cluster, this.#tables, this.#loading)
+  }
+
+  /**
+   * Forgets what the disc has lost: somebody knows of it, and it will not be told again at the next start. Rejects with a `StoreError`
+   * when the disc refuses.
+   */
+  forgetDamage(): Promise<void> {
+    return this.#disc.forget()
   }
 
   async #backup(why: Change): Promise<string | undefined> {

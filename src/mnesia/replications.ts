@@ -14,15 +14,18 @@ import type { Store } from './store/store.ts'
 import type { Replications } from './table-set.ts'
 
 /** The parts that replicate the tables of a node. */
-export function replicationsOf(
-  cluster: Cluster,
-  events: ReplicationEvents,
-): Replications & { readonly shared: { readonly replication: SharedReplication } } {
+export function replicationsOf(cluster: Cluster, events: ReplicationEvents): NodeReplications {
   return {
     owned: new OwnedTables(cluster, events.owned),
     shared: new SharedTables(cluster, events.shared),
     local_content: new LocalContent(cluster),
   }
+}
+
+/** The ways to replicate, as what they are. */
+export interface NodeReplications extends Replications {
+  readonly owned: OwnedTables
+  readonly shared: SharedTables
 }
 
 /** What they tell. */

@@ -189,6 +189,14 @@ export class TableSet implements Tables, ClusterTables {
       .map(({ table }) => table)
   }
 
+  /** Tables on this node's disc with rows that nobody else writes, sorted. */
+  sole(): string[] {
+    return this.names().filter((name) => {
+      const { definition, copy } = this.#tables.get(name)!
+      return copy === 'disc_copies' && definition.replication !== 'shared'
+    })
+  }
+
   /** Whether all that linked members had when they were linked is here. */
   isCaughtUp(node: string): boolean {
     return Object.values(this.#replications).every((replication) => replication.isCaughtUp(node))

@@ -14,10 +14,10 @@ import { NoCopyError } from '../errors.ts'
 import { NO_ROWS, type OrderedKeys, ReadableTable } from '../rows/readable-table.ts'
 import { END, type Position } from '../rows/shards.ts'
 import type { Table, TableOperation, WriteOptions, WriteOutcome } from '../table.ts'
-import type { AnyRows, Core, TableHost } from './core.ts'
+import { type AnyRows, type Core, NOTHING, type TableHost } from './core.ts'
 import { KeyCount } from './key-count.ts'
 import { ownOperations } from './own-operations.ts'
-import { clearLeftovers, clearTable, OwnerDisc, ownersOnDisc, type RowChange } from './owner-disc.ts'
+import { clearLeftovers, clearTable, findLostPlaces, OwnerDisc, ownersOnDisc, type RowChange } from './owner-disc.ts'
 import { type ChangeSink, type DigestedRows, OwnerRows, type Place } from './owner-rows.ts'
 import type { FormedRow, OwnedOperation } from './row-form.ts'
 import { VisibleRows } from './visible-rows.ts'
@@ -200,6 +200,7 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     rows.held = held
     rows.epoch = place.epoch
     rows.seq = place.seq
+    rows.mayLack = false
     rows.disc = disc
     disc?.complete(place)
     this.#core.log.drop(rows as AnyRows)
@@ -420,6 +421,7 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     const { name } = this.definition
     const owners = new Set([links.node])
     if (this.#copy === 'disc_copies') {
+      findLostPlaces(store)
       clearLeftovers(store, name)
       for (const owner of ownersOnDisc(store, name)) owners.add(owner)
     } else clearTable(store, name)
@@ -429,8 +431,11 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
       const place = rows.disc?.load(rows.held, (reason) =>
         logger.error({ table: name, owner, reason }, 'a row on disc is damaged and left out'),
       )
-      rows.epoch = place?.epoch ?? 0
-      rows.seq = place?.seq ?? 0
+      rows.mayLack = owner !== links.node && rows.disc?.mayLack === true
+      // Of what may lack something nobody can go on from a place.
+      const { epoch, seq } = place === undefined || rows.mayLack ? NOTHING : place
+      rows.epoch = epoch
+      rows.seq = seq
     }
     const own = this.#own()
     own.epoch = links.epoch

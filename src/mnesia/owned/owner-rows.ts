@@ -82,6 +82,8 @@ export class OwnerRows<Row> {
   seq = 0
   /** Its owner is connected in the epoch of the rows, or is this node. */
   isVisible = false
+  /** The disc may have lost some of them: they are taken anew from whoever has them. */
+  mayLack = false
   disc: OwnerDisc<Row> | undefined
 
   constructor(definition: TableDefinition<Row>, owner: string) {
