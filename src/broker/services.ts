@@ -24,7 +24,8 @@ import { Retainer } from './retained/retainer.ts'
 import { PubSub } from './routing/pubsub.ts'
 import { RouterPool } from './routing/router.ts'
 import { Routing } from './routing/routing.ts'
-import { Sessions } from './session/sm.ts'
+import { Homes } from './session/home.ts'
+import { Sessions } from './session/sessions.ts'
 
 export interface Services extends SessionEnvironment {
   readonly runtime: Runtime
@@ -45,6 +46,8 @@ export interface Services extends SessionEnvironment {
   readonly forwarding: Forwarding
   readonly retainer: Retainer
   readonly sessions: Sessions
+  /** Which node decides about a client id. */
+  readonly homes: Homes
   /** Clients that are connected to this node. */
   readonly connections: Connections
   readonly nextMessageId: (nowMs?: number) => string
@@ -138,6 +141,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     forwarding,
     retainer,
     sessions,
+    homes: new Homes(mnesia),
     connections: new Connections(runtime),
     limits: config.session,
     routers: new RouterPool(runtime),

@@ -68,8 +68,11 @@ export function serviceChildren(services: Services): ChildSpec[] {
         {
           environment: services,
           tables: mnesia,
-          startSession: (caller, client) =>
-            sessionSup.startChild(caller, SESSION_SUP, { environment: services, client }),
+          homes: services.homes,
+          startSession: (caller, client, manager) =>
+            sessionSup.startChild(caller, SESSION_SUP, { environment: services, client, manager }),
+          homeWaitMs: config.session.homeWaitMs,
+          homeDown: config.session.homeDown,
           index,
           poolSize: sessions.names.length,
         },
