@@ -26,6 +26,7 @@ import type { ClientInfo, OpenedSession, ToConnection, ToSession, Will } from '.
 import { publishAll, type SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import type { RetainedCursor } from '../retained/retained-cursor.ts'
+import type { Receipt } from '../routing/receipt.ts'
 import type { FromRouter } from '../routing/router.ts'
 import type { RELIEVED } from './back-pressure.ts'
 import type { Delivery } from './delivery.ts'
@@ -54,12 +55,14 @@ export type OpenAnswer =
 export interface SessionArgs {
   readonly environment: SessionEnvironment
   readonly client: ClientInfo
+  /** The session manager of this node. */
+  readonly manager: RemoteName
 }
 
 /** What a session manager tells a session. */
 export type FromManager =
-  /** A connection wants the session; it gets the answer, the manager `opened`. */
-  | { readonly tag: 'open'; readonly manager: RemoteName; readonly client: ClientInfo }
+  /** A connection wants the session; it gets the answer, the home of the client id and the manager `opened`. */
+  | { readonly tag: 'open'; readonly home: RemoteName; readonly client: ClientInfo }
   /** End the session now. */
   | { readonly tag: 'discard'; readonly reasonCode: number; readonly reason: string }
   /** Close its connection. */
@@ -81,10 +84,15 @@ type Own =
   | { readonly tag: 'timer'; readonly timer: SessionTimer; readonly attachment: number }
   | { readonly tag: 'drain' }
   | { readonly tag: 'read_retained'; readonly ticket: number; readonly max: number }
+  /** All who get the messages of a ticket have taken them over. */
+  | { readonly tag: 'taken'; readonly ticket: number; readonly codes: readonly number[] | undefined }
   | typeof ASK_ROUTER_AGAIN
   | typeof GATE_TIMEOUT
 
 type Incoming = ToSession | FromManager | FromRouter | typeof RELIEVED | Own | DownMessage
+
+/** Tickets whose messages have not been taken over, above which the client is not read on. */
+const MAX_UNTAKEN = 256
 
 /** Ticket of the request that takes a session's shared subscriptions away before it ends; the machine's begin with 1. */
 const FAREWELL = 0
@@ -98,13 +106,17 @@ class SessionProcess implements GateOwner {
   #connectionMonitor: Ref | undefined
   /** The connection is on another node. */
   #isFar = false
-  #manager: RemoteName | undefined
+  readonly #manager: RemoteName
   #expiryTimer: Ref | undefined
   #willTimer: Ref | undefined
   /** Retained messages that are being read, by ticket. */
   #cursors: Map<number, RetainedCursor> | undefined
   /** Publishes of the client that wait for subscribers of theirs. */
   #gate: PublishGate | undefined
+  /** Of what has been published and belongs to the next ticket that is accepted. */
+  #receipt: Receipt | undefined
+  /** Tickets whose messages are published and not taken over yet. */
+  #untaken = 0
   readonly #backlog: SessionBacklog
   /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
   #nowMs = 0
@@ -113,8 +125,9 @@ class SessionProcess implements GateOwner {
   #acked = 0
   #isOver = false
 
-  constructor(self: ProcessContext, { environment, client }: SessionArgs) {
+  constructor(self: ProcessContext, { environment, client, manager }: SessionArgs) {
     this.#self = self
+    this.#manager = manager
     this.#environment = environment
     this.#router = new RouterLink(self, environment.routers)
     this.#backlog = new SessionBacklog(self, environment.pubsub)
@@ -166,6 +179,10 @@ class SessionProcess implements GateOwner {
       case 'read_retained':
         this.#readOn(message.ticket, message.max)
         break
+      case 'taken':
+        this.#untaken -= 1
+        this.#handle({ tag: 'accepted', ticket: message.ticket, codes: message.codes })
+        break
       case 'relieved':
         this.#gate?.relieved()
         break
@@ -179,8 +196,8 @@ class SessionProcess implements GateOwner {
         this.#down(message)
         break
     }
-    if (this.#gate !== undefined) this.#settleGate(this.#gate)
-    this.#backlog.settle(this.state, this.#gate === undefined || !this.#gate.isFull)
+    if (this.#gate !== undefined || this.#untaken > 0) this.#settleUnaccepted()
+    this.#backlog.settle(this.state, this.#hasRoom())
     return this.#isOver
   }
 
@@ -274,12 +291,16 @@ class SessionProcess implements GateOwner {
 
   // Life
 
-  #open({ manager, client }: Extract<FromManager, { tag: 'open' }>): void {
-    // One that is ending does not answer: its end tells the manager to start another.
+  #open({ home, client }: Extract<FromManager, { tag: 'open' }>): void {
+    // One that is ending does not answer: its end tells the home to start another.
     if (this.state.ended) return
-    this.#manager = manager
     const isFar = this.#self.runtime.isForeign(client.connection)
-    this.#handle({ tag: 'attach', client: isFar ? arrivedClient(client) : client })
+    // A home that has taken over from another asks again for what that had asked.
+    if (!this.state.connection?.equals(client.connection)) {
+      this.#handle({ tag: 'attach', client: isFar ? arrivedClient(client) : client })
+    }
+    if (this.state.ended || home.node === this.#manager.node) return
+    this.#self.send(home, { tag: 'opened', session: this.#self.pid, client } satisfies ToManager)
   }
 
   #attached({ present, takenOver }: Extract<Effect, { tag: 'attached' }>): void {
@@ -392,7 +413,8 @@ class SessionProcess implements GateOwner {
     // Without a ticket all is QoS 0, or a will, which waits for nobody but what is before it.
     if (this.#gate === undefined && (ticket === 0 || !pubsub.pressure.mustLook(messages.length))) {
       const codes = this.publish(messages)
-      if (ticket !== 0) this.accept(ticket, codes)
+      if (ticket === 0) this.#receipt = undefined
+      else this.accept(ticket, codes)
     } else {
       this.#gate ??= new PublishGate(this.#self, pubsub, this)
       this.#gate.add(effect)
@@ -402,16 +424,35 @@ class SessionProcess implements GateOwner {
   // GateOwner
 
   publish(messages: readonly Message[]): readonly number[] | undefined {
-    return publishAll(this.#environment, messages)
+    const codes = publishAll(this.#environment, messages)
+    const receipt = this.#environment.pubsub.takeReceipt()
+    if (receipt === undefined) return codes
+    if (this.#receipt === undefined) this.#receipt = receipt
+    else this.#receipt.join(receipt)
+    return codes
   }
 
   accept(ticket: number, codes: readonly number[] | undefined): void {
-    this.#handle({ tag: 'accepted', ticket, codes })
+    const receipt = this.#receipt
+    this.#receipt = undefined
+    if (receipt === undefined || receipt.isDone) {
+      this.#handle({ tag: 'accepted', ticket, codes })
+      return
+    }
+    this.#untaken += 1
+    const { runtime, pid } = this.#self
+    receipt.whenDone(() => runtime.send(pid, { tag: 'taken', ticket, codes } satisfies Own))
   }
 
-  #settleGate(gate: PublishGate): void {
-    if (gate.isEmpty) this.#gate = undefined
-    else if (!gate.isFull) this.#handle({ tag: 'deferred' })
+  /** As long as there is room, the client is read on although not all that it has published is taken over. */
+  #settleUnaccepted(): void {
+    if (this.#gate?.isEmpty) this.#gate = undefined
+    const isWaiting = this.#gate !== undefined || this.#untaken > 0
+    if (isWaiting && this.#hasRoom()) this.#handle({ tag: 'deferred' })
+  }
+
+  #hasRoom(): boolean {
+    return this.#untaken < MAX_UNTAKEN && this.#gate?.isFull !== true
   }
 
   // Messages
@@ -421,7 +462,7 @@ class SessionProcess implements GateOwner {
   }
 
   #tellManager(message: ToManager): void {
-    if (this.#manager !== undefined) this.#self.send(this.#manager, message)
+    this.#self.send(this.#manager, message)
   }
 
   /** The first page is read at once. The others wait for their turn, so that the connection can say in between that it is full. */
