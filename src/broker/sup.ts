@@ -6,6 +6,7 @@
  *     ├─ retainer        expiry of retained messages
  *     ├─ session_sup     a session for each client id
  *     ├─ sm              opens, resumes and ends sessions
+ *     ├─ cluster         what members that come and go mean for clients
  *     ├─ sys_topics      $SYS, on a schedule
  *     ├─ sysmon          long pauses and mailboxes
  *     └─ listener_tcp    a connection for each socket
@@ -16,6 +17,7 @@
  */
 import type { ChildSpec } from '../actors/supervisor/child-spec.ts'
 import { child, supervisor } from '../actors/supervisor.ts'
+import { CLUSTER, cluster } from './cluster.ts'
 import { connectionEnvironment } from './connection/connection-services.ts'
 import { tcpListener } from './connection/listener-tcp.ts'
 import { sysTopics } from './monitor/sys-topics.ts'
@@ -69,6 +71,15 @@ export function serviceChildren(services: Services): ChildSpec[] {
         { name },
       ]),
     ),
+    child(CLUSTER, cluster, [
+      {
+        mnesia,
+        connections: services.connections,
+        alarms: services.alarms,
+        autocleanMs: config.cluster.autocleanMs,
+      },
+      { name: CLUSTER },
+    ]),
     child('sys_topics', sysTopics, [
       {
         publish: publishSys,

@@ -3,7 +3,10 @@ import { CommandTable } from './command-table.ts'
 import { acl, alarms } from './commands/access.ts'
 import { broker } from './commands/broker.ts'
 import { clients } from './commands/clients.ts'
+import { cluster } from './commands/cluster.ts'
+import { data } from './commands/data.ts'
 import { listeners } from './commands/listeners.ts'
+import { ping, restart, stop } from './commands/program.ts'
 import { retained } from './commands/retained.ts'
 import { routes, topics } from './commands/routes.ts'
 import { sessions } from './commands/sessions.ts'
@@ -15,7 +18,7 @@ import { vm } from './commands/vm.ts'
 /** A new table with all commands; modules of other layers add theirs. */
 export function commandTable(): CommandTable {
   const table = new CommandTable()
-  const commands = [status, broker, users, clients, sessions, routes, topics, subscriptions, retained]
-  for (const command of [...commands, vm, acl, alarms, listeners]) table.register(command)
+  const commands = [status, broker, cluster, users, clients, sessions, routes, topics, subscriptions, retained, data]
+  for (const command of [...commands, vm, acl, alarms, listeners, ping, stop, restart]) table.register(command)
   return table
 }
