@@ -153,6 +153,19 @@ export const BROKER_SETTINGS = {
       word: INFINITY,
       doc: 'The longest session expiry that a 5.0 client gets, whatever it asks for.',
     }),
+    home_wait: duration({
+      field: 'homeWaitMs',
+      default: '10s',
+      min: 0,
+      max: 3_600_000,
+      doc: 'How long a client waits for its session when that is on the disc of a member that has gone down.',
+    }),
+    home_down: oneOf({
+      field: 'homeDown',
+      default: 'new',
+      values: ['new', 'refuse'],
+      doc: 'What a client gets whose session is on a member that stays away: a new session, or a refusal.',
+    }),
     max_subscriptions: integer({
       field: 'maxSubscriptions',
       default: 10_000,
@@ -243,6 +256,19 @@ export const BROKER_SETTINGS = {
       default: 'round_robin',
       values: ['random', 'round_robin', 'sticky', 'hash_clientid', 'hash_topic'],
       doc: 'Which member of a shared subscription gets a message.',
+    }),
+    forward_wait: duration({
+      field: 'forwardWaitMs',
+      default: '1s',
+      min: 0,
+      max: 3_600_000,
+      doc: 'How long the acknowledgement of a QoS 1 or 2 message waits for another node to take the message over.',
+    }),
+    forward_max: bytes({
+      field: 'forwardMaxBytes',
+      default: '64MB',
+      min: 65_536,
+      doc: 'Messages that may be on their way to another node; what comes beyond is dropped and counted.',
     }),
   },
   listeners: {

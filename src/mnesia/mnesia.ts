@@ -132,7 +132,9 @@ export class Mnesia implements Tables {
 
   /** Tells members that this node stops, brings everything to the disc and closes it. The runtime goes on. */
   async stop(): Promise<void> {
+    if (this.runtime.stopped) return
     await application.stop(this.runtime, MNESIA)
+    await application.unload(this.runtime, MNESIA)
   }
 
   // Tables

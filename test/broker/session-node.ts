@@ -1,6 +1,7 @@
 /** A node with all that sessions need, under virtual time, and connections that stand in for real ones. */
 import type { Pid } from '../../src/actors/pid.ts'
 import type { Runtime } from '../../src/actors/runtime.ts'
+import type { RemoteName } from '../../src/actors/signal.ts'
 import { guidGenerator } from '../../src/broker/guid.ts'
 import { Hooks } from '../../src/broker/hooks.ts'
 import type { Message } from '../../src/broker/message.ts'
@@ -20,9 +21,11 @@ import { Retainer } from '../../src/broker/retained/retainer.ts'
 import { PubSub } from '../../src/broker/routing/pubsub.ts'
 import { RouterPool, router } from '../../src/broker/routing/router.ts'
 import { Routing } from '../../src/broker/routing/routing.ts'
+import { Homes } from '../../src/broker/session/home.ts'
 import { type OpenAnswer, session } from '../../src/broker/session/session.ts'
 import type { SessionLimits } from '../../src/broker/session/session-state.ts'
-import { Sessions, sm } from '../../src/broker/session/sm.ts'
+import { Sessions } from '../../src/broker/session/sessions.ts'
+import { sm } from '../../src/broker/session/sm.ts'
 import { type Simulation, simulate } from '../../src/testing/index.ts'
 import { TestTables } from '../support/tables.ts'
 import { client, LIMITS, publish } from './session-support.ts'
@@ -77,11 +80,12 @@ export class SessionNode {
 
   async startSm(): Promise<Pid> {
     const { environment, runtime, tables } = this
-    const startSession = async (_caller: unknown, info: ClientInfo) => ({
+    const startSession = async (_caller: unknown, info: ClientInfo, manager: RemoteName) => ({
       ok: true as const,
-      pid: await session.start(runtime, { environment, client: info }),
+      pid: await session.start(runtime, { environment, client: info, manager }),
     })
-    return sm.start(runtime, { environment, tables, startSession }, { name: 'sm' })
+    const homes = new Homes(tables)
+    return sm.start(runtime, { environment, tables, homes, startSession }, { name: 'sm' })
   }
 
   run(): Promise<void> {

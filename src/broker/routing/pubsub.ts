@@ -37,7 +37,9 @@ export interface PubSubOptions {
   /** Keeps or removes the retained message of a message that was published with RETAIN. */
   readonly retain?: (message: Message) => void
   /** Hands batches to another node, one call per node and publish; the receipt is told when the node has taken them over. */
-  readonly forward?: (node: string, batches: readonly Batch[], receipt: Receipt) => void
+  readonly forward?: (node: string, batches: readonly Batch[], receipt: Receipt | undefined) => void
+  /** Hands a run to a session of another node, as the member of a group. @default sends it */
+  readonly forwardTo?: (to: Pid, run: Run, receipt: Receipt | undefined) => void
   readonly cache?: MatchCacheLimits
 }
 
@@ -73,6 +75,7 @@ export class PubSub {
   readonly #strategy: SharedStrategy
   readonly #retain: ((message: Message) => void) | undefined
   readonly #forward: PubSubOptions['forward']
+  readonly #forwardTo: NonNullable<PubSubOptions['forwardTo']>
   readonly #cache: MatchCache<Destinations>
   #wildcardChanges = 0
   /** Sessions with `pending` runs, within one call. */
@@ -88,6 +91,7 @@ export class PubSub {
     this.#strategy = options.sharedStrategy ?? 'round_robin'
     this.#retain = options.retain
     this.#forward = options.forward
+    this.#forwardTo = options.forwardTo ?? ((to, run) => options.send(to, { tag: 'deliver', runs: [run] }))
     this.#cache = new MatchCache(options.cache ?? DEFAULT_CACHE)
     options.routing.onChange((filter) => {
       if (isWildcard(filter)) this.#wildcardChanges++
@@ -146,6 +150,16 @@ export class PubSub {
     return count
   }
 
+  /** Delivers a run that another node has forwarded to one session, as the member of a group. Returns false when it is not there. */
+  dispatchTo(to: Pid, run: Run): boolean {
+    this.#receipt = undefined
+    const subscriber = this.#routing.subscribers.subscriber(to)
+    if (subscriber === undefined || subscriber.availability === 'down') return false
+    this.#gather(subscriber, run.batch as Batch, run)
+    this.#sendGathered()
+    return true
+  }
+
   /**
    * Gives messages that a member has not acknowledged to other members of its group, in order. With `keeps`, the member
    * itself lives on and can keep them, so they go to members that are online only.
@@ -171,7 +185,10 @@ export class PubSub {
         else held.push(run)
       }
     }
-    for (const [member, list] of runs) this.#send(member.pid, { tag: 'deliver', runs: list })
+    for (const [{ pid, subscriber }, list] of runs) {
+      if (subscriber !== undefined) this.#send(pid, { tag: 'deliver', runs: list })
+      else for (const run of list) this.#forwardTo(pid, run, undefined)
+    }
     return lost
   }
 
@@ -237,7 +254,8 @@ export class PubSub {
       begin = end
     }
     this.#sendGathered()
-    if (forwards !== undefined) for (const [node, batches] of forwards) this.#forward!(node, batches, this.#expected())
+    if (forwards !== undefined)
+      for (const [node, batches] of forwards) this.#forward!(node, batches, this.#expectedOf(batches))
     return total
   }
 
@@ -269,6 +287,11 @@ export class PubSub {
     }
   }
 
+  /** QoS 0 is taken over by nobody. */
+  #expectedOf(batches: readonly Batch[]): Receipt | undefined {
+    return batches.some(({ maxQoS }) => maxQoS > 0) ? this.#expected() : undefined
+  }
+
   #expected(): Receipt {
     this.#receipt ??= new Receipt()
     return this.#receipt
@@ -289,7 +312,7 @@ export class PubSub {
   #forwardAll(nodes: readonly string[], batch: Batch): number {
     if (this.#forward === undefined || nodes.length === 0) return 0
     const batches = [batch]
-    for (const node of nodes) this.#forward(node, batches, this.#expected())
+    for (const node of nodes) this.#forward(node, batches, this.#expectedOf(batches))
     return nodes.length
   }
 
@@ -349,7 +372,7 @@ export class PubSub {
       const part = list.length === messages.length ? batch : new Batch(list)
       const run: Run = { batch: part, matched: member.matched }
       if (member.subscriber !== undefined) this.#gather(member.subscriber, part, run)
-      else this.#send(member.pid, { tag: 'deliver', runs: [run] })
+      else this.#forwardTo(member.pid, run, isWeighed(part, member.matched) ? this.#expected() : undefined)
     }
     return count
   }

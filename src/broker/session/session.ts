@@ -55,12 +55,14 @@ export type OpenAnswer =
 export interface SessionArgs {
   readonly environment: SessionEnvironment
   readonly client: ClientInfo
+  /** The session manager of this node. */
+  readonly manager: RemoteName
 }
 
 /** What a session manager tells a session. */
 export type FromManager =
-  /** A connection wants the session; it gets the answer, the manager `opened`. */
-  | { readonly tag: 'open'; readonly manager: RemoteName; readonly client: ClientInfo }
+  /** A connection wants the session; it gets the answer, the home of the client id and the manager `opened`. */
+  | { readonly tag: 'open'; readonly home: RemoteName; readonly client: ClientInfo }
   /** End the session now. */
   | { readonly tag: 'discard'; readonly reasonCode: number; readonly reason: string }
   /** Close its connection. */
@@ -104,7 +106,7 @@ class SessionProcess implements GateOwner {
   #connectionMonitor: Ref | undefined
   /** The connection is on another node. */
   #isFar = false
-  #manager: RemoteName | undefined
+  readonly #manager: RemoteName
   #expiryTimer: Ref | undefined
   #willTimer: Ref | undefined
   /** Retained messages that are being read, by ticket. */
@@ -123,8 +125,9 @@ class SessionProcess implements GateOwner {
   #acked = 0
   #isOver = false
 
-  constructor(self: ProcessContext, { environment, client }: SessionArgs) {
+  constructor(self: ProcessContext, { environment, client, manager }: SessionArgs) {
     this.#self = self
+    this.#manager = manager
     this.#environment = environment
     this.#router = new RouterLink(self, environment.routers)
     this.#backlog = new SessionBacklog(self, environment.pubsub)
@@ -288,12 +291,16 @@ class SessionProcess implements GateOwner {
 
   // Life
 
-  #open({ manager, client }: Extract<FromManager, { tag: 'open' }>): void {
-    // One that is ending does not answer: its end tells the manager to start another.
+  #open({ home, client }: Extract<FromManager, { tag: 'open' }>): void {
+    // One that is ending does not answer: its end tells the home to start another.
     if (this.state.ended) return
-    this.#manager = manager
     const isFar = this.#self.runtime.isForeign(client.connection)
-    this.#handle({ tag: 'attach', client: isFar ? arrivedClient(client) : client })
+    // A home that has taken over from another asks again for what that had asked.
+    if (!this.state.connection?.equals(client.connection)) {
+      this.#handle({ tag: 'attach', client: isFar ? arrivedClient(client) : client })
+    }
+    if (this.state.ended || home.node === this.#manager.node) return
+    this.#self.send(home, { tag: 'opened', session: this.#self.pid, client } satisfies ToManager)
   }
 
   #attached({ present, takenOver }: Extract<Effect, { tag: 'attached' }>): void {
@@ -455,7 +462,7 @@ class SessionProcess implements GateOwner {
   }
 
   #tellManager(message: ToManager): void {
-    if (this.#manager !== undefined) this.#self.send(this.#manager, message)
+    this.#self.send(this.#manager, message)
   }
 
   /** The first page is read at once. The others wait for their turn, so that the connection can say in between that it is full. */
