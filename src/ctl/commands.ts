@@ -6,6 +6,8 @@ import { clients } from './commands/clients.ts'
 import { cluster } from './commands/cluster.ts'
 import { data } from './commands/data.ts'
 import { listeners } from './commands/listeners.ts'
+import { mnesia } from './commands/mnesia.ts'
+import { plugins } from './commands/plugins.ts'
 import { ping, restart, stop } from './commands/program.ts'
 import { retained } from './commands/retained.ts'
 import { routes, topics } from './commands/routes.ts'
@@ -18,7 +20,20 @@ import { vm } from './commands/vm.ts'
 /** A new table with all commands; modules of other layers add theirs. */
 export function commandTable(): CommandTable {
   const table = new CommandTable()
-  const commands = [status, broker, cluster, users, clients, sessions, routes, topics, subscriptions, retained, data]
-  for (const command of [...commands, vm, acl, alarms, listeners, ping, stop, restart]) table.register(command)
+  const commands = [
+    status,
+    broker,
+    cluster,
+    users,
+    clients,
+    sessions,
+    routes,
+    topics,
+    subscriptions,
+    retained,
+    data,
+    plugins,
+  ]
+  for (const command of [...commands, vm, mnesia, acl, alarms, listeners, ping, stop, restart]) table.register(command)
   return table
 }

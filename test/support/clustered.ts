@@ -1,11 +1,12 @@
 /**
  * What tests of clusters do with real nodes: clients, retained messages, and what bin/ctl says.
  *
- * What is typed is a bin/ctl of its own (`Peer.did`); what is waited for is asked by rpc, which costs no OS process.
+ * What is typed is a bin/ctl of its own (bin-ctl.ts); what is waited for is asked by rpc, which costs no OS process.
  */
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt'
 import { expect, onTestFinished } from 'vitest'
 import { isTuple, text } from '../../src/dist/term.ts'
+import { type BinCtl, binCtl } from './bin-ctl.ts'
 import { eventually } from './eventually.ts'
 import { type Peer, type PeerOptions, type Peers, testPeers } from './peer.ts'
 
@@ -43,10 +44,10 @@ export async function sees(peer: Peer, ...of: Parameters<typeof status>): Promis
 export async function two(options: Parameters<typeof testPeers>[0] = {}, node: PeerOptions = {}): Promise<Two> {
   const peers = await testPeers(options)
   const [n1, n2] = (await peers.startAll([N1, N2], node)) as [Peer, Peer]
-  return { peers, n1, n2 }
+  return { peers, n1, n2, ...binCtl(peers) }
 }
 
-export interface Two {
+export interface Two extends BinCtl {
   readonly peers: Peers
   readonly n1: Peer
   readonly n2: Peer

@@ -32,7 +32,6 @@ import { type Cut, LinkCutter } from './link-cutter.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const PROGRAM = ['--import', 'tsx', join(ROOT, 'src/boot/main.ts')]
-const CTL = ['--import', 'tsx', join(ROOT, 'src/boot/ctl-main.ts')]
 
 // Bounds how long a broken test hangs, nothing that is measured: several programs start, on a machine that may be busy.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
@@ -60,15 +59,6 @@ export interface PeerOptions {
   readonly env?: Readonly<Record<string, string>>
   /** The program and its arguments, when it is not bin/node's. */
   readonly program?: readonly string[]
-}
-
-/** What bin/ctl did. */
-export interface CtlRun {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-  /** Of stdout. */
-  readonly lines: string[]
 }
 
 /** Makes room for nodes that end with the test. */
@@ -295,33 +285,6 @@ export class Peer {
   async nodes(kind?: 'hidden' | 'visible' | 'known' | 'connected' | 'this'): Promise<string[]> {
     const listed = (await this.rpc('erlang', 'nodes', kind === undefined ? [] : [atom(kind)])) as Atom[]
     return listed.map(({ name }) => name)
-  }
-
-  /** Runs bin/ctl on the node as an OS process of its own. */
-  async ctl(...words: readonly string[]): Promise<CtlRun> {
-    const { cookie, epmdPort, folder } = this.#peers
-    const env = { PATH: process.env.PATH, HOME: folder, AGNER_EPMD_PORT: String(epmdPort) }
-    const args = [...CTL, '--name', this.name, '--cookie', cookie, ...words]
-    const child = spawn(process.execPath, args, { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] })
-    let [out, err] = ['', '']
-    child.stdout.on('data', (chunk: Buffer) => (out += chunk))
-    child.stderr.on('data', (chunk: Buffer) => (err += chunk))
-    const [code] = (await once(child, 'close')) as [number | null]
-    return { code, out, err, lines: out.split('\n').slice(0, -1) }
-  }
-
-  /** The lines of a command of bin/ctl that is a success; rejects when it is none. */
-  async did(...words: readonly string[]): Promise<string[]> {
-    const { code, out, err, lines } = await this.ctl(...words)
-    if (code !== 0) throw new Error(`bin/ctl ${words.join(' ')} on ${this.name}: ${code} ${out}${err}`)
-    return lines
-  }
-
-  /** The lines of a refusal of bin/ctl; rejects when it is a success. */
-  async refused(...words: readonly string[]): Promise<string[]> {
-    const { code, out, lines } = await this.ctl(...words)
-    if (code !== 1) throw new Error(`bin/ctl ${words.join(' ')} on ${this.name}: ${code} ${out}`)
-    return lines
   }
 
   /** Has the node connect to another; resolves with whether it is connected. */

@@ -47,7 +47,7 @@ function fullName(runtime: Runtime, name: string): string {
 }
 
 /** `Cluster status: [{running_nodes,['n1@h','n2@h']}]`, in one line, names sorted. */
-export function statusLine({ running, stopped, partitioned, stale }: ClusterStatus): string {
+function statusLine({ running, stopped, partitioned, stale }: ClusterStatus): string {
   const apart = new Set(partitioned)
   const parts = [
     ['running_nodes', running],
