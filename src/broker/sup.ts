@@ -8,6 +8,7 @@
  *     ├─ session_sup     a session for each client id
  *     ├─ sm              opens, resumes and ends sessions
  *     ├─ cluster         what members that come and go mean for clients
+ *     ├─ trace           what clients do, and what happens on topics, to files
  *     ├─ sys_topics      $SYS, on a schedule
  *     ├─ sysmon          long pauses and mailboxes
  *     └─ listener_tcp    a connection for each socket
@@ -25,6 +26,7 @@ import { forwarder } from './forward/forwarder.ts'
 import { FORWARDER } from './forward/messages.ts'
 import { sysTopics } from './monitor/sys-topics.ts'
 import { sysmon } from './monitor/sysmon.ts'
+import { TRACE, trace } from './monitor/trace.ts'
 import { retainer } from './retained/retainer.ts'
 import { router } from './routing/router.ts'
 import type { Services } from './services.ts'
@@ -90,6 +92,7 @@ export function serviceChildren(services: Services): ChildSpec[] {
       },
       { name: CLUSTER },
     ]),
+    child(TRACE, trace, [services.hooks, { name: TRACE }]),
     child('sys_topics', sysTopics, [
       {
         publish: publishSys,

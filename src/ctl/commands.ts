@@ -14,26 +14,19 @@ import { routes, topics } from './commands/routes.ts'
 import { sessions } from './commands/sessions.ts'
 import { status } from './commands/status.ts'
 import { subscriptions } from './commands/subscriptions.ts'
+import { trace } from './commands/trace.ts'
 import { users } from './commands/users.ts'
 import { vm } from './commands/vm.ts'
+
+const COMMANDS = [
+  ...[status, ping, stop, restart],
+  ...[broker, cluster, users, clients, sessions, routes, topics, subscriptions, retained, data, plugins],
+  ...[vm, mnesia, trace, acl, alarms, listeners],
+]
 
 /** A new table with all commands; modules of other layers add theirs. */
 export function commandTable(): CommandTable {
   const table = new CommandTable()
-  const commands = [
-    status,
-    broker,
-    cluster,
-    users,
-    clients,
-    sessions,
-    routes,
-    topics,
-    subscriptions,
-    retained,
-    data,
-    plugins,
-  ]
-  for (const command of [...commands, vm, mnesia, acl, alarms, listeners, ping, stop, restart]) table.register(command)
+  for (const command of COMMANDS) table.register(command)
   return table
 }
