@@ -26,6 +26,7 @@ import { RouterPool } from './routing/router.ts'
 import { Routing } from './routing/routing.ts'
 import { Homes } from './session/home.ts'
 import { Sessions } from './session/sessions.ts'
+import { StaticSubscriptions } from './session/static-subscriptions.ts'
 
 export interface Services extends SessionEnvironment {
   readonly runtime: Runtime
@@ -46,6 +47,7 @@ export interface Services extends SessionEnvironment {
   readonly forwarding: Forwarding
   readonly retainer: Retainer
   readonly sessions: Sessions
+  readonly staticSubscriptions: StaticSubscriptions
   /** Which node decides about a client id. */
   readonly homes: Homes
   /** Clients that are connected to this node. */
@@ -145,6 +147,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     connections: new Connections(runtime),
     limits: config.session,
     routers: new RouterPool(runtime),
+    staticSubscriptions: new StaticSubscriptions(mnesia),
     nextMessageId,
     publish,
     publishSys,

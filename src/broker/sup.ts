@@ -7,6 +7,8 @@
  *     ├─ retainer        expiry of retained messages
  *     ├─ session_sup     a session for each client id
  *     ├─ sm              opens, resumes and ends sessions
+ *     ├─ cluster         what members that come and go mean for clients
+ *     ├─ trace           what clients do, and what happens on topics, to files
  *     ├─ sys_topics      $SYS, on a schedule
  *     ├─ sysmon          long pauses and mailboxes
  *     └─ listener_tcp    a connection for each socket
@@ -17,12 +19,14 @@
  */
 import type { ChildSpec } from '../actors/supervisor/child-spec.ts'
 import { child, supervisor } from '../actors/supervisor.ts'
+import { CLUSTER, cluster } from './cluster.ts'
 import { connectionEnvironment } from './connection/connection-services.ts'
 import { tcpListener } from './connection/listener-tcp.ts'
 import { forwarder } from './forward/forwarder.ts'
 import { FORWARDER } from './forward/messages.ts'
 import { sysTopics } from './monitor/sys-topics.ts'
 import { sysmon } from './monitor/sysmon.ts'
+import { TRACE, trace } from './monitor/trace.ts'
 import { retainer } from './retained/retainer.ts'
 import { router } from './routing/router.ts'
 import type { Services } from './services.ts'
@@ -79,6 +83,16 @@ export function serviceChildren(services: Services): ChildSpec[] {
         { name },
       ]),
     ),
+    child(CLUSTER, cluster, [
+      {
+        mnesia,
+        connections: services.connections,
+        alarms: services.alarms,
+        autocleanMs: config.cluster.autocleanMs,
+      },
+      { name: CLUSTER },
+    ]),
+    child(TRACE, trace, [services.hooks, { name: TRACE }]),
     child('sys_topics', sysTopics, [
       {
         publish: publishSys,
