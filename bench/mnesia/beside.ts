@@ -11,6 +11,7 @@ import { realSystem } from '../../src/actors/system.ts'
 import { startEpmdServer } from '../../src/dist/epmd-server.ts'
 import { tcpTransport } from '../../src/dist/transport-tcp.ts'
 import { type BenchNode, compileErlang, hasErlang, startErlang, startOurs } from '../dist/nodes.ts'
+import { staleBuild } from '../mqtt/brokers.ts'
 import { print } from './measure.ts'
 
 type Kind = 'agner' | 'erlang'
@@ -20,6 +21,9 @@ const isQuick = args.includes('--quick')
 const ROWS = isQuick ? 50_000 : 1_000_000
 const WRITES = isQuick ? 20_000 : 300_000
 const PROBE_MS = isQuick ? 1000 : 5000
+
+const stale = staleBuild()
+if (stale !== undefined) throw new Error(stale)
 
 const folder = mkdtempSync(join(tmpdir(), 'agner-bench-mnesia-'))
 const system = realSystem()
@@ -33,6 +37,11 @@ const epmd = await startEpmdServer({
 if (!epmd.ok) throw new Error(`no epmd: ${epmd.reason}`)
 const epmdPort = epmd.server.port
 const running = new Set<BenchNode>()
+process.once('exit', () => {
+  for (const node of running) node.kill()
+  rmSync(folder, { recursive: true, force: true })
+})
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130))
 
 async function start(kind: Kind, at: number, tables: string): Promise<BenchNode> {
   const name = `${kind}${at}@127.0.0.1`
@@ -177,8 +186,6 @@ try {
     for (const kind of only.length > 0 ? only : kinds) await SCENARIOS[name]!(kind)
   }
 } finally {
-  for (const node of running) node.kill()
   await epmd.server.close()
-  rmSync(folder, { recursive: true, force: true })
 }
 process.exit()

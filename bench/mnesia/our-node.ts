@@ -24,7 +24,10 @@ const { runtime } = started.node
 let mnesia: Mnesia
 let rows: Table<Row>
 
-function definition(copies: 'ram_copies' | 'disc_copies', replication: 'shared' | 'owned' | 'local_content' = 'shared') {
+function definition(
+  copies: 'ram_copies' | 'disc_copies',
+  replication: 'shared' | 'owned' | 'local_content' = 'shared',
+) {
   return table<Row>(replication === 'shared' ? 'row' : replication, { type: 'set', key: 'key', replication, copies })
 }
 
