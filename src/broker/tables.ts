@@ -38,7 +38,6 @@ export const ROUTE = table<RouteRow>('route', {
   replication: 'owned',
   copies: 'ram_copies',
   compact: routeCodec,
-  parked: (row) => row.durable,
 })
 
 /** Routes of `$local/…` subscriptions, which no other node hears of. Written by the router. */
@@ -104,7 +103,6 @@ export const SESSION = table<SessionRow>('session', {
   key: 'clientId',
   replication: 'owned',
   copies: 'ram_copies',
-  parked: (row) => row.stored,
 })
 
 /** One subscription of a session, as it is shown to people. */
@@ -186,6 +184,23 @@ export const USERS = table<UserRow>('users', {
   copies: 'disc_copies',
 })
 
+/** A subscription that an operator has made for a client id. */
+export interface StaticSubscriptionRow {
+  readonly clientId: string
+  /** The filter in one spelling. */
+  readonly filter: string
+  readonly qos: QoS
+}
+
+/** Client id → static subscriptions. Written by `ctl subscriptions`. */
+export const BACKEND_SUBSCRIPTION = table<StaticSubscriptionRow>('backend_subscription', {
+  type: 'bag',
+  key: 'clientId',
+  replication: 'shared',
+  copies: 'disc_copies',
+  identity: (row) => row.filter,
+})
+
 /** The tables that every broker has. They are opened before other members are met, so that no row comes before its table. */
 export const TABLES = [
   ROUTE,
@@ -197,4 +212,5 @@ export const TABLES = [
   RETAINED_SYS,
   BANNED,
   USERS,
+  BACKEND_SUBSCRIPTION,
 ] as const

@@ -1,7 +1,7 @@
 /** F1 to F6 and G4: clients that move between the nodes of a cluster. */
 import { expect, test } from 'vitest'
 import type { ConnectPacket, PublishPacket } from '../../src/broker/packet.ts'
-import { startCluster } from '../support/cluster.ts'
+import { startCluster, take } from '../support/cluster.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Peer, testPeers } from '../support/peer.ts'
 import { RawClient } from '../support/raw-client.ts'
@@ -19,17 +19,6 @@ async function client(node: Peer, clientId: string, options: Partial<ConnectPack
 }
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => String(i + 1))
-
-/** Takes PUBLISHes until `count` have come, acknowledging each to its end. */
-async function take(from: RawClient, count: number): Promise<PublishPacket[]> {
-  const taken: PublishPacket[] = []
-  while (taken.length < count) {
-    const packet = await from.expectPublish()
-    await from.acknowledge(packet)
-    taken.push(packet)
-  }
-  return taken
-}
 
 const payloads = (packets: readonly PublishPacket[]) => packets.map(({ payload }) => String(payload))
 
@@ -59,8 +48,9 @@ test('F1: a session is resumed from another node, with its messages in order', a
   expect((await n1.ctl('clients', 'show', 'c')).ok).toBe(false)
   // It goes on working: both directions cross the link now.
   await again.subscribe('more', 2)
-  await again.publish('more', { qos: 2, payload: 'to itself' })
-  expect(payloads(await take(again, 1))).toEqual(['to itself'])
+  await publisher.publish('more', { qos: 2, payload: 'across' })
+  expect(payloads(await take(again, 1))).toEqual(['across'])
+  await again.publish('nobody', { qos: 2 })
 })
 
 test('F2: a take-over from another node closes the first connection and sends again what was not acknowledged', async () => {
@@ -140,6 +130,10 @@ test('F4: when the node of the session dies the connection is closed, and the wi
     will: { topic: 'will/far', payload: Buffer.from('x'), qos: 1, retain: false },
   })
   await client(n1, 'd', { will: { topic: 'will/both', payload: Buffer.from('x'), qos: 1, retain: false } })
+  // A will is as safe as the others' knowledge of it.
+  for (const node of [n2, n3]) {
+    for (const clientId of ['c', 'd']) await eventually(async () => (await node.ctl('sessions', 'show', clientId)).ok)
+  }
   await n1.kill()
   await far.expectClosed()
   const topics = (await take(watcher, 2)).map(({ topic }) => topic)
@@ -168,7 +162,8 @@ test('F6: QoS 2 stays exactly once when the connection moves between its steps, 
   await first.subscribe('to', 2)
   const { messageId } = first.sendPublish('from', { qos: 2, payload: 'in' })
   await first.expect('pubrec', { messageId })
-  await watcher.publish('to', { qos: 2, payload: 'out' })
+  const publisher = await client(n2, 'p')
+  await publisher.publish('to', { qos: 2, payload: 'out' })
   const sent = await first.expectPublish({ payload: 'out' })
   first.send({ cmd: 'pubrec', messageId: sent.messageId! })
   await first.expect('pubrel', { messageId: sent.messageId })
@@ -199,4 +194,27 @@ test('G4: of two sessions of one client id on both sides of a partition, the lat
   await earlier.expectDisconnected(0x8e)
   await eventually(async () => expect(await sessionsOf(nodes, 'c')).toEqual([N2]))
   expect(await later.survives()).toBe(true)
+})
+
+test('what is published for a session on a member that is cut off arrives when the member is back: once, in order', async () => {
+  const peers = await testPeers({ cuttable: true })
+  const sets = ['dist.net_ticktime=4']
+  const nodes = (await startCluster(peers, [N1, N2], { sets })) as [Peer, Peer]
+  const [n1, n2] = nodes
+  const there = await client(n2, 'there', DURABLE)
+  await there.subscribe('exact', 2)
+  await there.subscribe('wild/+', 1)
+  const publisher = await client(n1, 'p')
+  await publisher.publish('exact', { qos: 2, payload: '1' })
+  peers.cut(n1, n2, 'silence')
+  // On its way when the link is lost, or afterwards: its acknowledgement says that it is safe.
+  for (const payload of ['2', '3']) await publisher.publish('exact', { qos: 2, payload })
+  await n1.logged(`node ${N2} is down`)
+  await publisher.publish('exact', { qos: 2, payload: '4' })
+  await publisher.publish('wild/x', { qos: 1, payload: '5' })
+  peers.heal()
+  expect(payloads(await take(there, 5))).toEqual(['1', '2', '3', '4', '5'])
+  await publisher.publish('exact', { qos: 2, payload: '6' })
+  expect(payloads(await take(there, 1))).toEqual(['6'])
+  await there.expectNothing()
 })
