@@ -56,8 +56,8 @@ describe('问题(1): starting without the other', () => {
     for (const node of [alone, back]) {
       await sees(node, [N1, N2])
       await eventually(async () => expect((await asked(node, 'retained', 'show', 'x'))[1]).toBe('2'))
-      await node.logged(`retained_message x: what ${N2} wrote later stays, what ${N1} wrote is gone`)
     }
+    await back.logged(`retained_message x: what ${N2} wrote later stays, what ${N1} wrote is gone`)
     await haveRetained(11, alone, back)
     await eventually(async () => expect((await asked(alone, 'alarms', 'list')).join()).not.toContain('stale_tables'))
   })
