@@ -16,7 +16,7 @@ const NAMES = ['n1@127.0.0.1', 'n2@127.0.0.1', 'n3@127.0.0.1'] as const
 const SECONDS = Number(process.env.CHAOS_SECONDS ?? 30)
 const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1_000_000))
 
-const SETS = ['dist.net_ticktime=4', 'session.home_wait=60s', 'log.level=warn']
+const SETS = ['dist.net_ticktime=4', 'session.home_wait=60s']
 const WINDOW = 8
 const PAUSE_MS = 5
 
@@ -180,7 +180,20 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
     }
   }
   note('peace')
-  for (const publisher of publishers) await publisher.finish()
+  try {
+    for (const publisher of publishers) await publisher.finish()
+  } catch (error) {
+    for (const { client } of [...publishers, ...listeners]) {
+      note(
+        `${client.options.clientId}: ${client.connected ? 'connected' : 'not connected'}, port ${client.options.port}`,
+      )
+    }
+    for (const node of nodes) {
+      note(`${node.name}, port ${node.mqttPort}: ${(await node.ctl('sessions', 'list')).lines.join('; ')}`)
+      note(`${JSON.stringify((await node.ctl('broker', 'metrics', 'all')).data)}`)
+    }
+    throw error
+  }
   note('all is acknowledged')
   for (const { client } of listeners) await eventually(() => client.connected, { withinMs: 90_000 })
   for (const { topic, acknowledged, sent } of publishers) {
@@ -196,8 +209,11 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
       const numbers = heard.get(topic)!
       const twice = numbers.filter((number, at) => qosOf(number) === 2 && numbers.indexOf(number) !== at)
       expect(twice, `l${i + 1} has heard twice of ${topic}`).toEqual([])
-      const first = [...new Set(numbers)]
-      expect(first, `order of ${topic} at l${i + 1}`).toEqual(first.toSorted((a, b) => a - b))
+      // MQTT.js tells of a QoS 2 message when it is released, so those of QoS 1 overtake them.
+      for (const qos of [1, 2]) {
+        const first = [...new Set(numbers)].filter((number) => qosOf(number) === qos)
+        expect(first, `order of ${topic} at l${i + 1}, QoS ${qos}`).toEqual(first.toSorted((a, b) => a - b))
+      }
     }
   }
   note('all has arrived')
