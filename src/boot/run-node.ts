@@ -1,13 +1,14 @@
 /**
  * A node as bin/node runs it: the distribution, and on its runtime the broker.
  *
- *     listen for nodes → epmd → distribution → broker, its listeners → --join
- *     stop: clients are told, broker → distribution leaves → epmd forgets the name
+ *     listen for nodes → epmd → distribution → store of sessions → broker, its listeners → --join
+ *     stop: clients are told, broker → store of sessions → distribution leaves → epmd forgets the name
  *
  * The distribution comes first, since the creation that epmd gives is part of every pid; other nodes can be connected
  * while the broker starts. When a part does not start, those that did are stopped again. An epmd that was started on the
  * way stays, as Erlang's does: other nodes may have registered by then.
  */
+import { join } from 'node:path'
 import type { Logger } from 'pino'
 import type { ExitReason } from '../actors/errors.ts'
 import { startBroker } from '../broker/broker.ts'
@@ -16,9 +17,11 @@ import { commandTable } from '../ctl/commands.ts'
 import { exportCommands } from '../ctl/server.ts'
 import type { Distribution } from '../dist/distribution.ts'
 import { type Node, startNode } from '../dist/start-node.ts'
+import { openStore } from '../mnesia/store/open-store.ts'
+import type { Store } from '../mnesia/store/store.ts'
 import { makeObservable } from '../observer/backend/application.ts'
 import type { DistOptions } from './dist-options.ts'
-import { join } from './join.ts'
+import { join as joinCluster } from './join.ts'
 import { NodeStartError } from './start-error.ts'
 
 /** What a node is started with. */
@@ -64,27 +67,48 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
   if (!started.ok) throw new NodeStartError(started)
   const { node } = started
   logNodes(node.distribution, logger)
+  let sessions: Store | undefined
   try {
-    const broker = await startBroker({ ...config, runtime: node.runtime, version })
+    sessions = await openSessions(start, node)
+    const sessionStore = sessions === undefined ? {} : { sessionStore: sessions }
+    const broker = await startBroker({ ...config, runtime: node.runtime, version, ...sessionStore })
     const { tables } = broker.services
     await makeObservable(node, { version, tables, remoteShell: dist.remoteShell })
     exportCommands(node.exports, commandTable(), { runtime: node.runtime, services: broker.services })
-    if (start.join !== undefined) await join.start(node.runtime, start.join, { name: 'join' })
+    if (start.join !== undefined) await joinCluster.start(node.runtime, start.join, { name: 'join' })
     return {
       listeners: [...broker.listeners, { name: 'dist', host: node.host, port: node.port }],
       ended: Promise.race([broker.ended, distributionEnded(node)]),
       stop: async () => {
         try {
           await broker.stop()
+          await sessions?.close()
         } finally {
           await node.stop()
         }
       },
     }
   } catch (error) {
+    await sessions?.close()
     await node.stop()
     throw error
   }
+}
+
+/** Opens the store of the sessions of the node. Rejects with a `StoreError`. */
+async function openSessions({ config, dataDir, name }: NodeStart, { runtime }: Node): Promise<Store | undefined> {
+  if (config.session.durability === 'memory') return undefined
+  const directory = join(dataDir, 'sessions')
+  const { store, damage } = await openStore({ directory, system: runtime.system, owner: name })
+  for (const { what, file, setAside } of damage) {
+    runtime.logger.error(
+      { report: 'damage', file, setAside },
+      `sessions may be missing or older than they were: ${what}`,
+    )
+  }
+  // Nobody else has what was lost, so nothing is gained by looking again.
+  if (damage.length > 0) await store.forgetDamage()
+  return store
 }
 
 function logNodes(distribution: Distribution, logger: Logger): void {

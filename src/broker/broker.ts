@@ -9,6 +9,7 @@ import * as application from '../actors/application.ts'
 import { Exit, type ExitReason } from '../actors/errors.ts'
 import { type Runtime, startRuntime } from '../actors/runtime.ts'
 import type { System } from '../actors/system.ts'
+import type { Store } from '../mnesia/store/store.ts'
 import { BROKER, BROKER_SUP, brokerApplication } from './app.ts'
 import { topicNameFault } from './codec/topic-syntax.ts'
 import { type BrokerOverrides, configOf } from './config.ts'
@@ -31,6 +32,11 @@ export interface StartBrokerOptions extends BrokerOverrides {
   readonly system?: System
   /** Version to show to clients under $SYS. */
   readonly version?: string
+  /**
+   * Where sessions that outlive their connection are stored, unless `session.durability` is `memory`. Nobody else may write to it; whoever
+   * has opened it closes it, after `stop`. @default they are in memory only
+   */
+  readonly sessionStore?: Store
 }
 
 /** An address that is open. */
@@ -73,7 +79,7 @@ export interface Broker {
 
 /** Starts a broker. Rejects when a setting is wrong (TypeError) or a listener cannot open (`Exit`), and has then left nothing behind. */
 export async function startBroker(options: StartBrokerOptions = {}): Promise<Broker> {
-  const { runtime: given, name, logger, system, version = '0.1.0', ...overrides } = options
+  const { runtime: given, name, logger, system, version = '0.1.0', sessionStore, ...overrides } = options
   if (given !== undefined && (name ?? logger ?? system) !== undefined) {
     throw new TypeError('a runtime that is there already has its name, its logger and its system')
   }
@@ -81,7 +87,8 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
   const config = configOf(overrides)
   const runtime = given ?? ownRuntime(options)
   try {
-    const services = await createServices(runtime, config, version, system === undefined ? realVm() : undefined)
+    const vm = system === undefined ? realVm() : undefined
+    const services = await createServices(runtime, config, version, vm, sessionStore)
     // What ends the node is for whoever started it to decide, by `ended`.
     if (runtime.whereis('application_controller') === undefined) {
       await application.startController(runtime, { onTermination: () => {} })

@@ -5,6 +5,7 @@
  * finds the routes and sessions as they are. Only the owner process that each file names writes to a table; all may read.
  */
 import type { Runtime } from '../actors/runtime.ts'
+import type { Store } from '../mnesia/store/store.ts'
 import { AccessControl } from './access/access-control.ts'
 import { readRules } from './access/acl.ts'
 import type { BrokerConfig } from './config.ts'
@@ -23,6 +24,8 @@ import { PubSub } from './routing/pubsub.ts'
 import { RouterPool } from './routing/router.ts'
 import { Routing } from './routing/routing.ts'
 import { Sessions } from './session/sm.ts'
+import { SessionStore } from './session/stored/session-store.ts'
+import { reportStore } from './session/stored/store-reports.ts'
 import { travellingDelivery } from './session/travel.ts'
 import { LocalTables } from './tables/local-table.ts'
 import type { Tables } from './tables.ts'
@@ -45,6 +48,7 @@ export interface Services extends SessionEnvironment {
   readonly sessions: Sessions
   /** Clients that are connected to this node. */
   readonly connections: Connections
+  readonly sessionStore: SessionStore | undefined
   readonly nextMessageId: (nowMs?: number) => string
   /** Publishes messages of the broker itself, through hooks and routing. */
   publish(messages: readonly Message[]): void
@@ -64,6 +68,7 @@ export async function createServices(
   config: BrokerConfig,
   version: string,
   vm: VmProbe | undefined,
+  sessions?: Store,
 ): Promise<Services> {
   const rules = await readRules(config.access.aclFile)
   if (!rules.ok) throw new AclFileError(rules.errors.join('\n'))
@@ -101,7 +106,7 @@ export async function createServices(
       },
     ])
   }
-  const sessions = new Sessions(runtime, tables)
+  const alarms = new Alarms(() => clock.now())
   const services: Services = {
     runtime,
     config,
@@ -110,13 +115,14 @@ export async function createServices(
     metrics,
     stats: new Stats(),
     hooks,
-    alarms: new Alarms(() => clock.now()),
+    alarms,
     access: new AccessControl({ config: config.access, rules: rules.rules, tables, hooks, metrics, clock }),
     tables,
     routing,
     pubsub,
     retainer,
-    sessions,
+    sessions: new Sessions(runtime, tables),
+    sessionStore: sessionStoreOf(sessions, config, runtime, alarms),
     connections: new Connections(runtime),
     limits: config.session,
     routers: new RouterPool(runtime),
@@ -126,6 +132,19 @@ export async function createServices(
   }
   announce(services)
   return services
+}
+
+function sessionStoreOf(
+  store: Store | undefined,
+  config: BrokerConfig,
+  runtime: Runtime,
+  alarms: Alarms,
+): SessionStore | undefined {
+  if (store === undefined || config.session.durability === 'memory') return undefined
+  return new SessionStore(store, {
+    send: (to, message) => runtime.send(to, message),
+    ...reportStore(alarms, runtime.logger),
+  })
 }
 
 /** Registers what stats count, and what is published under $SYS when something happens. */

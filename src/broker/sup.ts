@@ -6,6 +6,7 @@
  *     ├─ retainer        expiry of retained messages
  *     ├─ session_sup     a session for each client id
  *     ├─ sm              opens, resumes and ends sessions
+ *     ├─ session_restorer   has stored sessions started, and is gone when they are
  *     ├─ sys_topics      $SYS, on a schedule
  *     ├─ sysmon          long pauses and mailboxes
  *     └─ listener_tcp    a connection for each socket
@@ -25,6 +26,7 @@ import { router } from './routing/router.ts'
 import type { Services } from './services.ts'
 import { SESSION_SUP, sessionSup } from './session/session-sup.ts'
 import { sm } from './session/sm.ts'
+import { sessionRestorer } from './session/stored/session-restorer.ts'
 
 /** Registered name of the TCP listener. */
 export const LISTENER_TCP = 'listener_tcp'
@@ -72,14 +74,17 @@ export function serviceChildren(services: Services): ChildSpec[] {
         {
           environment: services,
           tables,
-          startSession: (caller, client) =>
-            sessionSup.startChild(caller, SESSION_SUP, { environment: services, client }),
+          startSession: (caller, start) =>
+            sessionSup.startChild(caller, SESSION_SUP, { environment: services, ...start }),
           index,
           poolSize: sessions.names.length,
         },
         { name },
       ]),
     ),
+    ...(services.sessionStore === undefined
+      ? []
+      : [child('session_restorer', sessionRestorer, [services], { restart: 'temporary' })]),
     child('sys_topics', sysTopics, [
       {
         publish: publishSys,

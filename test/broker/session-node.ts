@@ -22,7 +22,7 @@ import { RouterPool, router } from '../../src/broker/routing/router.ts'
 import { Routing } from '../../src/broker/routing/routing.ts'
 import { type OpenAnswer, session } from '../../src/broker/session/session.ts'
 import type { SessionLimits } from '../../src/broker/session/session-state.ts'
-import { Sessions, sm } from '../../src/broker/session/sm.ts'
+import { type SessionStart, Sessions, sm } from '../../src/broker/session/sm.ts'
 import { LocalTables } from '../../src/broker/tables/local-table.ts'
 import { type Simulation, simulate } from '../../src/testing/index.ts'
 import { client, LIMITS, publish } from './session-support.ts'
@@ -77,9 +77,9 @@ export class SessionNode {
 
   async startSm(): Promise<Pid> {
     const { environment, runtime, tables } = this
-    const startSession = async (_caller: unknown, info: ClientInfo) => ({
+    const startSession = async (_caller: unknown, start: SessionStart) => ({
       ok: true as const,
-      pid: await session.start(runtime, { environment, client: info }),
+      pid: await session.start(runtime, { environment, ...start }),
     })
     return sm.start(runtime, { environment, tables, startSession }, { name: 'sm' })
   }

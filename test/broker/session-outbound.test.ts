@@ -274,7 +274,7 @@ describe('identifiers', () => {
         messageId,
         ids: undefined,
       } as const
-      inflight.add(packet, undefined)
+      inflight.add(packet, undefined, 0, 0)
       return messageId
     }
     const stuck = add()
@@ -295,6 +295,8 @@ describe('identifiers', () => {
       inflight.add(
         { cmd: 'publish', message: message(), qos: 2, retain: false, dup: false, messageId, ids: undefined },
         undefined,
+        i,
+        i,
       )
     }
     expect(ids.size).toBe(65_535)
@@ -343,7 +345,7 @@ describe('shared subscriptions', () => {
     const all = [message({ qos: 1 }), message({ qos: 1 }), message({ qos: 1 })]
     machine.deliver(run(all, matched(2, { share })))
     const [effect] = only(machine.detach(), 'redispatch')
-    machine.event({ tag: 'redispatched', taken: [1], returned: effect!.queued })
+    machine.event({ tag: 'redispatched', taken: [1], passed: [], returned: effect!.queued })
     expect(publishes(machine.attach()).map((packet) => [packet.message, packet.dup])).toEqual([
       [all[1], true],
       [all[2], false],

@@ -17,6 +17,8 @@ import type { Delivery, DropReason, SharedInflight } from './delivery.ts'
 import { Inflight } from './inflight.ts'
 import type { MessageQueue, QueueLimits } from './mqueue.ts'
 import { PacketIdSet } from './packet-ids.ts'
+import type { Contents } from './stored/contents.ts'
+import type { Journal } from './stored/journal.ts'
 
 /** Seconds: a session with this expiry never expires [MQTT5-3.1.2.11.2]. */
 export const NEVER_SEC = 0xff_ff_ff_ff
@@ -55,6 +57,10 @@ export interface Subscription {
 /** What the machine takes. `ToSession` are the messages of the outside world; the others come from the session process. */
 export type SessionEvent =
   | ToSession
+  /** First event of a session that was read from the store. */
+  | { readonly tag: 'restore' }
+  /** The messages of such a session; comes before any event that concerns them. */
+  | { readonly tag: 'contents'; readonly contents: Contents }
   /** A connection opens the session, for the first time or again. Answered by `attached`, or by `ended` when it may not be resumed. */
   | { readonly tag: 'attach'; readonly client: ClientInfo }
   /** The session is to end now, its connection (if any) closed with this code. */
@@ -71,8 +77,13 @@ export type SessionEvent =
   /** Part of the retained messages of a filter; `done` with the last part. */
   | { readonly tag: 'retained'; readonly ticket: number; readonly messages: readonly Message[]; readonly done: boolean }
   | { readonly tag: 'timeout'; readonly timer: SessionTimer }
-  /** Which packet identifiers of a `redispatch` effect are done with, and what no other member was there for. */
-  | { readonly tag: 'redispatched'; readonly taken: readonly number[]; readonly returned: readonly Delivery[] }
+  /** What of a `redispatch` effect other members have got: packet identifiers and deliveries; and what nobody was there for. */
+  | {
+      readonly tag: 'redispatched'
+      readonly taken: readonly number[]
+      readonly passed: readonly Delivery[]
+      readonly returned: readonly Delivery[]
+    }
   /** Answer to the `drain` effect. */
   | { readonly tag: 'drain' }
 
@@ -182,6 +193,8 @@ export interface SessionState {
   readonly nextMessageId: (nowMs: number) => string
   /** Set by the process when somebody wants the `acked` effect. */
   reportAcked: boolean
+  /** What changes is noted here for the store; undefined when the session is not stored. */
+  journal: Journal | undefined
 
   // The connection
   client: ClientInfo
@@ -214,6 +227,10 @@ export interface SessionState {
 
   // To the client
   readonly inflight: Inflight
+  /** Numbers given so far: to QoS 1 and 2 messages as they come, and to orders in `inflight`. */
+  arrivals: number
+  /** Ids of QoS 2 messages that the session had before it was restored: a publisher may not know, and publish them again. */
+  known: Set<string> | undefined
   /** QoS 1 and 2 messages that may be in flight on this connection: the smaller of both sides' limits. */
   window: number
   /** Grows with each acknowledgement of the client that ends or advances a delivery. */
@@ -229,6 +246,11 @@ export interface SessionState {
   /** What came behind a SUBSCRIBE or UNSUBSCRIBE and waits for the answer of the router; `sync` bounds it. */
   held: SessionPacket[] | undefined
   readonly awaitingRel: PacketIdSet
+  /**
+   * Packet identifiers in `awaitingRel` whose messages may not have reached all, since the node ended before it knew, with the ids
+   * under which they are published again.
+   */
+  unfinished: Map<number, string> | undefined
   readonly pendingAcks: PendingAcks[]
   /** PUBACKs that this connection waits for. */
   awaitingAccept: number
@@ -246,12 +268,14 @@ const NO_SUBSCRIPTIONS: ReadonlyMap<string, Subscription> = new Map()
 export function putSubscription(state: SessionState, subscription: Subscription): void {
   // Most clients only publish, and an empty map takes 184 bytes (Node 20).
   if (state.subscriptions === NO_SUBSCRIPTIONS) state.subscriptions = new Map()
+  state.journal?.subscribed(subscription)
   ;(state.subscriptions as Map<string, Subscription>).set(subscription.filter.key, subscription)
 }
 
 /** Removes a subscription; returns false when there is none. */
 export function deleteSubscription(state: SessionState, key: string): boolean {
   if (!(state.subscriptions as Map<string, Subscription>).delete(key)) return false
+  state.journal?.unsubscribed(key)
   if (state.subscriptions.size === 0) state.subscriptions = NO_SUBSCRIPTIONS
   return true
 }
@@ -263,10 +287,12 @@ export interface NewSession {
   readonly nextMessageId: (nowMs: number) => string
   readonly client: ClientInfo
   readonly nowMs: number
+  /** Given when the session is to be stored. */
+  readonly journal?: Journal | undefined
 }
 
 /** Returns the state of a session that has no connection yet; the event `attach` with the same client comes next. */
-export function newSessionState({ self, limits, nextMessageId, client, nowMs }: NewSession): SessionState {
+export function newSessionState({ self, limits, nextMessageId, client, nowMs, journal }: NewSession): SessionState {
   return {
     self,
     clientId: client.clientId,
@@ -274,6 +300,7 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     limits,
     nextMessageId,
     reportAcked: false,
+    journal,
     client,
     connection: undefined,
     attachment: 0,
@@ -291,6 +318,8 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     asking: 0,
     retainedReads: [],
     inflight: new Inflight(),
+    arrivals: 0,
+    known: undefined,
     window: 0,
     progress: 0,
     queue: undefined,
@@ -298,6 +327,7 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     draining: false,
     held: undefined,
     awaitingRel: new PacketIdSet(),
+    unfinished: undefined,
     pendingAcks: [],
     awaitingAccept: 0,
     owedSyncs: 0,

@@ -33,8 +33,9 @@ import { type GATE_TIMEOUT, type GateOwner, PublishGate } from './publish-gate.t
 import { SessionBacklog } from './session-backlog.ts'
 import { handle } from './session-machine.ts'
 import { reportAnswered, reportDelivered, reportDropped } from './session-reports.ts'
+import { restoredSessionState, takeContents } from './session-restored.ts'
 import { type ASK_ROUTER_AGAIN, RouterLink } from './session-router.ts'
-import { snapshot } from './session-snapshot.ts'
+import { type SessionSnapshot, snapshot } from './session-snapshot.ts'
 import {
   type Effect,
   newSessionState,
@@ -42,6 +43,10 @@ import {
   type SessionState,
   type SessionTimer,
 } from './session-state.ts'
+import { readContents } from './stored/contents.ts'
+import { messageSpace } from './stored/forms.ts'
+import { SessionStorage, type ToClient } from './stored/session-storage.ts'
+import type { FoundSession, SETTLED, SessionStore } from './stored/session-store.ts'
 import { arrivedClient, arrivedPackets, travellingPackets } from './travel.ts'
 
 /** The message with which a connection learns what became of its wish for a session. */
@@ -50,11 +55,12 @@ export type OpenAnswer =
   /** With the reason code for CONNACK. */
   | { readonly tag: 'refused'; readonly reasonCode: number; readonly reason: string }
 
-/** What a session process is started with; the message `open` of the same client comes next. */
-export interface SessionArgs {
-  readonly environment: SessionEnvironment
-  readonly client: ClientInfo
-}
+/** What a session process is started with. */
+export type SessionArgs =
+  /** The message `open` of the same client comes next. */
+  | { readonly environment: SessionEnvironment; readonly client: ClientInfo }
+  /** It was stored; its manager gets `restored` when its routes stand. */
+  | { readonly environment: SessionEnvironment; readonly found: FoundSession; readonly manager: RemoteName }
 
 /** What a session manager tells a session. */
 export type FromManager =
@@ -68,6 +74,7 @@ export type FromManager =
 /** What a session tells its manager. */
 export type ToManager =
   | { readonly tag: 'opened'; readonly session: Pid; readonly client: ClientInfo }
+  | { readonly tag: 'restored'; readonly session: Pid; readonly clientId: string }
   /** `will` is still to be published, at the end of its delay or of the session; undefined: it is settled. */
   | {
       readonly tag: 'detached'
@@ -83,11 +90,14 @@ type Own =
   | { readonly tag: 'read_retained'; readonly ticket: number; readonly max: number }
   | typeof ASK_ROUTER_AGAIN
   | typeof GATE_TIMEOUT
+  | typeof SETTLED
 
 type Incoming = ToSession | FromManager | FromRouter | typeof RELIEVED | Own | DownMessage
 
 /** Ticket of the request that takes a session's shared subscriptions away before it ends; the machine's begin with 1. */
 const FAREWELL = 0
+/** Ticket of the request that brings the subscriptions of a stored session back. */
+const RESTORED = -1
 
 /** The session of one client as a process. */
 class SessionProcess implements GateOwner {
@@ -106,6 +116,10 @@ class SessionProcess implements GateOwner {
   /** Publishes of the client that wait for subscribers of theirs. */
   #gate: PublishGate | undefined
   readonly #backlog: SessionBacklog
+  /** Undefined when nothing of the session has to do with a disc. */
+  readonly #storage: SessionStorage | undefined
+  /** The messages of a stored session are still where they were found. */
+  #found: FoundSession | undefined
   /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
   #nowMs = 0
   /** Counters of the state that the metrics have already. */
@@ -113,18 +127,43 @@ class SessionProcess implements GateOwner {
   #acked = 0
   #isOver = false
 
-  constructor(self: ProcessContext, { environment, client }: SessionArgs) {
+  constructor(self: ProcessContext, args: SessionArgs) {
+    const { environment } = args
     this.#self = self
     this.#environment = environment
     this.#router = new RouterLink(self, environment.routers)
     this.#backlog = new SessionBacklog(self, environment.pubsub)
-    this.state = newSessionState({
-      self: self.pid,
-      limits: environment.limits,
-      nextMessageId: environment.nextMessageId,
-      client,
-      nowMs: self.runtime.clock.now(),
+    this.#nowMs = self.runtime.clock.now()
+    const { limits, nextMessageId, sessionStore } = environment
+    const common = { self: self.pid, limits, nextMessageId }
+    // One whose process has crashed is found as well.
+    this.#found = 'found' in args ? args.found : sessionStore?.find(args.client.clientId)
+    if (this.#found !== undefined) this.state = restoredSessionState({ ...common, found: this.#found })
+    else {
+      const { client } = args as Extract<SessionArgs, { client: ClientInfo }>
+      const journal = client.expirySec > 0 ? sessionStore?.begin(client.clientId) : undefined
+      this.state = newSessionState({ ...common, client, nowMs: this.#nowMs, journal })
+    }
+    this.#storage = this.#storageOf(this.state, sessionStore)
+    if ('manager' in args) this.#manager = args.manager
+    if (this.#found !== undefined) this.#restore()
+  }
+
+  #storageOf({ journal, clientId }: SessionState, store: SessionStore | undefined): SessionStorage | undefined {
+    if (store === undefined) return undefined
+    const removal = store.removalOf(clientId)
+    if (journal === undefined && removal === 0) return undefined
+    return new SessionStorage(this.#self, store, journal, removal, {
+      taken: () => {},
+      refused: () => {},
     })
+  }
+
+  #restore(): void {
+    const { subscriptions, clientId } = this.state
+    if (subscriptions.size === 0) this.#tellManager({ tag: 'restored', session: this.#self.pid, clientId })
+    else this.#router.subscribe(RESTORED, clientId, true, [...subscriptions.values()])
+    this.#handle({ tag: 'restore' })
   }
 
   /** Takes one message; returns true when the process is to end. */
@@ -135,6 +174,7 @@ class SessionProcess implements GateOwner {
         this.#backlog.takeOff(message.runs)
         if (this.state.ended) this.#passOn(message)
         else this.#handle(message)
+        this.#storage?.took(message.runs)
         break
       case 'packets':
         this.state.reportAcked = this.#environment.hooks.chains['message.acked'].length > 0
@@ -175,6 +215,9 @@ class SessionProcess implements GateOwner {
       case 'ask_router_again':
         this.#router.askAgain()
         break
+      case 'settled':
+        this.#storage!.settled()
+        break
       case 'DOWN':
         this.#down(message)
         break
@@ -185,8 +228,10 @@ class SessionProcess implements GateOwner {
   }
 
   #handle(event: SessionEvent): void {
+    if (this.#found !== undefined && concernsMessages(event)) this.#load(this.#found)
     const { state } = this
     const effects = handle(state, this.#nowMs, event)
+    this.#storage?.commit()
     for (let i = 0; i < effects.length; i += 1) this.#perform(effects[i]!)
     const { counters } = state
     if (counters.deliverMsg !== this.#delivered) {
@@ -197,6 +242,30 @@ class SessionProcess implements GateOwner {
       this.#environment.metrics['messages/acked'] += counters.acked - this.#acked
       this.#acked = counters.acked
     }
+  }
+
+  /** Reads the messages of a stored session. */
+  #load({ journal }: FoundSession): void {
+    this.#found = undefined
+    const store = this.#environment.sessionStore!
+    const contents = readContents(store.messages(journal), (key, error) => {
+      store.unreadable(journal.clientId, messageSpace(journal.name), key, error)
+    })
+    this.#handle({ tag: 'contents', contents })
+  }
+
+  /** What the session holds, be it read or not. */
+  snapshot(): SessionSnapshot {
+    if (this.#found === undefined) return snapshot(this.state)
+    const { limits, nextMessageId, sessionStore } = this.#environment
+    const copy = restoredSessionState({ self: this.#self.pid, limits, nextMessageId, found: this.#found })
+    copy.journal = undefined
+    takeContents(
+      copy,
+      readContents(sessionStore!.messages(this.#found.journal), () => {}),
+      [],
+    )
+    return snapshot(copy)
   }
 
   #perform(effect: Effect): void {
@@ -218,12 +287,13 @@ class SessionProcess implements GateOwner {
           this.#environment.metrics['messages/dropped'] += 1
           this.#environment.metrics['messages/dropped/receive_maximum'] += 1
         }
-        this.#toConnection(effect.to, {
+        // At once: what it has not been told it need not know.
+        this.#self.send(effect.to, {
           tag: 'close',
           from: this.#self.pid,
           reasonCode: effect.reasonCode,
           reason: effect.reason,
-        })
+        } satisfies ToConnection)
         break
       case 'publish':
         this.#publish(effect)
@@ -287,9 +357,10 @@ class SessionProcess implements GateOwner {
     const { hooks, metrics } = this.#environment
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = this.#self.monitor(state.client.connection)
+    this.#storage?.forget()
     this.#isFar = this.#self.runtime.isForeign(state.client.connection)
     // From here and before any packet, so that the connection has its CONNACK out when they come.
-    this.#self.send(state.client.connection, { tag: 'opened', session: this.#self.pid, present } satisfies OpenAnswer)
+    this.#toConnection(state.client.connection, { tag: 'opened', session: this.#self.pid, present })
     this.#tellManager({ tag: 'opened', session: this.#self.pid, client: state.client })
     this.#router.tellDurable(state.expirySec > 0, state.subscriptions.size > 0)
     this.#tellAvailability()
@@ -309,6 +380,7 @@ class SessionProcess implements GateOwner {
   #detached(): void {
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = undefined
+    this.#storage?.forget()
     this.#tellDetached()
     this.#tellAvailability()
   }
@@ -373,6 +445,10 @@ class SessionProcess implements GateOwner {
     }
     this.#tellAvailability()
     this.#backlog.find()
+    if (answer.ticket === RESTORED) {
+      this.#tellManager({ tag: 'restored', session: this.#self.pid, clientId: this.state.clientId })
+      return
+    }
     this.#handle(answer)
     reportAnswered(this.#environment, this.state.clientId, request)
   }
@@ -416,8 +492,9 @@ class SessionProcess implements GateOwner {
 
   // Messages
 
-  #toConnection(connection: Pid | undefined, message: ToConnection): void {
-    if (connection !== undefined) this.#self.send(connection, message)
+  #toConnection(connection: Pid | undefined, message: ToClient): void {
+    if (connection === undefined || this.#storage?.holds(connection, message) === true) return
+    this.#self.send(connection, message)
   }
 
   #tellManager(message: ToManager): void {
@@ -450,14 +527,16 @@ class SessionProcess implements GateOwner {
 
   #redispatch({ inflight, queued }: Extract<Effect, { tag: 'redispatch' }>): void {
     const taken: number[] = []
+    const passed: Delivery[] = []
     const returned: Delivery[] = []
     for (const { messageId, message, share } of inflight) {
       if (this.#hasOther(message, share)) taken.push(messageId)
     }
     for (const delivery of queued) {
-      if (!this.#hasOther(delivery.message, delivery.share!)) returned.push(delivery)
+      if (this.#hasOther(delivery.message, delivery.share!)) passed.push(delivery)
+      else returned.push(delivery)
     }
-    if (!this.state.ended) this.#handle({ tag: 'redispatched', taken, returned })
+    if (!this.state.ended) this.#handle({ tag: 'redispatched', taken, passed, returned })
     else if (returned.length > 0) {
       const messages = returned.map(({ message }) => message)
       reportDropped(this.#environment, this.state.clientId, 'session_ended', messages)
@@ -478,6 +557,20 @@ class SessionProcess implements GateOwner {
   }
 }
 
+/** Whether an event is about the messages of a session, which are read when it comes. */
+function concernsMessages(event: SessionEvent): boolean {
+  switch (event.tag) {
+    case 'deliver':
+    case 'attach':
+    case 'discard':
+      return true
+    case 'timeout':
+      return event.timer === 'expiry'
+    default:
+      return false
+  }
+}
+
 /** The server. It takes the messages at the top of this file as they are; `sys.getState` shows a `SessionSnapshot`. */
 export const session: GenServer<SessionProcess, Record<never, never>, Record<never, never>, SessionArgs> = genServer<
   SessionProcess,
@@ -488,5 +581,5 @@ export const session: GenServer<SessionProcess, Record<never, never>, Record<nev
   label: 'session',
   init: (args, self) => ok(new SessionProcess(self, args)),
   info: ({ state }, message) => (state.receive(message as Incoming) ? stop('normal', state) : undefined),
-  formatState: (process) => snapshot(process.state),
+  formatState: (process) => process.snapshot(),
 })

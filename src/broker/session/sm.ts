@@ -14,7 +14,9 @@
  * Sessions are children of session-sup.ts and outlive their manager. The registry is the table `session`, of which a
  * manager that is restarted monitors its part again; connections that it had not answered run into their own time limit.
  */
-import { genServer, ok } from '../../actors/gen-server.ts'
+import type { ExitReason } from '../../actors/errors.ts'
+import type { From } from '../../actors/gen.ts'
+import { type GenServer, genServer, noreply, ok, replyTo } from '../../actors/gen-server.ts'
 import type { Pid } from '../../actors/pid.ts'
 import type { StartResult } from '../../actors/proc-lib.ts'
 import type { ProcessContext } from '../../actors/process.ts'
@@ -26,17 +28,25 @@ import { publishAll, type SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import { SESSION, type SessionRow, type Table, type Tables } from '../tables.ts'
 import type { FromManager, OpenAnswer, ToManager } from './session.ts'
+import type { FoundSession } from './stored/session-store.ts'
 import { willMessage } from './will.ts'
 
 /** How a session is found, discarded, started and perhaps lost again before a connection is refused. */
 const MAX_ATTEMPTS = 4
+/** How often a stored session is started again that has crashed, before it is set aside. */
+const MAX_CRASHES = 3
 
-/** Starts the session process of a client; the sessions' supervisor does it. */
-export type StartSession = (caller: ProcessContext, client: ClientInfo) => Promise<StartResult>
+/** What is to become of a session process: a client wants it, or it has been stored. */
+export type SessionStart =
+  | { readonly client: ClientInfo }
+  | { readonly found: FoundSession; readonly manager: RemoteName }
+
+/** Starts a session process; the sessions' supervisor does it. */
+export type StartSession = (caller: ProcessContext, start: SessionStart) => Promise<StartResult>
 
 /** What a worker of the session manager is started with. */
 export interface SmOptions {
-  readonly environment: Pick<SessionEnvironment, 'hooks' | 'metrics' | 'pubsub' | 'nextMessageId'>
+  readonly environment: Pick<SessionEnvironment, 'hooks' | 'metrics' | 'pubsub' | 'nextMessageId' | 'sessionStore'>
   readonly tables: Tables
   readonly startSession: StartSession
   /** Place of the worker in the pool. @default 0 */
@@ -52,12 +62,18 @@ type Own = { readonly tag: 'started'; readonly clientId: string; readonly outcom
 
 /** The requests for one client id: one under way, the others behind it. */
 interface Opening {
-  client: ClientInfo
+  /** Undefined while a stored session is started, for nobody in particular. */
+  client: ClientInfo | undefined
   readonly waiting: ClientInfo[]
   attempts: number
+  /** Who waits for the stored session. */
+  restorer: From | undefined
+  hasRoutes: boolean
   /** The session that has been asked. */
   session: Pid | undefined
 }
+
+const NEW_OPENING = { client: undefined, attempts: 0, restorer: undefined, hasRoutes: false, session: undefined }
 
 /** What a worker does with its messages. */
 class SmState {
@@ -67,6 +83,8 @@ class SmState {
   readonly #openings = new Map<string, Opening>()
   /** Client ids of the sessions that are monitored, by the number of the monitor. */
   readonly #clientIds = new Map<Ref['id'], string>()
+  /** Client ids of stored sessions that have crashed, with how often. */
+  readonly #crashes = new Map<string, number>()
   /** Where sessions find this worker, or the one that is started in its place. */
   readonly #name: RemoteName
 
@@ -99,6 +117,9 @@ class SmState {
       case 'detached':
         this.#detached(message)
         break
+      case 'restored':
+        this.#restored(message.clientId)
+        break
       case 'DOWN':
         this.#down(message)
         break
@@ -111,8 +132,39 @@ class SmState {
       opening.waiting.push(client)
       return
     }
-    this.#openings.set(client.clientId, { client, waiting: [client], attempts: 0, session: undefined })
+    this.#openings.set(client.clientId, { ...NEW_OPENING, waiting: [client] })
     this.#next(client.clientId)
+  }
+
+  /** Starts a stored session; whoever asks gets the answer when its routes stand, or it could not be started. */
+  restore(found: FoundSession, restorer: From | undefined): void {
+    const { clientId } = found.session.client
+    if (this.#openings.has(clientId) || this.#table.has(clientId)) {
+      // A client has been quicker; its session is the stored one.
+      if (restorer !== undefined) replyTo(this.#self, restorer, undefined)
+      return
+    }
+    this.#openings.set(clientId, { ...NEW_OPENING, waiting: [], restorer })
+    this.#start(clientId, { found, manager: this.#name })
+  }
+
+  /** The routes of a stored session stand; it may say so before its start has been answered. */
+  #restored(clientId: string): void {
+    const opening = this.#openings.get(clientId)
+    if (opening === undefined || opening.client !== undefined) return
+    opening.hasRoutes = true
+    this.#finishRestoring(opening, clientId)
+  }
+
+  #finishRestoring(opening: Opening, clientId: string): void {
+    if (opening.session === undefined || !opening.hasRoutes) return
+    this.#answerRestorer(opening)
+    this.#next(clientId)
+  }
+
+  #answerRestorer(opening: Opening): void {
+    if (opening.restorer !== undefined) replyTo(this.#self, opening.restorer, undefined)
+    opening.restorer = undefined
   }
 
   /** Tries once more what is under way for a client id. */
@@ -125,11 +177,15 @@ class SmState {
     }
     const row = this.#table.get(clientId)
     if (row !== undefined) {
-      this.#ask(opening, row.pid)
+      this.#ask(opening, opening.client!, row.pid)
       return
     }
+    this.#start(clientId, { client: opening.client! })
+  }
+
+  #start(clientId: string, start: SessionStart): void {
     const { runtime, pid } = this.#self
-    this.#options.startSession(this.#self, opening.client).then(
+    this.#options.startSession(this.#self, start).then(
       (outcome) => runtime.send(pid, { tag: 'started', clientId, outcome } satisfies Own),
       (error: unknown) => {
         const outcome: StartResult = { ok: false, reason: { error: String(error) } }
@@ -145,13 +201,27 @@ class SmState {
     }
     const opening = this.#openings.get(clientId)!
     this.#watch(clientId, outcome.pid)
-    this.#write(opening.client, outcome.pid)
-    this.#ask(opening, outcome.pid)
+    if (opening.client === undefined) {
+      this.#adopt(clientId, outcome.pid)
+      opening.session = outcome.pid
+      this.#finishRestoring(opening, clientId)
+    } else {
+      this.#write(opening.client, outcome.pid)
+      this.#ask(opening, opening.client, outcome.pid)
+    }
   }
 
-  #ask(opening: Opening, session: Pid): void {
+  #adopt(clientId: string, pid: Pid): void {
+    const stored = this.#options.environment.sessionStore!.rowOf(clientId)
+    // It may have ended in the meantime, as one whose time is up does.
+    if (stored === undefined) return
+    const { client, will } = stored
+    this.#table.write({ clientId, pid, persistent: true, connectedAtMs: client.connectedAtMs, will })
+  }
+
+  #ask(opening: Opening, client: ClientInfo, session: Pid): void {
     opening.session = session
-    this.#self.send(session, { tag: 'open', manager: this.#name, client: opening.client } satisfies FromManager)
+    this.#self.send(session, { tag: 'open', manager: this.#name, client } satisfies FromManager)
   }
 
   #opened({ session, client }: Extract<ToManager, { tag: 'opened' }>): void {
@@ -170,16 +240,37 @@ class SmState {
     if (clientId === undefined) return
     this.#clientIds.delete(ref.id)
     const row = this.#table.get(clientId)
+    if (reason === 'normal') this.#crashes.delete(clientId)
+    const isOver = reason === 'normal' || !this.#isToBeRestored(clientId, reason)
     if (row?.pid.equals(pid)) {
       this.#table.delete(clientId)
-      // A session that ends settles its will itself; that of one that crashed is due, since the session is over.
-      if (row.will !== undefined && reason !== 'normal') this.#publishWill(row)
+      // A session that ends settles its will itself; that of one that crashed is due, when the session is over.
+      if (row.will !== undefined && isOver && reason !== 'normal') this.#publishWill(row)
     }
     const opening = this.#openings.get(clientId)
     if (opening?.session?.equals(pid)) {
       opening.session = undefined
-      this.#proceed(clientId)
+      this.#answerRestorer(opening)
+      // Whoever comes next for a stored session finds it again.
+      if (opening.client === undefined) this.#next(clientId)
+      else this.#proceed(clientId)
     }
+    if (!isOver && !this.#openings.has(clientId)) {
+      const found = this.#options.environment.sessionStore!.find(clientId)
+      if (found !== undefined) this.restore(found, undefined)
+    }
+  }
+
+  /** Whether a session that has crashed is stored and has not crashed too often. */
+  #isToBeRestored(clientId: string, reason: ExitReason): boolean {
+    const { sessionStore } = this.#options.environment
+    if (sessionStore?.has(clientId) !== true) return false
+    const crashes = (this.#crashes.get(clientId) ?? 0) + 1
+    this.#crashes.set(clientId, crashes)
+    if (crashes <= MAX_CRASHES) return true
+    this.#crashes.delete(clientId)
+    sessionStore.setAside(clientId, reason)
+    return false
   }
 
   #publishWill({ clientId, will }: SessionRow): void {
@@ -189,9 +280,12 @@ class SmState {
   }
 
   #refuse(clientId: string, reason: string): void {
-    const { connection } = this.#openings.get(clientId)!.client
-    const answer: OpenAnswer = { tag: 'refused', reasonCode: RC.server_unavailable, reason }
-    this.#self.send(connection, answer)
+    const opening = this.#openings.get(clientId)!
+    this.#answerRestorer(opening)
+    if (opening.client !== undefined) {
+      const answer: OpenAnswer = { tag: 'refused', reasonCode: RC.server_unavailable, reason }
+      this.#self.send(opening.client.connection, answer)
+    }
     this.#next(clientId)
   }
 
@@ -225,10 +319,26 @@ class SmState {
   }
 }
 
+type Calls = {
+  /** Starts a stored session; answered when its routes stand, or it could not be started. */
+  restore: (found: FoundSession) => void
+}
+
 /** The server of one worker; it must be registered under a name of `Sessions`. */
-export const sm = genServer<SmState, Record<never, never>, Record<never, never>, SmOptions>({
+export const sm: GenServer<SmState, Calls, Record<never, never>, SmOptions> = genServer<
+  SmState,
+  Calls,
+  Record<never, never>,
+  SmOptions
+>({
   label: 'sm',
   init: (options, self) => ok(new SmState(self, options)),
+  calls: {
+    restore: ({ state, from }, found) => {
+      state.restore(found, from)
+      return noreply(state)
+    },
+  },
   info: ({ state }, message) => state.handle(message as ToSm | ToManager | Own | DownMessage),
   formatState: (state) => state.describe(),
 })
@@ -263,6 +373,12 @@ export class Sessions {
       const answer: OpenAnswer = { tag: 'refused', reasonCode: RC.server_unavailable, reason: 'no session manager' }
       this.#runtime.send(client.connection, answer)
     }
+  }
+
+  /** Starts a session that was stored; resolves when its routes stand, or it could not be started, which is logged. */
+  restore(found: FoundSession): Promise<void> {
+    const name = this.names[workerOf(found.session.client.clientId, this.names.length)]!
+    return sm.callWithin(this.#runtime, 'infinity', name, 'restore', found)
   }
 
   /** The session of a client; undefined when it has none. */

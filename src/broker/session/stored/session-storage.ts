@@ -1,0 +1,170 @@
+/**
+ * A session's own side of the store: it commits what the machine has noted, and keeps back what must not be said before that is on disc.
+ *
+ * To the client wait CONNACK, SUBACK and UNSUBACK, which are promises; PUBREC, PUBREL, PUBCOMP and a PUBLISH of QoS 2, since a
+ * side that has forgotten one of these after a restart breaks "exactly once" [MQTT5-4.3.3]; and what is behind them, so that the
+ * order stays, but for QoS 0, of which any amount may come. When the disc refuses nothing waits: the session goes on in memory.
+ *
+ * To publishers: what the session was sent is `taken` when it is on disc, `refused` when the disc refuses.
+ */
+import type { Pid } from '../../../actors/pid.ts'
+import type { ProcessContext } from '../../../actors/process.ts'
+import type { Run } from '../../message.ts'
+import type { OpenedSession, OutPacket, ToConnection } from '../../process-messages.ts'
+import type { Journal } from './journal.ts'
+import type { SessionStore } from './session-store.ts'
+
+/** What a connection is told by its session. */
+export type ToClient = ToConnection | ({ readonly tag: 'opened' } & OpenedSession)
+
+interface Held {
+  /** What must be settled before it may go. */
+  readonly commit: number
+  readonly connection: Pid
+  readonly message: ToClient
+}
+
+interface Owed {
+  readonly commit: number
+  readonly runs: readonly Run[]
+}
+
+/** Learns what has become of the messages that a session was sent. */
+export interface Creditors {
+  /** All of the runs is on disc, or need not be. */
+  taken(runs: readonly Run[]): void
+  /** The disc refuses; the session has them in memory. */
+  refused(runs: readonly Run[]): void
+}
+
+export class SessionStorage {
+  readonly #self: ProcessContext
+  readonly #store: SessionStore
+  readonly #creditors: Creditors
+  #journal: Journal | undefined
+  /** The last commit that has something of this session. */
+  #commit: number
+  #held: Held[] = []
+  #isOpening = false
+  #owed: Owed[] = []
+  #hasAsked = false
+
+  /** `commit`: what else has to be on disc before the client is told anything. */
+  constructor(
+    self: ProcessContext,
+    store: SessionStore,
+    journal: Journal | undefined,
+    commit: number,
+    creditors: Creditors,
+  ) {
+    this.#self = self
+    this.#store = store
+    this.#journal = journal
+    this.#commit = commit
+    this.#creditors = creditors
+  }
+
+  /** The session is stored. */
+  get isStored(): boolean {
+    return this.#journal !== undefined
+  }
+
+  /** Hands over what an event has brought about; comes before its effects. */
+  commit(): void {
+    const journal = this.#journal
+    if (journal === undefined) return
+    const before = this.#store.committed
+    this.#store.commit(journal)
+    if (this.#store.committed !== before) this.#commit = this.#store.committed
+    if (journal.isOver) this.#journal = undefined
+  }
+
+  /** Keeps a message to the client back if it has to wait; returns whether it does. */
+  holds(connection: Pid, message: ToClient): boolean {
+    if (this.#held.length === 0) {
+      if (this.#store.isSettled(this.#commit) || !isPromise(message)) return false
+    } else if (!this.#isOpening && isPassing(message)) return false
+    if (message.tag === 'opened') this.#isOpening = true
+    this.#held.push({ commit: this.#commit, connection, message })
+    this.#ask()
+    return true
+  }
+
+  /** The connection has gone, or is another one: it gets nothing more. */
+  forget(): void {
+    this.#held = []
+    this.#isOpening = false
+  }
+
+  /** The session has handled these. */
+  took(runs: readonly Run[]): void {
+    if (this.#store.isFlushed(this.#commit)) this.#creditors.taken(runs)
+    else if (this.#store.isFailing) this.#creditors.refused(runs)
+    else {
+      this.#owed.push({ commit: this.#commit, runs })
+      this.#ask()
+    }
+  }
+
+  /** Takes `SETTLED`. */
+  settled(): void {
+    this.#hasAsked = false
+    this.#release()
+    this.#settle()
+    if (this.#held.length + this.#owed.length > 0) this.#ask()
+  }
+
+  #release(): void {
+    const held = this.#held
+    let count = 0
+    for (; count < held.length && this.#store.isSettled(held[count]!.commit); count++) {
+      const { connection, message } = held[count]!
+      if (message.tag === 'opened') this.#isOpening = false
+      this.#self.send(connection, message)
+    }
+    if (count > 0) this.#held = held.slice(count)
+  }
+
+  #settle(): void {
+    const owed = this.#owed
+    let count = 0
+    for (; count < owed.length && this.#store.isSettled(owed[count]!.commit); count++) {
+      const { commit, runs } = owed[count]!
+      if (this.#store.isFlushed(commit)) this.#creditors.taken(runs)
+      else this.#creditors.refused(runs)
+    }
+    if (count > 0) this.#owed = owed.slice(count)
+  }
+
+  #ask(): void {
+    if (this.#hasAsked) return
+    this.#hasAsked = true
+    this.#store.notify(this.#self.pid)
+  }
+}
+
+/** Whether a message says something that the disc must know first. */
+function isPromise(message: ToClient): boolean {
+  return message.tag === 'opened' || (message.tag === 'out' && message.packets.some(promises))
+}
+
+function promises(packet: OutPacket): boolean {
+  switch (packet.cmd) {
+    case 'batch':
+    case 'puback':
+      return false
+    case 'publish':
+      return packet.qos === 2
+    default:
+      return true
+  }
+}
+
+/** Whether a message may overtake others. Retained messages follow SUBACK. */
+function isPassing(message: ToClient): boolean {
+  return message.tag === 'out' && message.packets.every(isQoS0)
+}
+
+function isQoS0(packet: OutPacket): boolean {
+  return packet.cmd === 'batch' || (packet.cmd === 'publish' && packet.qos === 0 && !packet.retain)
+}
