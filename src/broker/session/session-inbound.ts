@@ -14,7 +14,7 @@ import { ownBytes } from '../own-bytes.ts'
 import type { AckPacket, ForwardedProperties, PublishProperties } from '../packet.ts'
 import type { AuthorizedPublish } from '../process-messages.ts'
 import { FIRST_FAILURE, RC } from '../reason-codes.ts'
-import { out } from './session-effects.ts'
+import { out, outStored } from './session-effects.ts'
 import type { Effect, PendingAcks, SessionState } from './session-state.ts'
 import type { Journal } from './stored/journal.ts'
 
@@ -93,7 +93,7 @@ export function released(state: SessionState, messageId: number, effects: Effect
   if (state.awaitingRel.delete(messageId)) {
     forgetUnfinished(state, messageId)
     state.journal?.released(messageId)
-    out(state, effects, { cmd: 'pubcomp', messageId })
+    outStored(state, effects, { cmd: 'pubcomp', messageId })
     return
   }
   state.counters.unknownAcks += 1
@@ -171,11 +171,17 @@ function flush(state: SessionState, effects: Effect[]): void {
     if (pending.attachment !== state.attachment || state.connection === undefined) continue
     state.awaitingAccept -= pending.pubacks
     if (pending.acks.length > 0) {
-      if (effects.length === 0) effects.push({ tag: 'out', from: state.self, packets: pending.acks })
-      else for (const ack of pending.acks) out(state, effects, ack)
+      sendAcks(state, effects, pending)
     }
     for (; pending.syncs > 0; pending.syncs -= 1) effects.push({ tag: 'synced', from: state.self })
   }
+}
+
+function sendAcks(state: SessionState, effects: Effect[], { acks, pubacks }: PendingAcks): void {
+  // Whoever has got a PUBACK forgets the message; PUBREC is the half of an exchange.
+  const waits = pubacks < acks.length
+  if (effects.length === 0) effects.push({ tag: 'out', from: state.self, packets: acks, waits })
+  else for (const ack of acks) waits ? outStored(state, effects, ack) : out(state, effects, ack)
 }
 
 function enter(message: Message, intake: Intake, effects: Effect[]): number {

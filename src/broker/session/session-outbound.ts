@@ -14,7 +14,7 @@ import { FIRST_FAILURE, RC } from '../reason-codes.ts'
 import type { Delivery, DropReason, Share } from './delivery.ts'
 import type { InFlight } from './inflight.ts'
 import { MessageQueue } from './mqueue.ts'
-import { drop, out } from './session-effects.ts'
+import { drop, out, outStored } from './session-effects.ts'
 import type { Effect, SessionEvent, SessionState } from './session-state.ts'
 
 /**
@@ -168,7 +168,9 @@ function send(state: SessionState, effects: Effect[], delivery: Delivery, order:
   const packet: OutPublish = { cmd: 'publish', message, qos, retain, dup: false, messageId, ids }
   state.inflight.add(packet, share, order, number)
   state.counters.deliverMsg += 1
-  out(state, effects, packet)
+  // One that has been queued would otherwise be sent a second time without DUP; at QoS 2 both must know the identifier.
+  if (qos === 2 || order !== number) outStored(state, effects, packet)
+  else out(state, effects, packet)
   return packet
 }
 
@@ -237,7 +239,7 @@ export function drain(state: SessionState, nowMs: number, effects: Effect[]): vo
 
 /** Starts the redelivery to a connection that resumes the session [MQTT5-4.4.0-1] [MQTT311-4.4.0-1]. */
 export function redeliver(state: SessionState, nowMs: number, effects: Effect[]): void {
-  for (const messageId of state.inflight.pubrels()) out(state, effects, { cmd: 'pubrel', messageId })
+  for (const messageId of state.inflight.pubrels()) outStored(state, effects, { cmd: 'pubrel', messageId })
   // [MQTT5-3.3.1-1]
   state.resend = state.inflight
     .publishes()
@@ -294,14 +296,14 @@ function received(state: SessionState, effects: Effect[], ack: AckPacket): void 
   if (packet === undefined) {
     state.counters.unknownAcks += 1
     // 3.1.1 has no way to say it, and the client waits for PUBREL.
-    out(state, effects, { cmd: 'pubrel', messageId, reasonCode: RC.packet_identifier_not_found })
+    outStored(state, effects, { cmd: 'pubrel', messageId, reasonCode: RC.packet_identifier_not_found })
     return
   }
   if (packet !== 'again') {
     if (place !== undefined) state.journal?.received(messageId, place.number, order, packet.message.id)
     reportAcked(state, effects, packet.message)
   }
-  out(state, effects, { cmd: 'pubrel', messageId })
+  outStored(state, effects, { cmd: 'pubrel', messageId })
 }
 
 /** A flow is over; whether the client took the message is in the code. */

@@ -92,7 +92,13 @@ export type SessionTimer = 'expiry' | 'will'
 /** What the machine asks for; performed in order. */
 export type Effect =
   /** Goes to the connection as it is. */
-  | { readonly tag: 'out'; readonly from: Pid; readonly packets: OutPacket[] }
+  | {
+      readonly tag: 'out'
+      readonly from: Pid
+      readonly packets: OutPacket[]
+      /** Not before what has happened until now is stored. */
+      waits: boolean
+    }
   | { readonly tag: 'synced'; readonly from: Pid }
   | { readonly tag: 'close'; readonly to: Pid; readonly reasonCode: number; readonly reason: string }
   /** The connection of the event is now the session's; whatever follows may be sent to it. */

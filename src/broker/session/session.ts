@@ -274,13 +274,13 @@ class SessionProcess implements GateOwner {
       case 'out':
         if (this.#isFar) {
           for (const packets of travellingPackets(effect.packets)) {
-            this.#toConnection(state.connection, { tag: 'out', from: effect.from, packets })
+            this.#toConnection(state.connection, { tag: 'out', from: effect.from, packets }, effect.waits)
           }
-        } else this.#toConnection(state.connection, effect)
+        } else this.#toConnection(state.connection, effect, effect.waits)
         reportDelivered(this.#environment, state.clientId, effect.packets)
         break
       case 'synced':
-        this.#toConnection(state.connection, effect)
+        this.#toConnection(state.connection, effect, false)
         break
       case 'close':
         if (effect.reasonCode === RC.receive_maximum_exceeded) {
@@ -360,7 +360,7 @@ class SessionProcess implements GateOwner {
     this.#storage?.forget()
     this.#isFar = this.#self.runtime.isForeign(state.client.connection)
     // From here and before any packet, so that the connection has its CONNACK out when they come.
-    this.#toConnection(state.client.connection, { tag: 'opened', session: this.#self.pid, present })
+    this.#toConnection(state.client.connection, { tag: 'opened', session: this.#self.pid, present }, true)
     this.#tellManager({ tag: 'opened', session: this.#self.pid, client: state.client })
     this.#router.tellDurable(state.expirySec > 0, state.subscriptions.size > 0)
     this.#tellAvailability()
@@ -492,8 +492,8 @@ class SessionProcess implements GateOwner {
 
   // Messages
 
-  #toConnection(connection: Pid | undefined, message: ToClient): void {
-    if (connection === undefined || this.#storage?.holds(connection, message) === true) return
+  #toConnection(connection: Pid | undefined, message: ToClient, waits: boolean): void {
+    if (connection === undefined || this.#storage?.holds(connection, message, waits) === true) return
     this.#self.send(connection, message)
   }
 

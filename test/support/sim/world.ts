@@ -14,6 +14,7 @@ import { matches } from '../../../src/broker/routing/topic.ts'
 import { createServices, type Services } from '../../../src/broker/services.ts'
 import type { SessionSnapshot } from '../../../src/broker/session/session-snapshot.ts'
 import { serviceChildren } from '../../../src/broker/sup.ts'
+import { LossyDisc } from '../../../src/testing/lossy-store.ts'
 import { type Duration, type Simulation, simulate } from '../../../src/testing/simulation.ts'
 import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
 import { Ledger } from './ledger.ts'
@@ -40,6 +41,8 @@ export interface WorldOptions {
   /** Nodes that have connections and no sessions. @default [] */
   readonly fronts?: readonly string[]
   readonly config?: BrokerOverrides
+  /** Whether the node of the sessions has a disc, which `kill` leaves as the last flush has left it. @default false */
+  readonly disc?: boolean
 }
 
 /** What is left of a broker's work in one node. */
@@ -61,14 +64,17 @@ export class World {
   readonly services = new Map<string, Services>()
   /** Wires that have not been closed by both sides. */
   readonly wires = new Set<Wire>()
+  readonly #nodes = new WeakMap<Wire, string>()
   readonly ledger: Ledger
   readonly matches = (filter: string, topic: string): boolean => matches(topic, filter)
   /** `footprints` before any client came. */
   atStart: Record<string, Footprint> = {}
   /** Error reports of the nodes; a test that expects none has `check` throw them. */
   readonly errors: string[] = []
+  /** Where the sessions are stored. */
+  readonly disc: LossyDisc | undefined
 
-  constructor({ seed, fronts = [], config = {} }: WorldOptions) {
+  constructor({ seed, fronts = [], config = {}, disc = false }: WorldOptions) {
     this.config = configOf(config)
     this.fronts = fronts
     const sink = { write: (line: string) => void this.errors.push(line) }
@@ -81,6 +87,7 @@ export class World {
       logger: pino({ level: 'error' }, sink),
     })
     this.ledger = new Ledger(this.sim)
+    if (disc) this.disc = new LossyDisc({ timers: this.sim.time, random: this.sim.random })
   }
 
   get nowMs(): number {
@@ -106,7 +113,7 @@ export class World {
 
   /** Starts the broker on the node of the sessions. */
   async startCore(runtime: Runtime): Promise<void> {
-    const services = await createServices(runtime, this.config, '0.0.0', undefined)
+    const services = await createServices(runtime, this.config, '0.0.0', undefined, this.disc?.open())
     this.services.set(NODE_OF_SESSIONS, services)
     await this.#started(worldSup.startLink(runtime, services, { name: 'broker_sup' }))
   }
@@ -138,8 +145,12 @@ export class World {
   kill(name: string): void {
     this.sim.kill(name)
     this.services.delete(name)
+    // Those too that had not been accepted yet.
+    for (const wire of this.wires) if (this.#nodes.get(wire) === name) wire.near.destroy()
+    if (name !== NODE_OF_SESSIONS) return
+    if (this.disc !== undefined) this.disc.kill()
     // Sessions are in memory only.
-    if (name === NODE_OF_SESSIONS) for (const interest of this.ledger.interests) interest.untilMs = 0
+    else for (const interest of this.ledger.interests) interest.untilMs = 0
   }
 
   /** A new wire to a node; returns undefined when nobody listens there. */
@@ -150,6 +161,7 @@ export class World {
     const wire = this.sim.wire(options)
     for (const each of this.wires) if (each.near.isClosed && each.far.isClosed) this.wires.delete(each)
     this.wires.add(wire)
+    this.#nodes.set(wire, node)
     runtime.send(listener, { tag: 'accepted', transport: wire.near } satisfies Accepted)
     return wire
   }

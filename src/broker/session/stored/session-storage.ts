@@ -1,9 +1,8 @@
 /**
  * A session's own side of the store: it commits what the machine has noted, and keeps back what must not be said before that is on disc.
  *
- * To the client wait CONNACK, SUBACK and UNSUBACK, which are promises; PUBREC, PUBREL, PUBCOMP and a PUBLISH of QoS 2, since a
- * side that has forgotten one of these after a restart breaks "exactly once" [MQTT5-4.3.3]; and what is behind them, so that the
- * order stays, but for QoS 0, of which any amount may come. When the disc refuses nothing waits: the session goes on in memory.
+ * To the client waits what the machine says has to, such as SUBACK and PUBREC, and CONNACK; and what is behind them, so that the order
+ * stays, but for QoS 0, of which any amount may come. When the disc refuses nothing waits: the session goes on in memory.
  *
  * To publishers: what the session was sent is `taken` when it is on disc, `refused` when the disc refuses.
  */
@@ -79,10 +78,10 @@ export class SessionStorage {
     if (journal.isOver) this.#journal = undefined
   }
 
-  /** Keeps a message to the client back if it has to wait; returns whether it does. */
-  holds(connection: Pid, message: ToClient): boolean {
+  /** Keeps a message to the client back if it `waits` or is behind one that does; returns whether it is kept back. */
+  holds(connection: Pid, message: ToClient, waits: boolean): boolean {
     if (this.#held.length === 0) {
-      if (this.#store.isSettled(this.#commit) || !isPromise(message)) return false
+      if (!waits || this.#store.isSettled(this.#commit)) return false
     } else if (!this.#isOpening && isPassing(message)) return false
     if (message.tag === 'opened') this.#isOpening = true
     this.#held.push({ commit: this.#commit, connection, message })
@@ -140,23 +139,6 @@ export class SessionStorage {
     if (this.#hasAsked) return
     this.#hasAsked = true
     this.#store.notify(this.#self.pid)
-  }
-}
-
-/** Whether a message says something that the disc must know first. */
-function isPromise(message: ToClient): boolean {
-  return message.tag === 'opened' || (message.tag === 'out' && message.packets.some(promises))
-}
-
-function promises(packet: OutPacket): boolean {
-  switch (packet.cmd) {
-    case 'batch':
-    case 'puback':
-      return false
-    case 'publish':
-      return packet.qos === 2
-    default:
-      return true
   }
 }
 
