@@ -12,7 +12,7 @@ import type { Message } from '../src/broker/message.ts'
 import { PubSub } from '../src/broker/routing/pubsub.ts'
 import { Routing } from '../src/broker/routing/routing.ts'
 import { parseFilter } from '../src/broker/routing/topic.ts'
-import { LocalTables } from '../src/broker/tables/local-table.ts'
+import { TestTables } from '../test/support/tables.ts'
 
 const runtime = new Runtime({ logger: pino({ level: 'silent' }) })
 const nextId = guidGenerator(runtime)
@@ -35,7 +35,7 @@ function message(topic: string): Message {
 }
 
 function broker(sessions: number, filterOf: (session: number) => string[], toProcesses = false) {
-  const routing = new Routing('n', new LocalTables())
+  const routing = new Routing('n', new TestTables())
   let sent = 0
   const count = () => {
     sent++

@@ -7,7 +7,7 @@
 
 import type { Message } from '../src/broker/message.ts'
 import { Retainer } from '../src/broker/retained/retainer.ts'
-import { LocalTables } from '../src/broker/tables/local-table.ts'
+import { TestTables } from '../test/support/tables.ts'
 
 // `--quick`, which goes to every benchmark, is not for this one.
 const numbers = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
@@ -15,7 +15,7 @@ const COUNT = Number(numbers[0] ?? 100_000)
 const SITES = 100
 
 const retainer = new Retainer(
-  new LocalTables(),
+  new TestTables(),
   { maxMessages: Number.POSITIVE_INFINITY, maxPayloadBytes: 1_000_000, expiryMs: Number.POSITIVE_INFINITY },
   Date,
 )

@@ -9,7 +9,7 @@ import { Runtime } from '../src/actors/runtime.ts'
 import { type FromRouter, RouterPool, router, type ToRouter } from '../src/broker/routing/router.ts'
 import { Routing } from '../src/broker/routing/routing.ts'
 import { type ParsedFilter, parseFilter } from '../src/broker/routing/topic.ts'
-import { LocalTables } from '../src/broker/tables/local-table.ts'
+import { TestTables } from '../test/support/tables.ts'
 
 // `--quick`, which goes to every benchmark, is not for this one.
 const numbers = process.argv.slice(2).filter((argument) => !argument.startsWith('-'))
@@ -26,7 +26,7 @@ process.exit(0)
 
 async function measure({ name, filter }: (typeof SHAPES)[number], perRequest: number): Promise<void> {
   const runtime = new Runtime({ logger: pino({ level: 'silent' }) })
-  const routing = new Routing(runtime.node.name, new LocalTables())
+  const routing = new Routing(runtime.node.name, new TestTables())
   await router.start(runtime, { routing }, { name: 'router' })
   const pool = new RouterPool(runtime)
   let answered = 0

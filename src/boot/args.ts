@@ -20,8 +20,12 @@ export interface StartOptions {
   /** It was given as `--sname`. */
   readonly isShortName: boolean
   readonly hidden: boolean
-  /** The node to connect to, as given. */
+  /** The node whose cluster is to be joined, as given. */
   readonly join: string | undefined
+  /** Rows that joining replaces are given up without asking; they are in the backup. */
+  readonly yes: boolean
+  /** The data directory may be of a node with another name. */
+  readonly rename: boolean
   readonly cookie: string | undefined
   /** Path of the configuration file; undefined takes the one that is shipped. */
   readonly config: string | undefined
@@ -55,9 +59,16 @@ export function parseArgs(argv: readonly string[], version: string): Invocation 
     .option('--hidden', 'connect to nodes without being listed by them, and not to the nodes that they know')
     .option(
       '--join <NODE>',
-      'connect to a node and, through it, to those that it knows; is tried until it succeeds, and again when the connection is lost',
+      'join the cluster of a node as soon as it is there, unless this node is in a cluster already or has left one',
     )
-    .option('--yes', 'answer yes to what --join would ask, which is nothing as long as nodes share no data')
+    .option(
+      '--yes',
+      'let --join replace rows that this node has in shared tables; they are saved to a backup in any case',
+    )
+    .option(
+      '--rename',
+      'take over the data of a node that had another name; it must have been removed from its cluster',
+    )
     .option(
       '--detached',
       'start in the background, return when started; output goes to agner.log in the data directory',
@@ -117,6 +128,8 @@ function invocationOf(options: Readonly<Record<string, unknown>>): Invocation {
       isShortName: sname !== undefined,
       hidden: options.hidden === true,
       join,
+      yes: options.yes === true,
+      rename: options.rename === true,
       cookie,
       config,
       dataDir,

@@ -99,14 +99,20 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
   let node: RunningNode
   try {
     const { version } = world
-    const { log: _log, dist: _dist, ...brokerConfig } = config
+    const { log: _log, dist: _dist, cluster, ...brokerConfig } = config
     const { cookie, dist, epmdPort } = prepared
-    const { hidden, join } = options
+    const { hidden, join, yes, rename } = options
     node = await world.runNode({
       name,
       cookie,
       hidden,
-      join,
+      cluster: {
+        seeds: join === undefined ? cluster.seeds : [join, ...cluster.seeds],
+        confirmSeeds: yes,
+        partitionPolicy: cluster.partition,
+        startWaitMs: cluster.startWaitMs,
+        rename,
+      },
       dist,
       epmdPort,
       config: brokerConfig,

@@ -7,6 +7,7 @@
 import { parse, TomlError } from 'smol-toml'
 import { BROKER_SETTINGS } from '../broker/config.ts'
 import { check, oneOf, type Settings, type Values } from '../broker/settings.ts'
+import { CLUSTER_SETTINGS } from './cluster-settings.ts'
 import { DIST_SETTINGS } from './dist-settings.ts'
 import { type Assignment, assignmentOf, environmentAssignments } from './env.ts'
 import { keyLines, lineOf } from './toml-lines.ts'
@@ -14,6 +15,7 @@ import { keyLines, lineOf } from './toml-lines.ts'
 /** The settings of a node, as the tables of its configuration file. */
 export const SETTINGS = {
   ...BROKER_SETTINGS,
+  cluster: CLUSTER_SETTINGS,
   dist: DIST_SETTINGS,
   log: {
     level: oneOf({

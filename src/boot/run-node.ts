@@ -1,8 +1,8 @@
 /**
  * A node as bin/node runs it: the distribution, and on its runtime the broker.
  *
- *     listen for nodes → epmd → distribution → store of sessions → broker, its listeners → --join
- *     stop: clients are told, broker → store of sessions → distribution leaves → epmd forgets the name
+ *     listen for nodes → epmd → distribution → tables, which meet the other members → sessions → broker, its listeners
+ *     stop: clients are told, broker → sessions, tables, to the disc → distribution leaves → epmd forgets the name
  *
  * The distribution comes first, since the creation that epmd gives is part of every pid; other nodes can be connected
  * while the broker starts. When a part does not start, those that did are stopped again. An epmd that was started on the
@@ -10,27 +10,31 @@
  */
 import { join } from 'node:path'
 import type { Logger } from 'pino'
+import * as application from '../actors/application.ts'
 import type { ExitReason } from '../actors/errors.ts'
+import type { Runtime } from '../actors/runtime.ts'
 import { startBroker } from '../broker/broker.ts'
 import type { BrokerConfig } from '../broker/config.ts'
+import { Alarms } from '../broker/monitor/alarm.ts'
+import { startTables } from '../broker/start-tables.ts'
 import { commandTable } from '../ctl/commands.ts'
 import { exportCommands } from '../ctl/server.ts'
 import type { Distribution } from '../dist/distribution.ts'
 import { type Node, startNode } from '../dist/start-node.ts'
+import { backupTo } from '../mnesia/backup-to.ts'
+import type { Mnesia } from '../mnesia/mnesia.ts'
 import { openStore } from '../mnesia/store/open-store.ts'
 import type { Store } from '../mnesia/store/store.ts'
 import { makeObservable } from '../observer/backend/application.ts'
 import type { DistOptions } from './dist-options.ts'
-import { join as joinCluster } from './join.ts'
-import { NodeStartError } from './start-error.ts'
+import { DataError, NodeStartError } from './start-error.ts'
 
 /** What a node is started with. */
 export interface NodeStart {
   readonly name: string
   readonly cookie: string
   readonly hidden: boolean
-  /** A node to connect to; see join.ts. */
-  readonly join: string | undefined
+  readonly cluster: ClusterOptions
   readonly dist: DistOptions
   readonly epmdPort: number
   readonly config: BrokerConfig
@@ -40,6 +44,18 @@ export interface NodeStart {
   readonly version: string
   /** Starts an epmd when none answers; resolves when it listens or cannot be had. */
   startEpmd(): Promise<void>
+}
+
+/** How the node finds its cluster. */
+export interface ClusterOptions {
+  /** Members of the cluster that a new node joins by itself. */
+  readonly seeds: readonly string[]
+  /** Rows that joining a seed replaces are given up without asking. */
+  readonly confirmSeeds: boolean
+  readonly partitionPolicy: 'autoheal' | 'manual'
+  readonly startWaitMs: number
+  /** Takes over the data of a node that had another name. */
+  readonly rename: boolean
 }
 
 /** A node that runs. */
@@ -69,13 +85,14 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
   logNodes(node.distribution, logger)
   let sessions: Store | undefined
   try {
-    sessions = await openSessions(start, node)
+    await application.startController(node.runtime, { onTermination: () => {} })
+    const alarms = new Alarms(() => node.runtime.clock.now())
+    const mnesia = await openTables(node.runtime, alarms, start)
+    sessions = await openSessions(node.runtime, start)
     const sessionStore = sessions === undefined ? {} : { sessionStore: sessions }
-    const broker = await startBroker({ ...config, runtime: node.runtime, version, ...sessionStore })
-    const { tables } = broker.services
-    await makeObservable(node, { version, tables, remoteShell: dist.remoteShell })
+    const broker = await startBroker({ ...config, mnesia, alarms, version, ...sessionStore })
+    await makeObservable(node, { version, tables: mnesia, remoteShell: dist.remoteShell })
     exportCommands(node.exports, commandTable(), { runtime: node.runtime, services: broker.services })
-    if (start.join !== undefined) await joinCluster.start(node.runtime, start.join, { name: 'join' })
     return {
       listeners: [...broker.listeners, { name: 'dist', host: node.host, port: node.port }],
       ended: Promise.race([broker.ended, distributionEnded(node)]),
@@ -83,6 +100,7 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
         try {
           await broker.stop()
           await sessions?.close()
+          await mnesia.stop()
         } finally {
           await node.stop()
         }
@@ -95,18 +113,29 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
   }
 }
 
-/** Opens the store of the sessions of the node. Rejects with a `StoreError`. */
-async function openSessions({ config, dataDir, name }: NodeStart, { runtime }: Node): Promise<Store | undefined> {
+/** The tables of the node, in `tables` of its data directory; what it gives up when it changes its cluster is saved in `backup`. */
+async function openTables(runtime: Runtime, alarms: Alarms, { name, dataDir, cluster }: NodeStart): Promise<Mnesia> {
+  const { store } = await openStore({ directory: join(dataDir, 'tables'), system: runtime.system, owner: name })
+  const backup = backupTo(runtime, join(dataDir, 'backup'))
+  const started = await startTables(runtime, { ...cluster, store, alarms, backup })
+  if (started.ok) return started.mnesia
+  await store.close()
+  throw new DataError(started.problem)
+}
+
+/** The store of the sessions of the node, in `sessions` of its data directory; undefined when they are in memory only. */
+async function openSessions(runtime: Runtime, { config, dataDir, name }: NodeStart): Promise<Store | undefined> {
   if (config.session.durability === 'memory') return undefined
-  const directory = join(dataDir, 'sessions')
-  const { store, damage } = await openStore({ directory, system: runtime.system, owner: name })
+  const { store, damage } = await openStore({
+    directory: join(dataDir, 'sessions'),
+    system: runtime.system,
+    owner: name,
+  })
   for (const { what, file, setAside } of damage) {
-    runtime.logger.error(
-      { report: 'damage', file, setAside },
-      `sessions may be missing or older than they were: ${what}`,
-    )
+    const text = `sessions may be missing, or older than they were: ${what}`
+    runtime.logger.error({ report: 'damage', file, setAside }, text)
   }
-  // Nobody else has what was lost, so nothing is gained by looking again.
+  // Nobody else has what was lost, so it is not looked for again.
   if (damage.length > 0) await store.forgetDamage()
   return store
 }

@@ -1,5 +1,6 @@
 /** Turns what keeps a node from starting into one sentence that says what to change. */
 import type { StartNodeResult } from '../dist/start-node.ts'
+import { StoreError } from '../mnesia/errors.ts'
 import type { Config } from './config-file.ts'
 
 /** The distribution does not start; nothing was started. */
@@ -19,6 +20,11 @@ export class NodeStartError extends Error {
   }
 }
 
+/** The data directory cannot be used by this node. */
+export class DataError extends Error {
+  override readonly name = 'DataError'
+}
+
 type StartNodeFailure = Extract<StartNodeResult, { ok: false }>
 
 /** What to tell the user. */
@@ -34,6 +40,9 @@ export interface StartFailure {
 export function describeStartError(error: unknown, config: Config): StartFailure {
   if (error instanceof NodeStartError) return { ...describeNode(error), isExplained: true }
   const message = error instanceof Error ? error.message : String(error)
+  if (error instanceof DataError || error instanceof StoreError) {
+    return { sentence: message, isConfiguration: false, isExplained: true }
+  }
   if (property(error, 'code') === 'bad_acl_file') return { sentence: message, isConfiguration: true, isExplained: true }
   const code = findCode(error, 0)
   if (code === undefined)

@@ -9,16 +9,20 @@ import * as application from '../actors/application.ts'
 import { Exit, type ExitReason } from '../actors/errors.ts'
 import { type Runtime, startRuntime } from '../actors/runtime.ts'
 import type { System } from '../actors/system.ts'
+import type { Mnesia } from '../mnesia/mnesia.ts'
+import { MemoryStore } from '../mnesia/store/memory-store.ts'
 import type { Store } from '../mnesia/store/store.ts'
 import { BROKER, BROKER_SUP, brokerApplication } from './app.ts'
 import { topicNameFault } from './codec/topic-syntax.ts'
 import { type BrokerOverrides, configOf } from './config.ts'
 import { tcpListener } from './connection/listener-tcp.ts'
 import type { Hooks } from './hooks.ts'
+import { Alarms } from './monitor/alarm.ts'
 import type { Metrics } from './monitor/metrics.ts'
 import { realVm } from './monitor/vm-probe.ts'
 import type { ForwardedProperties, QoS } from './packet.ts'
 import { createServices, type Services } from './services.ts'
+import { startTables } from './start-tables.ts'
 import { LISTENER_TCP } from './sup.ts'
 
 /** What a broker is started with; beside these, any setting of the configuration. */
@@ -30,6 +34,10 @@ export interface StartBrokerOptions extends BrokerOverrides {
   readonly logger?: Logger
   /** Clock, timers, randomness and scheduler; the real ones unless told otherwise. */
   readonly system?: System
+  /** The tables of a node that runs, started with `startTables`; they stay when the broker stops. @default its own, in memory */
+  readonly mnesia?: Mnesia
+  /** Where the broker raises its alarms, beside those of tables that are there already. */
+  readonly alarms?: Alarms
   /** Version to show to clients under $SYS. */
   readonly version?: string
   /**
@@ -79,28 +87,37 @@ export interface Broker {
 
 /** Starts a broker. Rejects when a setting is wrong (TypeError) or a listener cannot open (`Exit`), and has then left nothing behind. */
 export async function startBroker(options: StartBrokerOptions = {}): Promise<Broker> {
-  const { runtime: given, name, logger, system, version = '0.1.0', sessionStore, ...overrides } = options
+  const { runtime: given = options.mnesia?.runtime, mnesia: givenTables, alarms: givenAlarms, ...others } = options
+  const { name, logger, system, version = '0.1.0', sessionStore, ...overrides } = others
   if (given !== undefined && (name ?? logger ?? system) !== undefined) {
     throw new TypeError('a runtime that is there already has its name, its logger and its system')
   }
   if (given?.whereis(BROKER_SUP) !== undefined) throw new TypeError('a broker runs on this runtime already')
   const config = configOf(overrides)
   const runtime = given ?? ownRuntime(options)
+  let ownTables: Mnesia | undefined
+  const stop = async () => {
+    if (given === undefined) return application.stopRuntime(runtime)
+    await stopApplication(runtime)
+    await ownTables?.stop()
+  }
   try {
-    const vm = system === undefined ? realVm() : undefined
-    const services = await createServices(runtime, config, version, vm, sessionStore)
     // What ends the node is for whoever started it to decide, by `ended`.
     if (runtime.whereis('application_controller') === undefined) {
       await application.startController(runtime, { onTermination: () => {} })
     }
+    const alarms = givenAlarms ?? new Alarms(() => runtime.clock.now())
+    if (givenTables === undefined) ownTables = await tablesInMemory(runtime, alarms)
+    const mnesia = givenTables ?? ownTables!
+    const vm = system === undefined ? realVm() : undefined
+    const services = await createServices({ config, version, vm, mnesia, alarms, sessionStore })
     const started = await application.start(runtime, brokerApplication(services), 'permanent')
     if (!started.ok) throw new Exit(started.reason)
     const { host, port } = await tcpListener.call(runtime, LISTENER_TCP, 'info')
-    const stop = () => (given === undefined ? application.stopRuntime(runtime) : stopApplication(runtime))
     return brokerHandle(services, [{ name: 'mqtt', host, port }], stop)
   } catch (error) {
     if (given === undefined) runtime.stop()
-    else await stopApplication(runtime)
+    else await stop()
     throw error
   }
 }
@@ -111,6 +128,14 @@ function ownRuntime({ name, logger, system }: StartBrokerOptions): Runtime {
     ...(logger === undefined ? {} : { logger }),
     ...(system === undefined ? {} : { system }),
   })
+}
+
+/** Tables that keep nothing and belong to no cluster yet. */
+async function tablesInMemory(runtime: Runtime, alarms: Alarms): Promise<Mnesia> {
+  const backup = () => Promise.reject(new Error('a broker in memory writes no files'))
+  const started = await startTables(runtime, { store: new MemoryStore(), alarms, backup })
+  if (!started.ok) throw new TypeError(started.problem)
+  return started.mnesia
 }
 
 async function stopApplication(runtime: Runtime): Promise<void> {

@@ -5,6 +5,7 @@
  * finds the routes and sessions as they are. Only the owner process that each file names writes to a table; all may read.
  */
 import type { Runtime } from '../actors/runtime.ts'
+import type { Mnesia } from '../mnesia/mnesia.ts'
 import type { Store } from '../mnesia/store/store.ts'
 import { AccessControl } from './access/access-control.ts'
 import { readRules } from './access/acl.ts'
@@ -13,7 +14,7 @@ import { Connections } from './connection/cm.ts'
 import { guidGenerator } from './guid.ts'
 import { Hooks } from './hooks.ts'
 import type { Message } from './message.ts'
-import { Alarms } from './monitor/alarm.ts'
+import type { Alarms } from './monitor/alarm.ts'
 import { createMetrics, type Metrics } from './monitor/metrics.ts'
 import { Stats } from './monitor/stats.ts'
 import { alarmPublisher, publishPresence, type SysPublish } from './monitor/sys-events.ts'
@@ -27,8 +28,6 @@ import { Sessions } from './session/sm.ts'
 import { SessionStore } from './session/stored/session-store.ts'
 import { reportStore } from './session/stored/store-reports.ts'
 import { travellingDelivery } from './session/travel.ts'
-import { LocalTables } from './tables/local-table.ts'
-import type { Tables } from './tables.ts'
 
 export interface Services extends SessionEnvironment {
   readonly runtime: Runtime
@@ -41,14 +40,15 @@ export interface Services extends SessionEnvironment {
   readonly hooks: Hooks
   readonly alarms: Alarms
   readonly access: AccessControl
-  readonly tables: Tables
+  /** The tables, and the cluster whose members share them. */
+  readonly mnesia: Mnesia
   readonly routing: Routing
   readonly pubsub: PubSub
   readonly retainer: Retainer
   readonly sessions: Sessions
+  readonly sessionStore: SessionStore | undefined
   /** Clients that are connected to this node. */
   readonly connections: Connections
-  readonly sessionStore: SessionStore | undefined
   readonly nextMessageId: (nowMs?: number) => string
   /** Publishes messages of the broker itself, through hooks and routing. */
   publish(messages: readonly Message[]): void
@@ -62,23 +62,29 @@ class AclFileError extends Error {
   readonly code = 'bad_acl_file'
 }
 
+/** What a broker is made of that is there before it. */
+export interface ServicesOptions {
+  readonly config: BrokerConfig
+  readonly version: string
+  readonly vm: VmProbe | undefined
+  readonly mnesia: Mnesia
+  readonly alarms: Alarms
+  /** Where sessions are stored; undefined: in memory only. */
+  readonly sessionStore?: Store | undefined
+}
+
 /** Makes the services of a broker. Rejects with `AclFileError` when `access.acl_file` cannot be used. */
-export async function createServices(
-  runtime: Runtime,
-  config: BrokerConfig,
-  version: string,
-  vm: VmProbe | undefined,
-  sessions?: Store,
-): Promise<Services> {
+export async function createServices(options: ServicesOptions): Promise<Services> {
+  const { config, version, vm, mnesia, alarms, sessionStore } = options
+  const { runtime } = mnesia
   const rules = await readRules(config.access.aclFile)
   if (!rules.ok) throw new AclFileError(rules.errors.join('\n'))
   const { clock, logger } = runtime
   const metrics = createMetrics()
   const hooks = new Hooks(logger, metrics)
-  const tables = new LocalTables()
-  const routing = new Routing(runtime.node.name, tables, config.session.queue)
+  const routing = new Routing(runtime.node.name, mnesia, config.session.queue)
   const { maxMessages, maxPayloadBytes, expirySec } = config.retained
-  const retainer = new Retainer(tables, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
+  const retainer = new Retainer(mnesia, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
   const pubsub = new PubSub({
     routing,
     send: (to, message) => runtime.send(to, runtime.isForeign(to) ? travellingDelivery(message) : message),
@@ -106,7 +112,7 @@ export async function createServices(
       },
     ])
   }
-  const alarms = new Alarms(() => clock.now())
+  const sessions = new Sessions(runtime, mnesia)
   const services: Services = {
     runtime,
     config,
@@ -116,13 +122,13 @@ export async function createServices(
     stats: new Stats(),
     hooks,
     alarms,
-    access: new AccessControl({ config: config.access, rules: rules.rules, tables, hooks, metrics, clock }),
-    tables,
+    access: new AccessControl({ config: config.access, rules: rules.rules, tables: mnesia, hooks, metrics, clock }),
+    mnesia,
     routing,
     pubsub,
     retainer,
-    sessions: new Sessions(runtime, tables),
-    sessionStore: sessionStoreOf(sessions, config, runtime, alarms),
+    sessions,
+    sessionStore: sessionStoreOf(sessionStore, config, runtime, alarms),
     connections: new Connections(runtime),
     limits: config.session,
     routers: new RouterPool(runtime),

@@ -48,18 +48,7 @@ export const brokerSup = supervisor<Services>({
 
 /** All but the listeners, for whoever brings connections by another way than sockets. */
 export function serviceChildren(services: Services): ChildSpec[] {
-  const {
-    config,
-    metrics,
-    publishSys,
-    retainer: retained,
-    routers,
-    routing,
-    runtime,
-    sessions,
-    stats,
-    tables,
-  } = services
+  const { config, metrics, mnesia, publishSys, retainer: retained, routers, routing, sessions, stats } = services
   return [
     ...routers.names.map((name, index) =>
       child(name, router, [{ routing, index, poolSize: routers.names.length }, { name }]),
@@ -73,7 +62,7 @@ export function serviceChildren(services: Services): ChildSpec[] {
       child(name, sm, [
         {
           environment: services,
-          tables,
+          tables: mnesia,
           startSession: (caller, start) =>
             sessionSup.startChild(caller, SESSION_SUP, { environment: services, ...start }),
           index,
@@ -90,7 +79,7 @@ export function serviceChildren(services: Services): ChildSpec[] {
         publish: publishSys,
         metrics,
         stats,
-        runningNodes: () => [runtime.node.name],
+        runningNodes: () => mnesia.status().running,
         version: services.version,
         description: DESCRIPTION,
         sysIntervalMs: config.broker.sysIntervalMs,

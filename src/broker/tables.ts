@@ -1,121 +1,14 @@
 /**
- * The interface through which the broker reads and writes its tables, and the tables that it has.
+ * The tables of the broker, each with the process that is its only writer on a node; anyone reads.
  *
- * The words are Mnesia's. Reads are local and synchronous; a write is applied here at once and may be waited for until
- * it is durable or has reached the other members. Whoever opens a broker hands it a `Tables`: on a node that stands
- * alone that is `LocalTables`, in a cluster the replicated store. Nothing in the broker can tell the difference.
- *
- * A row is immutable. An *owned* row is written by the node that it names and disappears with it; a *shared* row may be
- * written anywhere, last writer wins; a *local_content* table has the same definition everywhere and its own rows on each
- * node. Each table has one writer on a node (noted at its definition); anyone reads and subscribes to events.
+ * Owned rows (routes, the members of shared subscriptions, the directory of sessions) are written by the node that they are about, and are
+ * seen as long as that node is a connected member. Shared rows may be written anywhere; the later write stays. Local rows concern one node.
  */
 import type { Pid } from '../actors/pid.ts'
+import { type RowCodec, table } from '../mnesia/definition.ts'
 import type { Message } from './message.ts'
 import type { QoS } from './packet.ts'
 import type { Will } from './process-messages.ts'
-
-export interface TableDefinition<Row> {
-  readonly name: string
-  /** One row per key, one row per key in key order (UTF-16 code units), or several rows per key. */
-  readonly type: 'set' | 'ordered_set' | 'bag'
-  readonly key: keyof Row & string
-  readonly replication: 'owned' | 'shared' | 'local_content'
-  readonly copies: 'ram_copies' | 'disc_copies'
-  /** For a bag: rows of one key whose identities are equal are the same row, and the later replaces the earlier. */
-  readonly identity?: (row: Row) => string
-  /**
-   * For a bag of which there are millions of rows: makes the functions that turn all of a row but its key into a small
-   * integer and back. Equal integers are the same row. The table then stores no row objects.
-   */
-  readonly compact?: () => RowCodec<Row>
-}
-
-export interface RowCodec<Row> {
-  readonly pack: (row: Row) => number
-  readonly unpack: (key: string, packed: number) => Row
-}
-
-export type TableOperation<Row> =
-  | { readonly op: 'write'; readonly row: Row }
-  /** Removes every row of a key. */
-  | { readonly op: 'delete'; readonly key: string }
-  /** Removes one row of a bag; in a set, the row of the same key. */
-  | { readonly op: 'delete_object'; readonly row: Row }
-
-export type TableEvent<Row> =
-  /** `old` is the row that it replaced. */
-  | { readonly type: 'write'; readonly row: Row; readonly old: Row | undefined }
-  | { readonly type: 'delete'; readonly row: Row }
-
-export interface WriteOptions {
-  /** `local` (default): applied here; `durable`: flushed here; `members`: applied by every connected member, bounded. */
-  readonly wait?: 'local' | 'durable' | 'members'
-}
-
-/** What became of a write that was waited for. */
-export interface WriteOutcome {
-  /** Members that did not confirm in time; empty when all is well. */
-  readonly unconfirmed: readonly string[]
-}
-
-/** The part of a table that anyone may use. Iterations are of the rows at hand: they may miss what changes meanwhile. */
-export interface TableReader<Row> {
-  readonly definition: TableDefinition<Row>
-  /** Number of rows. */
-  readonly size: number
-  /** Number of distinct keys. */
-  readonly keyCount: number
-  /** Grows with every change. */
-  readonly version: number
-  has(key: string): boolean
-  /** The row of a key in a set or ordered_set; in a bag, one of its rows. */
-  get(key: string): Row | undefined
-  /** All rows of a key; an empty list when there are none. */
-  read(key: string): readonly Row[]
-  keys(): IterableIterator<string>
-  rows(): IterableIterator<Row>
-  /** Smallest key of an ordered_set. Throws a TypeError for other types. */
-  first(): string | undefined
-  /** Smallest key of an ordered_set that is greater than `key`, which need not exist. Throws a TypeError for other types. */
-  next(key: string): string | undefined
-  /** Smallest key of an ordered_set that is `key` or greater. Throws a TypeError for other types. */
-  ceiling(key: string): string | undefined
-}
-
-/**
- * Without options a write is complete when it returns, as far as this node goes. With options it returns undefined when it
- * is complete in the sense asked for, else a promise of what became of it, which never rejects.
- */
-export interface Table<Row> extends TableReader<Row> {
-  /**
-   * Calls `listener` after each change, in the turn of the change and in its order. It must not throw and must not write
-   * to this table. Returns the function that ends the subscription; a process that subscribes calls it when it terminates.
-   */
-  subscribe(listener: (event: TableEvent<Row>) => void): () => void
-  write(row: Row): void
-  write(row: Row, options: WriteOptions): Promise<WriteOutcome> | undefined
-  /** Removes every row of a key. */
-  delete(key: string): void
-  delete(key: string, options: WriteOptions): Promise<WriteOutcome> | undefined
-  /** Removes one row of a bag; in a set, the row of the same key. */
-  deleteObject(row: Row): void
-  deleteObject(row: Row, options: WriteOptions): Promise<WriteOutcome> | undefined
-  /** Applies operations in order, as one list: other nodes see all of them or none. */
-  batch(operations: readonly TableOperation<Row>[], options: WriteOptions): Promise<WriteOutcome> | undefined
-}
-
-/** The tables of one node. */
-export interface Tables {
-  /** The table of a definition, created when there is none yet. Throws when another definition has its name. */
-  open<Row>(definition: TableDefinition<Row>): Table<Row>
-  /** Every table that has been opened. */
-  all(): readonly TableReader<unknown>[]
-}
-
-/** Declares a table; the definition is opened with `Tables.open`. */
-export function table<Row>(name: string, rest: Omit<TableDefinition<Row>, 'name'>): TableDefinition<Row> {
-  return { ...rest, name }
-}
 
 /** A topic filter that some session of `node` subscribes. */
 export interface RouteRow {
@@ -127,24 +20,14 @@ export interface RouteRow {
   readonly group: boolean
 }
 
-function routeCodec(): RowCodec<RouteRow> {
-  const nodes: string[] = []
-  const numbers = new Map<string, number>()
+const DURABLE = 2
+const GROUP = 1
+
+/** The node is the row's owner, so two bits are all that is left to be kept. */
+function routeCodec(node: string): RowCodec<RouteRow> {
   return {
-    pack: (row) => {
-      let number = numbers.get(row.node)
-      if (number === undefined) {
-        number = nodes.push(row.node) - 1
-        numbers.set(row.node, number)
-      }
-      return number * 4 + (row.durable ? 2 : 0) + (row.group ? 1 : 0)
-    },
-    unpack: (filter, packed) => ({
-      filter,
-      node: nodes[packed >> 2]!,
-      durable: (packed & 2) !== 0,
-      group: (packed & 1) !== 0,
-    }),
+    pack: ({ durable, group }) => (durable ? DURABLE : 0) | (group ? GROUP : 0),
+    unpack: (filter, packed) => ({ filter, node, durable: (packed & DURABLE) !== 0, group: (packed & GROUP) !== 0 }),
   }
 }
 
@@ -155,10 +38,17 @@ export const ROUTE = table<RouteRow>('route', {
   replication: 'owned',
   copies: 'ram_copies',
   compact: routeCodec,
+  parked: (row) => row.durable,
 })
 
 /** Routes of `$local/…` subscriptions, which no other node hears of. Written by the router. */
-export const LOCAL_ROUTE = table<RouteRow>('local_route', { ...ROUTE, replication: 'local_content' })
+export const LOCAL_ROUTE = table<RouteRow>('local_route', {
+  type: 'bag',
+  key: 'filter',
+  replication: 'local_content',
+  copies: 'ram_copies',
+  compact: routeCodec,
+})
 
 /** A member of a group of a shared subscription, with the options of its subscription. */
 export interface SharedMemberRow {
@@ -208,6 +98,7 @@ export const SESSION = table<SessionRow>('session', {
   key: 'clientId',
   replication: 'owned',
   copies: 'ram_copies',
+  parked: (row) => row.persistent,
 })
 
 /** One subscription of a session, as it is shown to people. */
@@ -238,12 +129,20 @@ export interface RetainedRow {
   readonly expiresAtMs: number
 }
 
-/** Topic → retained message. Written by the retainer. */
+/** Topic → retained message of clients and programs. Written by the retainer. */
 export const RETAINED_MESSAGE = table<RetainedRow>('retained_message', {
   type: 'ordered_set',
   key: 'topic',
   replication: 'shared',
   copies: 'disc_copies',
+})
+
+/** Retained messages under `$SYS/`, which tell of this node and end with it. Written by the retainer. */
+export const RETAINED_SYS = table<RetainedRow>('retained_sys', {
+  type: 'ordered_set',
+  key: 'topic',
+  replication: 'local_content',
+  copies: 'ram_copies',
 })
 
 /** Somebody who may not connect. */
@@ -280,3 +179,16 @@ export const USERS = table<UserRow>('users', {
   replication: 'shared',
   copies: 'disc_copies',
 })
+
+/** The tables that every broker has. They are opened before other members are met, so that no row comes before its table. */
+export const TABLES = [
+  ROUTE,
+  LOCAL_ROUTE,
+  SHARED_SUBSCRIPTION,
+  LOCAL_SHARED_SUBSCRIPTION,
+  SESSION,
+  RETAINED_MESSAGE,
+  RETAINED_SYS,
+  BANNED,
+  USERS,
+] as const

@@ -209,7 +209,7 @@ export class Connection implements StreamEvents {
 
   #corrupt(problem: string): void {
     const { runtime, peer } = this.#options
-    runtime.logger.error({ node: peer.name, problem }, `dropping the connection to ${peer.name}: ${problem}`)
+    runtime.logger.error({ peer: peer.name, problem }, `dropping the connection to ${peer.name}: ${problem}`)
     this.end('corrupt_frame')
   }
 

@@ -300,7 +300,7 @@ export class Distribution implements Remote, Nodes, NodeNetwork {
   failed(entry: NodeEntry, reason: string): void {
     if (!this.isPending(entry)) return
     const { name } = entry
-    this.runtime.logger.debug({ node: name, reason }, `no connection to ${name}`)
+    this.runtime.logger.debug({ peer: name, reason }, `no connection to ${name}`)
     this.#entries.delete(name)
     entry.settle(false)
     entry.peer.lost()

@@ -43,6 +43,8 @@ export interface MnesiaOptions {
   readonly tables?: readonly TableDefinition<any>[]
   /** Members of the cluster that a new node joins by itself, as soon as one is there. */
   readonly seeds?: readonly string[]
+  /** Joins a seed even when rows of this node are replaced by it; they are saved first. @default false */
+  readonly confirmSeeds?: boolean
   /** What becomes of a partition that is over: links come up and rows merge, or wait for `heal`. @default autoheal */
   readonly partitionPolicy?: 'autoheal' | 'manual'
   /** How long the start waits for members that answer. @default 10000 */
@@ -112,6 +114,7 @@ export class Mnesia implements Tables {
     const arg = {
       cluster: this.#cluster,
       seeds: this.#options.seeds ?? [],
+      confirmSeeds: this.#options.confirmSeeds ?? false,
       tables: {
         rowsToLose: () => this.#tables.rowsToLose(),
         backup: (why: Change) => this.#backup(why),

@@ -20,6 +20,8 @@ describe('the command line', () => {
       isShortName: false,
       hidden: false,
       join: undefined,
+      yes: false,
+      rename: false,
       cookie: 'x',
       config: 'a.toml',
       dataDir: 'd',

@@ -121,7 +121,7 @@ describe('a node', () => {
     const [start] = seen.starts
     expect(start).toMatchObject({ name: 'n1@127.0.0.1', cookie: 'x', dataDir: '/d', version: '9.8.7' })
     expect(start!.config.listeners.tcp).toMatchObject({ port: 0, backlog: 20 })
-    expect(start).toMatchObject({ hidden: false, join: undefined, epmdPort: 4369 })
+    expect(start).toMatchObject({ hidden: false, cluster: { seeds: [], confirmSeeds: false }, epmdPort: 4369 })
     expect(start!.dist).toMatchObject({ listen: { port: 0 }, netTicktimeMs: 60_000, mesh: true })
     expect(start!.config.access.aclFile).toBe(join(folder, 'rules/acl.conf'))
   })
@@ -134,7 +134,7 @@ describe('a node', () => {
     })
     expect(await run()).toBe(0)
     const [start] = seen.starts
-    expect(start).toMatchObject({ hidden: true, join: 'n2@127.0.0.1', epmdPort: 4371 })
+    expect(start).toMatchObject({ hidden: true, cluster: { seeds: ['n2@127.0.0.1'] }, epmdPort: 4371 })
     expect(start!.dist).toMatchObject({ listen: { host: '127.0.0.3', port: 9101 }, netTicktimeMs: 8000, mesh: false })
     await start!.startEpmd()
     expect(seen.order.at(-1)).toBe('epmd 4371')

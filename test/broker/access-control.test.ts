@@ -9,7 +9,7 @@ import { hashPassword, verifyPassword } from '../../src/broker/access/auth-passw
 import { type BrokerOverrides, configOf } from '../../src/broker/config.ts'
 import { Hooks, stop } from '../../src/broker/hooks.ts'
 import { createMetrics, type Metrics } from '../../src/broker/monitor/metrics.ts'
-import { LocalTables } from '../../src/broker/tables/local-table.ts'
+import { TestTables } from '../support/tables.ts'
 
 const secret = await hashPassword(Buffer.from('secret'), Buffer.alloc(16, 1))
 const other = await hashPassword(Buffer.from('other'), Buffer.alloc(16, 2))
@@ -27,7 +27,7 @@ function control(access: BrokerOverrides['access'] = {}, text?: string): AccessC
   return new AccessControl({
     config: configOf({ access }).access,
     ...(text === undefined ? {} : { rules: rules(text) }),
-    tables: new LocalTables(),
+    tables: new TestTables(),
     hooks,
     metrics,
     clock: { now: () => nowMs, monotonic: () => nowMs },

@@ -4,8 +4,8 @@ import { expect, test } from 'vitest'
 import { PubSub } from '../../src/broker/routing/pubsub.ts'
 import { Routing, type SubscribeRequest } from '../../src/broker/routing/routing.ts'
 import { matches } from '../../src/broker/routing/topic.ts'
-import { LocalTables } from '../../src/broker/tables/local-table.ts'
 import { flush, Mailboxes, message, parsed, pidOf, request } from '../support/routing.ts'
+import { TestTables } from '../support/tables.ts'
 
 const SESSIONS = 4
 const filter = fc.constantFrom('a', 'a/b', 'a/+', 'a/#', '#', '+', '+/b', '$local/a', '$local/+', '$local/#', '$own/+')
@@ -35,7 +35,7 @@ const step = fc.oneof(
 test('every session gets what its subscriptions match, once, in order, with their options folded', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const routing = new Routing('a@sim', new LocalTables())
+      const routing = new Routing('a@sim', new TestTables())
       const boxes = new Mailboxes()
       const cache = { maxTopics: 2, maxWeight: 6 }
       const pubsub = new PubSub({ routing, send: boxes.send, random: () => 0, cache })

@@ -3,17 +3,17 @@ import { describe, expect, test } from 'vitest'
 import { ExpiryHeap } from '../../src/broker/retained/expiry-heap.ts'
 import { Retainer, type RetainerLimits, retainer as server } from '../../src/broker/retained/retainer.ts'
 import { matches } from '../../src/broker/routing/topic.ts'
-import { LocalTables } from '../../src/broker/tables/local-table.ts'
 import { RETAINED_MESSAGE } from '../../src/broker/tables.ts'
 import { simulate } from '../../src/testing/index.ts'
 import { message } from '../support/routing.ts'
+import { TestTables } from '../support/tables.ts'
 
 const INFINITY = Number.POSITIVE_INFINITY
 const UNLIMITED: RetainerLimits = { maxMessages: INFINITY, maxPayloadBytes: INFINITY, expiryMs: INFINITY }
 
 function retained(limits: Partial<RetainerLimits> = {}) {
   const clock = { ms: 0, now: () => clock.ms }
-  const tables = new LocalTables()
+  const tables = new TestTables()
   const retainer = new Retainer(tables, { ...UNLIMITED, ...limits }, clock)
   const read = (filter: string) => {
     const cursor = retainer.open(filter)
@@ -238,7 +238,7 @@ describe('the retainer process', () => {
   test('removes expired messages within a second or two, however many', async () => {
     const sim = simulate({ seed: 1 })
     const runtime = sim.node('a')
-    const retainer = new Retainer(new LocalTables(), UNLIMITED, runtime.clock)
+    const retainer = new Retainer(new TestTables(), UNLIMITED, runtime.clock)
     await Promise.all([server.start(runtime, retainer), sim.run()])
     const startMs = runtime.clock.now()
     for (let i = 0; i < 3000; i++) retainer.store(message(`t${i}`, 'm', { expiresAtMs: startMs + 5000 }))

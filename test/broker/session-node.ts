@@ -23,8 +23,8 @@ import { Routing } from '../../src/broker/routing/routing.ts'
 import { type OpenAnswer, session } from '../../src/broker/session/session.ts'
 import type { SessionLimits } from '../../src/broker/session/session-state.ts'
 import { type SessionStart, Sessions, sm } from '../../src/broker/session/sm.ts'
-import { LocalTables } from '../../src/broker/tables/local-table.ts'
 import { type Simulation, simulate } from '../../src/testing/index.ts'
+import { TestTables } from '../support/tables.ts'
 import { client, LIMITS, publish } from './session-support.ts'
 
 export class SessionNode {
@@ -34,7 +34,7 @@ export class SessionNode {
   readonly retainer: Retainer
   readonly environment: SessionEnvironment
   readonly sessions: Sessions
-  readonly tables = new LocalTables()
+  readonly tables = new TestTables()
 
   constructor(seed: number, limits: SessionLimits = LIMITS, holdTimeoutMs = 1000) {
     this.simulation = simulate({ seed })

@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest'
+import type { Run } from '../../src/broker/message.ts'
 import { PubSub } from '../../src/broker/routing/pubsub.ts'
 import { Routing } from '../../src/broker/routing/routing.ts'
 import type { SharedStrategy } from '../../src/broker/routing/shared-sub.ts'
-import { LocalTables } from '../../src/broker/tables/local-table.ts'
 import { ROUTE, SHARED_SUBSCRIPTION } from '../../src/broker/tables.ts'
 import { flush, Mailboxes, message, parsed, pidOf, request } from '../support/routing.ts'
+import { TestTables } from '../support/tables.ts'
 
 function broker(sharedStrategy?: SharedStrategy, random = () => 0) {
-  const tables = new LocalTables()
+  const tables = new TestTables()
   const routing = new Routing('a@sim', tables)
   const boxes = new Mailboxes()
   const pubsub = new PubSub({ routing, send: boxes.send, random, ...(sharedStrategy && { sharedStrategy }) })
@@ -92,14 +93,33 @@ describe('a shared subscription', () => {
   test('reaches members of other nodes by their rows', () => {
     const { pubsub, boxes, tables } = broker()
     const far = pidOf(1, { name: 'b@sim', creation: 1 })
-    const row = { filter: 'T', group: 'g', clientId: 'far', qos: 2 as const, rap: false, id: 3, durable: false }
-    tables.open(SHARED_SUBSCRIPTION).write({ ...row, pid: far })
-    tables.open(ROUTE).write({ filter: 'T', node: 'b@sim', durable: false, group: true })
+    const row = {
+      filter: 'T',
+      group: 'g',
+      clientId: 'far',
+      qos: 2 as const,
+      rap: false,
+      id: 3,
+      durable: false,
+      pid: far,
+    }
+    const there = tables.member('b@sim')
+    there.open(SHARED_SUBSCRIPTION).write(row)
+    there.open(ROUTE).write({ filter: 'T', node: 'b@sim', durable: false, group: true })
+    tables.settle()
     expect(pubsub.publish([message('T', '1')])).toBe(1)
     expect(boxes.ids(far)).toEqual(['1'])
-    expect(boxes.of(far)[0]!.runs[0]!.matched).toMatchObject({ qos: 2, ids: [3], share: { group: 'g', filter: 'T' } })
-    tables.open(SHARED_SUBSCRIPTION).deleteObject({ ...row, pid: far })
+    const [{ matched }] = boxes.of(far)[0]!.runs as [Run]
+    expect(matched).toMatchObject({ qos: 2, ids: [3], share: { group: 'g', filter: 'T' } })
+    tables.network.cut('a@sim', 'b@sim')
+    tables.settle()
     expect(pubsub.publish([message('T', '2')])).toBe(0)
+    tables.network.mendAll()
+    tables.settle()
+    expect(pubsub.publish([message('T', '3')])).toBe(1)
+    there.open(SHARED_SUBSCRIPTION).deleteObject(row)
+    tables.settle()
+    expect(pubsub.publish([message('T', '4')])).toBe(0)
   })
 })
 

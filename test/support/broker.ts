@@ -101,7 +101,7 @@ async function startAgner(overrides: Overrides): Promise<BrokerUnderTest> {
   const sets = Object.entries({ 'listeners.tcp.port': 0, 'log.level': 'silent', ...overrides })
   const result = readConfig({ file: undefined, env: {}, sets: sets.map(([key, value]) => `${key}=${value}`) })
   if (!result.ok) throw new Error(result.errors.join('\n'))
-  const { log: _log, dist: _dist, ...config } = result.config
+  const { log: _log, dist: _dist, cluster: _cluster, ...config } = result.config
   const broker = await startBroker({ ...config, logger: pino({ level: 'silent' }) })
   return { host: '127.0.0.1', port: broker.listeners[0]!.port, broker, stop: () => broker.stop() }
 }

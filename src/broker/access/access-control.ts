@@ -7,12 +7,12 @@
  * verdicts for a while; new rules make all of them forget.
  */
 import type { Clock } from '../../actors/system.ts'
+import type { Tables } from '../../mnesia/table.ts'
 import type { BrokerConfig } from '../config.ts'
 import type { Hooks } from '../hooks.ts'
 import type { Metrics } from '../monitor/metrics.ts'
 import type { ProtocolVersion } from '../packet.ts'
 import { RC } from '../reason-codes.ts'
-import type { Tables } from '../tables.ts'
 import { type AclClient, aclClient, checkAcl, defaultRules, readRules } from './acl.ts'
 import type { AclParse, AclRule } from './acl-file.ts'
 import { PasswordChecker } from './auth-password.ts'

@@ -3,8 +3,9 @@
  * rows of the replicated table `users`. The configuration has precedence, so that a file alone can lock somebody out.
  */
 import type { Clock } from '../../actors/system.ts'
+import type { Table, Tables } from '../../mnesia/table.ts'
 import type { BrokerConfig } from '../config.ts'
-import { type Table, type Tables, USERS, type UserRow } from '../tables.ts'
+import { USERS, type UserRow } from '../tables.ts'
 
 /** Stands in when nobody has a password: a hash of what new hashes cost, that fits none. */
 const NOBODY = `scrypt$16384$8$1$AAAAAAAAAAAAAAAAAAAAAA$${'A'.repeat(43)}`

@@ -3,7 +3,8 @@
  * replicated table `banned`; one that has ended is removed when it is next looked at.
  */
 import type { Clock } from '../../actors/system.ts'
-import { BANNED, type BannedRow, type Table, type Tables } from '../tables.ts'
+import type { Table, Tables } from '../../mnesia/table.ts'
+import { BANNED, type BannedRow } from '../tables.ts'
 
 /** What a ban goes by. */
 export type BanKind = 'clientid' | 'username' | 'peerhost'

@@ -6,9 +6,11 @@
  * and never sees other trees, and `#` is one walk. A cursor holds only the topic at which it stands; messages may come,
  * go and change between two pages.
  */
+
+import type { TableReader } from '../../mnesia/table.ts'
 import type { Message } from '../message.ts'
 import { isShielded, isWildcard, words } from '../routing/topic.ts'
-import type { RetainedRow, TableReader } from '../tables.ts'
+import type { RetainedRow } from '../tables.ts'
 
 export interface RetainedPage {
   readonly messages: readonly Message[]

@@ -10,10 +10,11 @@
  */
 import { genServer, ok } from '../../actors/gen-server.ts'
 import type { Clock } from '../../actors/system.ts'
+import type { Table, TableEvent, Tables } from '../../mnesia/table.ts'
 import type { Message } from '../message.ts'
 import type { ForwardedProperties } from '../packet.ts'
 import type { Gauge } from '../routing/routing.ts'
-import { RETAINED_MESSAGE, type RetainedRow, type Table, type TableEvent, type Tables } from '../tables.ts'
+import { RETAINED_MESSAGE, RETAINED_SYS, type RetainedRow } from '../tables.ts'
 import { ExpiryHeap } from './expiry-heap.ts'
 import { RetainedCursor } from './retained-cursor.ts'
 
@@ -37,26 +38,42 @@ export type StoreResult =
 const STALE_SLACK = 64
 
 export class Retainer {
-  readonly #table: Table<RetainedRow>
+  /** Of clients and programs: the same on every node. */
+  readonly #shared: Table<RetainedRow>
+  /** What the node tells of itself. */
+  readonly #own: Table<RetainedRow>
   readonly #limits: RetainerLimits
   readonly #clock: Pick<Clock, 'now'>
   readonly #expiry = new ExpiryHeap()
   /** Rows that expire some day. */
   #expiring = 0
   #max = 0
-  readonly #unsubscribe: () => void
+  readonly #unsubscribe: (() => void)[]
 
   constructor(tables: Tables, limits: RetainerLimits, clock: Pick<Clock, 'now'>) {
-    this.#table = tables.open(RETAINED_MESSAGE)
+    this.#shared = tables.open(RETAINED_MESSAGE)
+    this.#own = tables.open(RETAINED_SYS)
     this.#limits = limits
     this.#clock = clock
-    for (const row of this.#table.rows()) this.#follow({ type: 'write', row, old: undefined })
-    this.#unsubscribe = this.#table.subscribe((event) => this.#follow(event))
+    for (const row of this.rows()) this.#follow({ type: 'write', row, old: undefined })
+    this.#unsubscribe = [this.#shared, this.#own].map((table) => table.subscribe((event) => this.#follow(event)))
   }
 
   /** Number of retained messages, expired ones included until they are removed. */
   get count(): number {
-    return this.#table.size
+    return this.#shared.size + this.#own.size
+  }
+
+  /** All rows in the order of their topics. */
+  *rows(): IterableIterator<RetainedRow> {
+    // No other first level begins with '$', so these are the first of all.
+    yield* this.#own.rows()
+    yield* this.#shared.rows()
+  }
+
+  /** The row of a topic, which may have expired. */
+  row(topic: string): RetainedRow | undefined {
+    return this.#of(topic).get(topic)
   }
 
   stats(): Gauge {
@@ -71,31 +88,33 @@ export class Retainer {
       return 'deleted'
     }
     if (message.payload.length > this.#limits.maxPayloadBytes) return 'payload_too_large'
-    if (!this.#table.has(topic) && this.#isFull()) return 'table_full'
+    const table = this.#of(topic)
+    if (!table.has(topic) && this.#isFull()) return 'table_full'
     const expiresAtMs =
       message.expiresAtMs === Number.POSITIVE_INFINITY
         ? message.publishedAtMs + this.#limits.expiryMs
         : message.expiresAtMs
-    this.#table.write({ topic, message: owned(message), expiresAtMs })
+    table.write({ topic, message: owned(message), expiresAtMs })
     return 'stored'
   }
 
   /** The retained message of a topic; undefined when there is none or it has expired. */
   get(topic: string): Message | undefined {
-    const row = this.#table.get(topic)
+    const row = this.row(topic)
     return row !== undefined && row.expiresAtMs > this.#clock.now() ? row.message : undefined
   }
 
   /** Returns whether there was one. */
   delete(topic: string): boolean {
-    if (!this.#table.has(topic)) return false
-    this.#table.delete(topic)
+    const table = this.#of(topic)
+    if (!table.has(topic)) return false
+    table.delete(topic)
     return true
   }
 
   /** Opens a cursor over the messages that match a filter (valid, without `$share/` or `$local/`). Nothing needs closing. */
   open(filter: string): RetainedCursor {
-    return new RetainedCursor(this.#table, filter, () => this.#clock.now())
+    return new RetainedCursor(this.#of(filter), filter, () => this.#clock.now())
   }
 
   /** Removes up to `max` expired messages. Returns true when there may be more. */
@@ -104,22 +123,27 @@ export class Retainer {
     for (let i = 0; i < max; i++) {
       const topic = this.#expiry.popDue(nowMs)
       if (topic === undefined) return false
-      const row = this.#table.get(topic)
-      if (row !== undefined && row.expiresAtMs <= nowMs) this.#table.delete(topic)
+      const row = this.row(topic)
+      if (row !== undefined && row.expiresAtMs <= nowMs) this.#of(topic).delete(topic)
     }
     return true
   }
 
   /** Stops following the table. */
   close(): void {
-    this.#unsubscribe()
+    for (const end of this.#unsubscribe) end()
+  }
+
+  /** The table of a topic, or of all topics that a filter can match [MQTT5-4.7.2-1]. */
+  #of(topic: string): Table<RetainedRow> {
+    return topic.startsWith('$SYS/') ? this.#own : this.#shared
   }
 
   #isFull(): boolean {
-    if (this.#table.size < this.#limits.maxMessages) return false
+    if (this.count < this.#limits.maxMessages) return false
     // What has expired has no claim to its place. Each is removed once, so this costs what the process would pay anyway.
     this.purge(Number.POSITIVE_INFINITY)
-    return this.#table.size >= this.#limits.maxMessages
+    return this.count >= this.#limits.maxMessages
   }
 
   #follow(event: TableEvent<RetainedRow>): void {
@@ -127,14 +151,16 @@ export class Retainer {
       if (isExpiring(event.row)) this.#expiring--
       return
     }
+    // Rows of a shared table are of no owner, and never hidden.
+    if (event.type !== 'write') return
     const { row, old } = event
-    if (this.#table.size > this.#max) this.#max = this.#table.size
+    if (this.count > this.#max) this.#max = this.count
     if (old !== undefined && isExpiring(old)) this.#expiring--
     if (!isExpiring(row)) return
     this.#expiring++
     this.#expiry.push(row.topic, row.expiresAtMs)
     if (this.#expiry.size > 2 * this.#expiring + STALE_SLACK) {
-      this.#expiry.compact((topic, atMs) => this.#table.get(topic)?.expiresAtMs === atMs)
+      this.#expiry.compact((topic, atMs) => this.row(topic)?.expiresAtMs === atMs)
     }
   }
 }

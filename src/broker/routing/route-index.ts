@@ -6,11 +6,15 @@
  * share, one for `$local/…` subscriptions.
  */
 
-import type { RouteRow, SharedMemberRow, Table } from '../tables.ts'
+import type { Table } from '../../mnesia/table.ts'
+import type { RouteRow, SharedMemberRow } from '../tables.ts'
 import { SharedGroups } from './shared-sub.ts'
 import type { Subscribers } from './subscribers.ts'
 import { isWildcard } from './topic.ts'
 import { Trie } from './trie.ts'
+
+/** The wildcard that concerns every topic. */
+const ALL = '#'
 
 export class RouteIndex {
   readonly routes: Table<RouteRow>
@@ -30,12 +34,15 @@ export class RouteIndex {
     this.members = members
     this.groups = new SharedGroups(members, subscribers, onChange)
     for (const filter of routes.keys()) if (isWildcard(filter)) this.trie.insert(filter)
-    this.#unsubscribe = routes.subscribe(({ row: { filter } }) => {
-      if (isWildcard(filter)) {
-        if (routes.has(filter)) this.trie.insert(filter)
-        else this.trie.delete(filter)
+    this.#unsubscribe = routes.subscribe((event) => {
+      if (event.type === 'shown' || event.type === 'hidden') {
+        for (const row of routes.rowsOf(event.owner)) this.#follow(row.filter)
+        onChange(ALL)
+      } else {
+        const { filter } = event.row
+        this.#follow(filter)
+        onChange(filter)
       }
-      onChange(filter)
     })
   }
 
@@ -44,6 +51,12 @@ export class RouteIndex {
     const found = this.trie.match(topic)
     if (this.routes.has(topic)) found.push(topic)
     return found
+  }
+
+  #follow(filter: string): void {
+    if (!isWildcard(filter)) return
+    if (this.routes.has(filter)) this.trie.insert(filter)
+    else this.trie.delete(filter)
   }
 
   /** Stops following the tables. */

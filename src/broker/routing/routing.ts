@@ -7,6 +7,7 @@
  * and the last subscriber of a filter on this node make a difference there, and whether any of them is durable.
  */
 import type { Pid } from '../../actors/pid.ts'
+import type { TableOperation, Tables, WriteOptions, WriteOutcome } from '../../mnesia/table.ts'
 import type { QoS } from '../packet.ts'
 import { BackPressure, type BackPressureLimits, NO_BACK_PRESSURE } from '../session/back-pressure.ts'
 import {
@@ -16,10 +17,6 @@ import {
   type RouteRow,
   SHARED_SUBSCRIPTION,
   type SharedMemberRow,
-  type TableOperation,
-  type Tables,
-  type WriteOptions,
-  type WriteOutcome,
 } from '../tables.ts'
 import { matchedOf } from './matched.ts'
 import { RouteIndex } from './route-index.ts'
@@ -104,11 +101,6 @@ export class Routing {
   /** Calls `listener` with each filter (without prefixes) whose destinations have changed. */
   onChange(listener: (filter: string) => void): void {
     this.#listeners.push(listener)
-  }
-
-  /** Has everything looked up anew: for when rows have appeared or vanished without an event, as those of a node do at once. */
-  allChanged(): void {
-    this.#changed('#')
   }
 
   /** True when `flush` has something to write. */

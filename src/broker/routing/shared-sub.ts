@@ -11,8 +11,9 @@
  * dropped only when the group has no other member at all.
  */
 import type { Pid } from '../../actors/pid.ts'
+import type { Table, TableEvent } from '../../mnesia/table.ts'
 import type { Matched, Message } from '../message.ts'
-import type { SharedMemberRow, Table, TableEvent } from '../tables.ts'
+import type { SharedMemberRow } from '../tables.ts'
 import type { Availability, Subscriber, Subscribers } from './subscribers.ts'
 
 export type SharedStrategy =
@@ -148,6 +149,7 @@ const NO_GROUPS: ReadonlyMap<string, ShareGroup> = new Map()
 
 /** The groups of a member table, kept up to date by its events. */
 export class SharedGroups {
+  readonly #table: Table<SharedMemberRow>
   readonly #subscribers: Subscribers
   readonly #onChange: (filter: string) => void
   readonly #groups = new Map<string, Map<string, ShareGroup>>()
@@ -155,6 +157,7 @@ export class SharedGroups {
 
   /** `onChange` is called when a filter gets a group or loses one. */
   constructor(table: Table<SharedMemberRow>, subscribers: Subscribers, onChange: (filter: string) => void) {
+    this.#table = table
     this.#subscribers = subscribers
     this.#onChange = onChange
     for (const row of table.rows()) this.#put(row)
@@ -179,8 +182,20 @@ export class SharedGroups {
   }
 
   #follow(event: TableEvent<SharedMemberRow>): void {
-    if (event.type === 'write') this.#put(event.row)
-    else this.#remove(event.row)
+    switch (event.type) {
+      case 'write':
+        this.#put(event.row)
+        break
+      case 'delete':
+        this.#remove(event.row)
+        break
+      case 'shown':
+        for (const row of this.#table.rowsOf(event.owner)) this.#put(row)
+        break
+      case 'hidden':
+        for (const row of this.#table.rowsOf(event.owner)) this.#remove(row)
+        break
+    }
   }
 
   #put(row: SharedMemberRow): void {

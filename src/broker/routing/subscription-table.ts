@@ -5,10 +5,16 @@
  * turned into rows for those who look. Two sessions of one client id can be alive for a moment; the later one is shown.
  */
 
-import { SUBSCRIPTION, type SubscriptionRow, type TableReader } from '../tables.ts'
+import type { TableReader } from '../../mnesia/table.ts'
+import { SUBSCRIPTION, type SubscriptionRow } from '../tables.ts'
 import { type Subscribers, subscriptionRows } from './subscribers.ts'
 
-export class SubscriptionTable implements TableReader<SubscriptionRow> {
+type Readable = Pick<
+  TableReader<SubscriptionRow>,
+  'definition' | 'size' | 'keyCount' | 'version' | 'has' | 'get' | 'read' | 'keys' | 'rows'
+>
+
+export class SubscriptionTable implements Readable {
   readonly definition = SUBSCRIPTION
   readonly #subscribers: Subscribers
 
@@ -50,18 +56,4 @@ export class SubscriptionTable implements TableReader<SubscriptionRow> {
   *rows(): IterableIterator<SubscriptionRow> {
     for (const clientId of this.keys()) yield* this.read(clientId)
   }
-
-  first(): never {
-    throw new TypeError(NO_ORDER)
-  }
-
-  next(): never {
-    throw new TypeError(NO_ORDER)
-  }
-
-  ceiling(): never {
-    throw new TypeError(NO_ORDER)
-  }
 }
-
-const NO_ORDER = 'subscription is not an ordered_set'

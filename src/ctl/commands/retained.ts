@@ -1,6 +1,5 @@
 /** `retained`: the retained messages of the cluster. */
 import type { RetainedRow } from '../../broker/tables.ts'
-import { RETAINED_MESSAGE } from '../../broker/tables.ts'
 import { type Command, done, NOT_FOUND, OK } from '../command.ts'
 import { record, tooMany, unixSeconds } from '../format.ts'
 
@@ -11,18 +10,17 @@ export const retained: Command = {
     { syntax: 'retained show <Topic>', text: 'The retained message of a topic, with its payload' },
     { syntax: 'retained delete <Topic>', text: 'Remove the retained message of a topic' },
   ],
-  run({ services: { retainer, tables } }, [action, topic, ...more]) {
-    const table = tables.open(RETAINED_MESSAGE)
+  run({ services: { retainer } }, [action, topic, ...more]) {
     if (action === 'list' && topic === undefined) {
-      const refusal = tooMany('retained messages', table.size)
+      const refusal = tooMany('retained messages', retainer.count)
       if (refusal !== undefined) return refusal
-      const rows = [...table.rows()]
+      const rows = [...retainer.rows()]
       return done(rows.map(retainedLine), rows.map(retainedData))
     }
     if (topic === undefined || more.length > 0) return undefined
     if (action === 'delete') return retainer.delete(topic) ? OK : NOT_FOUND
     if (action !== 'show') return undefined
-    const row = table.get(topic)
+    const row = retainer.row(topic)
     if (row === undefined) return NOT_FOUND
     const { payload } = row.message
     const shown = isText(payload) ? payload.toString('utf8') : payload.toString('hex')

@@ -246,7 +246,7 @@ export class Cluster {
     this.#note()
     // Whoever was let join has done so.
     this.promisedUntilMs = Number.NEGATIVE_INFINITY
-    this.runtime.logger.info({ node: member.node, epoch: member.epoch }, `${member.node} is linked`)
+    this.runtime.logger.info({ peer: member.node, epoch: member.epoch }, `${member.node} is linked`)
     this.events.emit({ tag: 'mnesia_up', node: member.node })
   }
 
@@ -255,13 +255,13 @@ export class Cluster {
       this.#up.delete(member.node)
       this.#note()
     }
-    this.runtime.logger.info({ node: member.node, reason }, `${member.node} is not linked any more: ${reason}`)
+    this.runtime.logger.info({ peer: member.node, reason }, `${member.node} is not linked any more: ${reason}`)
     this.events.emit({ tag: 'mnesia_down', node: member.node, reason })
   }
 
   #refused(node: string, reason: CloseReason, text: string): void {
-    const isMistake = reason !== 'busy' && reason !== 'stopped'
-    this.runtime.logger[isMistake ? 'warn' : 'debug']({ node, reason }, text)
+    const level = reason === 'busy' || reason === 'stopped' ? 'debug' : reason === 'other_cluster' ? 'info' : 'warn'
+    this.runtime.logger[level]({ peer: node, reason }, text)
     this.events.emit({ tag: 'refused', node, reason, text })
   }
 
@@ -283,7 +283,7 @@ export class Cluster {
         const context = 'running_partitioned_network'
         const what = held ? 'stays apart until heal() is called' : 'is linked again, and rows merge'
         runtime.logger.error(
-          { node, context },
+          { peer: node, context },
           `inconsistent_database: ${node} ran on while it was out of reach; it ${what}`,
         )
         events.emit({ tag: 'inconsistent_database', context, node, held })

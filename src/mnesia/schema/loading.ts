@@ -151,7 +151,7 @@ export class Loading {
     if (!this.#masters.has(node)) return false
     this.#masters = new Set()
     this.#options.cluster.runtime.logger.warn(
-      { node },
+      { peer: node },
       `the rows of ${node}, a master node, take the place of this node's`,
     )
     void this.#options.adopt()

@@ -46,6 +46,8 @@ export interface MembershipArg {
   readonly tables: MembershipTables
   /** Members of the cluster that a new node joins by itself. */
   readonly seeds: readonly string[]
+  /** Whether that may replace rows of this node. */
+  readonly confirmSeeds: boolean
 }
 
 type Calls = {
@@ -67,13 +69,13 @@ const REMOVED_PAUSE_MS = 60_000
 const TRY_SEEDS = { tag: 'try_seeds' } as const
 const TRY_REMOVED = { tag: 'try_removed' } as const
 
+interface State extends MembershipArg {
+  /** It has been said that no seed can be reached. */
+  isMissed: boolean
+}
+
 /** The server. */
-export const membership: GenServer<MembershipArg, Calls, Casts, MembershipArg> = genServer<
-  MembershipArg,
-  Calls,
-  Casts,
-  MembershipArg
->({
+export const membership: GenServer<State, Calls, Casts, MembershipArg> = genServer<State, Calls, Casts, MembershipArg>({
   label: MNESIA_SCHEMA,
   init: (arg, self) => {
     arg.cluster.onRemoved = () => self.send(self.pid, TRY_REMOVED)
@@ -82,7 +84,7 @@ export const membership: GenServer<MembershipArg, Calls, Casts, MembershipArg> =
     })
     self.send(self.pid, TRY_REMOVED)
     self.send(self.pid, TRY_SEEDS)
-    return ok(arg)
+    return ok({ ...arg, isMissed: false })
   },
   calls: {
     join: async ({ state, self }, node, options) =>
@@ -141,7 +143,7 @@ async function join(
   if (!backup.ok) return refusal('backup_failed', node, backup.problem)
   const became = await cluster.become(becomingMember(cluster, answer.answer))
   if (!became.ok) return refusal('disc', node, became.problem)
-  cluster.runtime.logger.info({ node, backup: backup.file }, `joined the cluster of ${node}`)
+  cluster.runtime.logger.info({ peer: node, backup: backup.file }, `joined the cluster of ${node}`)
   cluster.events.emit({ tag: 'cluster', why: 'join', backup: backup.file })
   await nodeNetworkOf(cluster.runtime)?.connect(node)
   const isInSync = await tables.inSync(node, syncTimeoutMs)
@@ -306,16 +308,24 @@ function becomingAlone(cluster: Cluster, why: Change): Becoming {
 
 // Seeds
 
-async function trySeeds(self: ProcessContext, arg: MembershipArg): Promise<undefined> {
-  const { cluster, seeds } = arg
+async function trySeeds(self: ProcessContext, arg: State): Promise<undefined> {
+  const { cluster, seeds, confirmSeeds: confirm } = arg
   const others = seeds.filter((seed) => seed !== cluster.node)
   if (others.length === 0 || !cluster.own.mayAutoJoin || cluster.others().length > 0) return
   for (const seed of others) {
-    const result = await alone(arg, () => join(self, arg, seed, {}), seed)
+    const result = await alone(arg, () => join(self, arg, seed, { confirm }), seed)
     if (result.ok) return
     if (result.reason === 'node_down' || result.reason === 'node_not_running' || result.reason === 'busy') continue
     cluster.runtime.logger.error({ seed, reason: result.reason }, `the seed ${seed} is not joined: ${result.text}`)
     return
+  }
+  if (!arg.isMissed) {
+    arg.isMissed = true
+    const names = others.join(', ')
+    cluster.runtime.logger.warn(
+      { seeds: others },
+      `${names} cannot be reached; trying until ${others.length === 1 ? 'it can' : 'one can'}`,
+    )
   }
   self.sendAfter(SEED_PAUSE_MS * (0.5 + self.runtime.random()), self.pid, TRY_SEEDS)
 }

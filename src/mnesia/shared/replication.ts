@@ -430,7 +430,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     if (Math.abs(aheadMs) > SKEW_MS) {
       if (this.#skewed.has(node)) return
       this.#skewed.add(node)
-      logger.warn({ node, aheadMs }, 'clocks of members differ')
+      logger.warn({ peer: node, aheadMs }, 'clocks of members differ')
       events.skew?.(node, aheadMs)
     } else if (this.#skewed.delete(node)) events.skew?.(node, 0)
   }

@@ -186,7 +186,7 @@ test('a stranger and a node of another cluster are named in the log, once', asyn
     await world.advance('1s')
     if (i % 2 === 0) network.reset(full('a'), full('b'))
   }
-  const lines = world.logs.filter(({ msg, node }) => node === full('b') && msg.includes('in another cluster'))
+  const lines = world.logs.filter(({ msg, peer }) => peer === full('b') && msg.includes('in another cluster'))
   expect(lines).toHaveLength(1)
   expect(world.linked('a')).toBe('')
 })

@@ -35,7 +35,7 @@ export class SchemaWorld {
   readonly sim: Simulation
   readonly discs = new Map<string, LossyDisc>()
   readonly nodes = new Map<string, SchemaNode>()
-  readonly logs: { level: number; msg: string; node?: string }[] = []
+  readonly logs: { level: number; msg: string; node?: string; peer?: string }[] = []
 
   constructor(options: Partial<SimulationOptions> = {}) {
     const sink = new Writable({
@@ -82,7 +82,7 @@ export class SchemaWorld {
       },
       inSync: async () => true,
     }
-    const membership = { cluster, tables, seeds: seeds.map(full) }
+    const membership = { cluster, tables, seeds: seeds.map(full), confirmSeeds: false }
     const arg = { membership, locks: { view: () => '' } }
     await mnesiaSup.startLink(runtime, arg, { name: MNESIA_SUP })
     this.nodes.set(full(name), node)

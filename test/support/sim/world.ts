@@ -9,11 +9,15 @@ import type { Runtime } from '../../../src/actors/runtime.ts'
 import { child, supervisor } from '../../../src/actors/supervisor.ts'
 import { type BrokerConfig, type BrokerOverrides, configOf } from '../../../src/broker/config.ts'
 import { connectionEnvironment } from '../../../src/broker/connection/connection-services.ts'
+import { Alarms } from '../../../src/broker/monitor/alarm.ts'
 import type { ClientInfo } from '../../../src/broker/process-messages.ts'
 import { matches } from '../../../src/broker/routing/topic.ts'
 import { createServices, type Services } from '../../../src/broker/services.ts'
 import type { SessionSnapshot } from '../../../src/broker/session/session-snapshot.ts'
+import { startTables } from '../../../src/broker/start-tables.ts'
 import { serviceChildren } from '../../../src/broker/sup.ts'
+import { MemoryStore } from '../../../src/mnesia/store/memory-store.ts'
+import type { Store } from '../../../src/mnesia/store/store.ts'
 import { LossyDisc } from '../../../src/testing/lossy-store.ts'
 import { type Duration, type Simulation, simulate } from '../../../src/testing/simulation.ts'
 import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
@@ -41,7 +45,7 @@ export interface WorldOptions {
   /** Nodes that have connections and no sessions. @default [] */
   readonly fronts?: readonly string[]
   readonly config?: BrokerOverrides
-  /** Whether the node of the sessions has a disc, which `kill` leaves as the last flush has left it. @default false */
+  /** Whether sessions are stored on a disc, which `kill` leaves as the last flush has left it. @default false */
   readonly disc?: boolean
 }
 
@@ -64,7 +68,6 @@ export class World {
   readonly services = new Map<string, Services>()
   /** Wires that have not been closed by both sides. */
   readonly wires = new Set<Wire>()
-  readonly #nodes = new WeakMap<Wire, string>()
   readonly ledger: Ledger
   readonly matches = (filter: string, topic: string): boolean => matches(topic, filter)
   /** `footprints` before any client came. */
@@ -73,6 +76,7 @@ export class World {
   readonly errors: string[] = []
   /** Where the sessions are stored. */
   readonly disc: LossyDisc | undefined
+  readonly #nodes = new WeakMap<Wire, string>()
 
   constructor({ seed, fronts = [], config = {}, disc = false }: WorldOptions) {
     this.config = configOf(config)
@@ -113,14 +117,14 @@ export class World {
 
   /** Starts the broker on the node of the sessions. */
   async startCore(runtime: Runtime): Promise<void> {
-    const services = await createServices(runtime, this.config, '0.0.0', undefined, this.disc?.open())
+    const services = await this.#createServices(runtime, this.disc?.open())
     this.services.set(NODE_OF_SESSIONS, services)
     await this.#started(worldSup.startLink(runtime, services, { name: 'broker_sup' }))
   }
 
   /** Starts a listener on a node without sessions. */
   async startFront(name: string, runtime: Runtime): Promise<void> {
-    const services = await createServices(runtime, this.config, '0.0.0', undefined)
+    const services = await this.#createServices(runtime)
     this.services.set(name, services)
     const environment = {
       ...connectionEnvironment(services, this.config.listeners.tcp),
@@ -130,7 +134,17 @@ export class World {
     await this.#started(simListener.startLink(runtime, environment, { name: LISTENER_SIM }))
   }
 
-  async #started(starting: Promise<unknown>): Promise<void> {
+  async #createServices(runtime: Runtime, sessionStore?: Store): Promise<Services> {
+    const alarms = new Alarms(() => runtime.clock.now())
+    const backup = () => Promise.reject(new Error('nothing is saved'))
+    const tables = await this.#started(startTables(runtime, { store: new MemoryStore(), alarms, backup }))
+    if (!tables.ok) throw new Error(tables.problem)
+    const { mnesia } = tables
+    return createServices({ config: this.config, version: '0.0.0', vm: undefined, mnesia, alarms, sessionStore })
+  }
+
+  /** Runs the simulation until something that was begun has come about. */
+  async #started<T>(starting: Promise<T>): Promise<T> {
     let isDone = false
     const done = starting.then(() => {
       isDone = true
@@ -139,6 +153,7 @@ export class World {
       await this.sim.run()
       await Promise.race([done, new Promise((resolve) => setImmediate(resolve))])
     }
+    return starting
   }
 
   /** A node dies without farewell; the sockets of its connections are closed by the operating system. */
@@ -212,12 +227,12 @@ export class World {
 }
 
 function footprintOf(services: Services): Footprint {
-  const { runtime, routing, sessions, tables } = services
+  const { runtime, routing, sessions, mnesia } = services
   const processes = [...runtime.processes]
   const sum = (count: (process: (typeof processes)[number]) => number) =>
     processes.reduce((total, process) => total + count(process), 0)
   const rows: Record<string, number> = {}
-  for (const table of tables.all()) rows[`rows of ${table.definition.name}`] = table.size
+  for (const table of mnesia.all()) rows[`rows of ${table.definition.name}`] = table.size
   return {
     processes: processes.length,
     links: sum((process) => (process.links === undefined ? 0 : [...process.links].length)),
