@@ -344,12 +344,22 @@ describe('shared subscriptions', () => {
     const machine = worker()
     const all = [message({ qos: 1 }), message({ qos: 1 }), message({ qos: 1 })]
     machine.deliver(run(all, matched(2, { share })))
-    const [effect] = only(machine.detach(), 'redispatch')
-    machine.event({ tag: 'redispatched', taken: [1], passed: [], returned: effect!.queued })
+    machine.detach()
+    machine.event({ tag: 'redispatched', taken: [1], passed: [] })
     expect(publishes(machine.attach()).map((packet) => [packet.message, packet.dup])).toEqual([
       [all[1], true],
       [all[2], false],
     ])
+  })
+
+  test('what waits for the client keeps its place when nobody takes it', () => {
+    const machine = worker()
+    const all = [message({ qos: 1 }), message({ qos: 1 }), message({ qos: 1 }), message({ qos: 1 })]
+    machine.deliver(run(all.slice(0, 3), matched(2, { share })), run(all.slice(3), matched(2)))
+    const [effect] = only(machine.detach(), 'redispatch')
+    machine.event({ tag: 'redispatched', taken: [], passed: effect!.queued.slice(1) })
+    machine.attach({ receiveMaximum: 65_535 })
+    expect(machine.state.inflight.publishes().map((packet) => packet.message)).toEqual(all)
   })
 
   test('a message of an ordinary subscription stays', () => {

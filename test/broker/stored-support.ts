@@ -48,8 +48,7 @@ export class StoredMachine extends Machine {
       const hasOther = ({ payload }: Message): boolean => !this.isAlone && payload.at(-1)! % 2 === 0
       const taken = inflight.filter(({ message }) => hasOther(message)).map(({ messageId }) => messageId)
       const passed = queued.filter(({ message }) => hasOther(message))
-      const returned = queued.filter(({ message }) => !hasOther(message))
-      return super.event({ tag: 'redispatched', taken, passed, returned })
+      return super.event({ tag: 'redispatched', taken, passed })
     })
     return [...effects, ...more]
   }

@@ -334,8 +334,11 @@ function reportAcked(state: SessionState, effects: Effect[], message: Message): 
  */
 export function redispatch(state: SessionState, effects: Effect[]): void {
   if (state.sharedCount === 0) return
+  const { queue, ended: isLast } = state
+  const isShared = ({ share }: Delivery): boolean => share !== undefined
   const inflight = state.inflight.shared()
-  const queued = state.queue?.extract((delivery) => delivery.share !== undefined) ?? []
+  // Those that nobody takes keep their places, unless the session is over.
+  const queued = (isLast ? queue?.extract(isShared) : queue?.select(isShared)) ?? []
   if (inflight.length + queued.length > 0) effects.push({ tag: 'redispatch', inflight, queued })
 }
 
@@ -343,7 +346,7 @@ export function redispatch(state: SessionState, effects: Effect[]): void {
 export function redispatched(
   state: SessionState,
   nowMs: number,
-  { taken, passed, returned }: Extract<SessionEvent, { tag: 'redispatched' }>,
+  { taken, passed }: Extract<SessionEvent, { tag: 'redispatched' }>,
   effects: Effect[],
 ): void {
   // In the same turn as the question, so the client can have acknowledged nothing in between.
@@ -352,8 +355,12 @@ export function redispatched(
     if (place !== undefined) state.journal?.acknowledged(messageId, place)
     state.inflight.puback(messageId)
   }
-  for (const { number } of passed) if (number > 0) state.journal?.dropped(number)
-  for (const delivery of returned) enqueue(state, effects, delivery)
+  if (passed.length > 0) {
+    const gone = new Set(passed)
+    for (const { number } of state.queue?.extract((delivery) => gone.has(delivery)) ?? []) {
+      if (number > 0) state.journal?.dropped(number)
+    }
+  }
   drain(state, nowMs, effects)
 }
 

@@ -77,12 +77,11 @@ export type SessionEvent =
   /** Part of the retained messages of a filter; `done` with the last part. */
   | { readonly tag: 'retained'; readonly ticket: number; readonly messages: readonly Message[]; readonly done: boolean }
   | { readonly tag: 'timeout'; readonly timer: SessionTimer }
-  /** What of a `redispatch` effect other members have got: packet identifiers and deliveries; and what nobody was there for. */
+  /** What of a `redispatch` effect other members have got: packet identifiers and deliveries. */
   | {
       readonly tag: 'redispatched'
       readonly taken: readonly number[]
       readonly passed: readonly Delivery[]
-      readonly returned: readonly Delivery[]
     }
   /** Answer to the `drain` effect. */
   | { readonly tag: 'drain' }
@@ -114,8 +113,8 @@ export type Effect =
   /** The answer to this ticket is not wanted any more. */
   | { readonly tag: 'forget_retained'; readonly ticket: number }
   /**
-   * Other members of the groups are to get these, as far as there are any; answered by `redispatched`, unless the session
-   * is over.
+   * Other members of the groups are to get these, as far as there are any; answered by `redispatched`, unless the session is over: then
+   * what nobody gets is lost.
    */
   | { readonly tag: 'redispatch'; readonly inflight: readonly SharedInflight[]; readonly queued: readonly Delivery[] }
   | { readonly tag: 'dropped'; readonly reason: DropReason; readonly messages: Message[] }

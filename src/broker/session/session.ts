@@ -108,6 +108,7 @@ class SessionProcess implements GateOwner {
   #connectionMonitor: Ref | undefined
   /** The connection is on another node. */
   #isFar = false
+  #isSocketFull = false
   #manager: RemoteName | undefined
   #expiryTimer: Ref | undefined
   #willTimer: Ref | undefined
@@ -187,8 +188,7 @@ class SessionProcess implements GateOwner {
         this.#handle(message)
         break
       case 'congested':
-        this.#handle(message)
-        this.#tellAvailability()
+        this.#isSocketFull = message.on
         break
       case 'open':
         this.#open(message)
@@ -223,8 +223,18 @@ class SessionProcess implements GateOwner {
         break
     }
     if (this.#gate !== undefined) this.#settleGate(this.#gate)
+    this.#settleCongestion()
     this.#backlog.settle(this.state, this.#gate === undefined || !this.#gate.isFull)
     return this.#isOver
+  }
+
+  /** The client takes no more while its socket is full, or the disc is behind with what has to be there first. */
+  #settleCongestion(): void {
+    const { connection, congested, closing } = this.state
+    const isFull = this.#isSocketFull || this.#storage?.isFull === true
+    if (isFull === congested || connection === undefined || closing) return
+    this.#handle({ tag: 'congested', from: connection, on: isFull })
+    this.#tellAvailability()
   }
 
   #handle(event: SessionEvent): void {
@@ -357,6 +367,7 @@ class SessionProcess implements GateOwner {
     const { hooks, metrics } = this.#environment
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = this.#self.monitor(state.client.connection)
+    this.#isSocketFull = false
     this.#storage?.forget()
     this.#isFar = this.#self.runtime.isForeign(state.client.connection)
     // From here and before any packet, so that the connection has its CONNACK out when they come.
@@ -528,19 +539,16 @@ class SessionProcess implements GateOwner {
   #redispatch({ inflight, queued }: Extract<Effect, { tag: 'redispatch' }>): void {
     const taken: number[] = []
     const passed: Delivery[] = []
-    const returned: Delivery[] = []
+    const lost: Message[] = []
     for (const { messageId, message, share } of inflight) {
       if (this.#hasOther(message, share)) taken.push(messageId)
     }
     for (const delivery of queued) {
       if (this.#hasOther(delivery.message, delivery.share!)) passed.push(delivery)
-      else returned.push(delivery)
+      else lost.push(delivery.message)
     }
-    if (!this.state.ended) this.#handle({ tag: 'redispatched', taken, passed, returned })
-    else if (returned.length > 0) {
-      const messages = returned.map(({ message }) => message)
-      reportDropped(this.#environment, this.state.clientId, 'session_ended', messages)
-    }
+    if (!this.state.ended) this.#handle({ tag: 'redispatched', taken, passed })
+    else if (lost.length > 0) reportDropped(this.#environment, this.state.clientId, 'session_ended', lost)
   }
 
   /** Gives a message to another member of its group; returns false when there is none. */

@@ -42,7 +42,8 @@ export interface StoredSession {
 }
 
 /** A message that waits in the queue or for its acknowledgement. */
-export interface StoredDelivery extends Delivery {
+export interface StoredDelivery {
+  readonly delivery: Delivery
   /** The packet identifier with which it was sent at once, without having been queued; 0: it was queued. */
   readonly sentAs: number
 }
@@ -177,7 +178,7 @@ export function readDelivery(number: number, bytes: Uint8Array): StoredDelivery 
   }
   const share = flag & 16 ? { group: reader.text(), filter: reader.text() } : undefined
   const message = readMessage(reader)
-  return { number, message, qos: qosOf(flag), retain: (flag & 4) !== 0, ids, share, sentAs }
+  return { delivery: { number, message, qos: qosOf(flag), retain: (flag & 4) !== 0, ids, share }, sentAs }
 }
 
 export function identifierBytes(identifier: StoredIdentifier): Buffer {

@@ -1,17 +1,21 @@
 /**
  * A session's own side of the store: it commits what the machine has noted, and keeps back what must not be said before that is on disc.
  *
- * To the client waits what the machine says has to, such as SUBACK and PUBREC, and CONNACK; and what is behind them, so that the order
- * stays, but for QoS 0, of which any amount may come. When the disc refuses nothing waits: the session goes on in memory.
+ * To the client waits what the machine says has to, such as SUBACK and PUBREC, and CONNACK; and all that is behind them, so that the order
+ * stays. When that is much the session is to queue, as if the socket took no more. When the disc refuses nothing waits: the session
+ * goes on in memory.
  *
  * To publishers: what the session was sent is `taken` when it is on disc, `refused` when the disc refuses.
  */
 import type { Pid } from '../../../actors/pid.ts'
 import type { ProcessContext } from '../../../actors/process.ts'
 import type { Run } from '../../message.ts'
-import type { OpenedSession, OutPacket, ToConnection } from '../../process-messages.ts'
+import type { OpenedSession, ToConnection } from '../../process-messages.ts'
 import type { Journal } from './journal.ts'
 import type { SessionStore } from './session-store.ts'
+
+/** Messages to the client that are kept back before the session queues what else there is. */
+const MAX_HELD = 64
 
 /** What a connection is told by its session. */
 export type ToClient = ToConnection | ({ readonly tag: 'opened' } & OpenedSession)
@@ -44,7 +48,6 @@ export class SessionStorage {
   /** The last commit that has something of this session. */
   #commit: number
   #held: Held[] = []
-  #isOpening = false
   #owed: Owed[] = []
   #hasAsked = false
 
@@ -68,6 +71,11 @@ export class SessionStorage {
     return this.#journal !== undefined
   }
 
+  /** So much is kept back that no more should come. */
+  get isFull(): boolean {
+    return this.#held.length > MAX_HELD
+  }
+
   /** Hands over what an event has brought about; comes before its effects. */
   commit(): void {
     const journal = this.#journal
@@ -82,8 +90,7 @@ export class SessionStorage {
   holds(connection: Pid, message: ToClient, waits: boolean): boolean {
     if (this.#held.length === 0) {
       if (!waits || this.#store.isSettled(this.#commit)) return false
-    } else if (!this.#isOpening && isPassing(message)) return false
-    if (message.tag === 'opened') this.#isOpening = true
+    }
     this.#held.push({ commit: this.#commit, connection, message })
     this.#ask()
     return true
@@ -92,7 +99,6 @@ export class SessionStorage {
   /** The connection has gone, or is another one: it gets nothing more. */
   forget(): void {
     this.#held = []
-    this.#isOpening = false
   }
 
   /** The session has handled these. */
@@ -118,7 +124,6 @@ export class SessionStorage {
     let count = 0
     for (; count < held.length && this.#store.isSettled(held[count]!.commit); count++) {
       const { connection, message } = held[count]!
-      if (message.tag === 'opened') this.#isOpening = false
       this.#self.send(connection, message)
     }
     if (count > 0) this.#held = held.slice(count)
@@ -140,13 +145,4 @@ export class SessionStorage {
     this.#hasAsked = true
     this.#store.notify(this.#self.pid)
   }
-}
-
-/** Whether a message may overtake others. Retained messages follow SUBACK. */
-function isPassing(message: ToClient): boolean {
-  return message.tag === 'out' && message.packets.every(isQoS0)
-}
-
-function isQoS0(packet: OutPacket): boolean {
-  return packet.cmd === 'batch' || (packet.cmd === 'publish' && packet.qos === 0 && !packet.retain)
 }
