@@ -10,7 +10,7 @@ import { Pid } from './pid.ts'
 import type { Process, ProcessContext } from './process.ts'
 import type { Ref } from './ref.ts'
 import { Runtime } from './runtime.ts'
-import type { RemoteName } from './signal.ts'
+import type { RemoteName, SendOptions } from './signal.ts'
 
 /** Milliseconds, or for ever. */
 export type Timeout = number | 'infinity'
@@ -124,10 +124,10 @@ export function cast(caller: Caller, to: ServerRef, request: Request): void {
 }
 
 /** Answers a call, now or later, from any process or from outside; the caller may have given up meanwhile. */
-export function reply(caller: Caller, from: From, value: unknown): void {
+export function reply(caller: Caller, from: From, value: unknown, options?: SendOptions): void {
   const process = callerProcess(caller)
   const message: ReplyMessage = { tag: '$gen_reply', to: from.tag, reply: value }
-  process.runtime.sendFrom(process.pid, from.alias ?? from.pid, message)
+  process.runtime.sendFrom(process.pid, from.alias ?? from.pid, message, options)
 }
 
 function isSelf(process: Process, to: ServerRef): boolean {

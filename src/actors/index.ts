@@ -41,7 +41,7 @@ export type { StartOptions, StartResult } from './proc-lib.ts'
 export type { Behaviour, BehaviourFactory, ProcessContext, Script, ScriptContext, SpawnOptions } from './process.ts'
 export { Ref } from './ref.ts'
 export { Runtime, type RuntimeOptions, startRuntime } from './runtime.ts'
-export type { Destination, DownMessage, ExitMessage, RemoteName, TimeoutMessage } from './signal.ts'
+export type { Destination, DownMessage, ExitMessage, RemoteName, SendOptions, TimeoutMessage } from './signal.ts'
 export { isDownMessage, isExitMessage } from './signal.ts'
 export type { AutoShutdown, ChildSpec, Restart, Shutdown, Strategy } from './supervisor/child-spec.ts'
 export {

@@ -17,7 +17,7 @@ import { Queue } from './queue.ts'
 import type { Ref } from './ref.ts'
 import type { Runtime } from './runtime.ts'
 import type { Flushable, Runnable } from './scheduler.ts'
-import type { Destination, RemoteName } from './signal.ts'
+import type { Destination, RemoteName, SendOptions } from './signal.ts'
 
 /** What a process does with its messages. */
 export interface Behaviour {
@@ -62,7 +62,7 @@ export interface ProcessContext {
   readonly pid: Pid
   readonly runtime: Runtime
   /** Sends a message. Throws `BadArgError` for a local name that is not registered, as Erlang does; else never fails. */
-  send(to: Destination, message: unknown): void
+  send(to: Destination, message: unknown, options?: SendOptions): void
   spawn(code: Behaviour | Script | BehaviourFactory, options?: SpawnOptions): Pid
   spawnLink(code: Behaviour | Script | BehaviourFactory, options?: SpawnOptions): Pid
   /** Links both ways; a dead `to` sends back an exit signal `noproc`. */
@@ -284,9 +284,9 @@ export class Process implements ScriptContext, Runnable {
     if (!this.alive) throw new ProcessExitedError(`process ${this.pid} has exited`)
   }
 
-  send(to: Destination, message: unknown): void {
+  send(to: Destination, message: unknown, options?: SendOptions): void {
     this.#assertAlive()
-    this.runtime.sendFrom(this.pid, to, message)
+    this.runtime.sendFrom(this.pid, to, message, options)
   }
 
   spawn(code: Behaviour | Script | BehaviourFactory, options: SpawnOptions = {}): Pid {

@@ -7,10 +7,10 @@
 import type { ExitReason } from './errors.ts'
 import type { Pid } from './pid.ts'
 import type { Ref } from './ref.ts'
-import type { RemoteName } from './signal.ts'
+import type { RemoteName, SendOptions } from './signal.ts'
 
 export interface Remote {
-  send(from: Pid, to: Pid | RemoteName | Ref, message: unknown): void
+  send(from: Pid, to: Pid | RemoteName | Ref, message: unknown, options?: SendOptions): void
   /** The link is already noted here; an unreachable node answers through `incoming.exit` with `noconnection`. */
   link(from: Pid, to: Pid): void
   unlink(from: Pid, to: Pid): void

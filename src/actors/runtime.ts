@@ -24,7 +24,7 @@ import { Registry } from './registry.ts'
 import { type Incoming, noDistribution, type Remote } from './remote.ts'
 import type { Scheduler } from './scheduler.ts'
 import { ScriptBehaviour, START } from './script.ts'
-import type { Destination, RemoteName } from './signal.ts'
+import type { Destination, RemoteName, SendOptions } from './signal.ts'
 import { Signals } from './signals.ts'
 import { realSystem, type System } from './system.ts'
 import { MessageTimers } from './timer.ts'
@@ -176,22 +176,22 @@ export class Runtime {
     this.sendFrom(this.init.pid, to, message)
   }
 
-  sendFrom(from: Pid, to: Destination, message: unknown): void {
+  sendFrom(from: Pid, to: Destination, message: unknown, options?: SendOptions): void {
     if (to instanceof Pid) {
       const process = this.processes.get(to)
       if (process !== undefined) process.deliver(message)
-      else if (this.processes.isForeign(to)) this.remote.send(from, to, message)
+      else if (this.processes.isForeign(to)) this.remote.send(from, to, message, options)
     } else if (typeof to === 'string') {
       const process = this.registry.find(to)
       if (process === undefined) throw new BadArgError(`no process is registered as ${to}`)
       process.deliver(message)
     } else if (to instanceof Ref) {
       if (this.isLocalRef(to)) this.#aliases.deliver(to, message)
-      else this.remote.send(from, to, message)
+      else this.remote.send(from, to, message, options)
     } else if (to.node === this.node.name) {
       this.registry.find(to.name)?.deliver(message)
     } else {
-      this.remote.send(from, to, message)
+      this.remote.send(from, to, message, options)
     }
   }
 

@@ -18,6 +18,15 @@ export interface RemoteName {
 /** Where a message can go: a process, a name on this node, a name on a node, or an alias. */
 export type Destination = Pid | string | RemoteName | Ref
 
+/** How a message is sent [OTP erlang:send/3]. */
+export interface SendOptions {
+  /**
+   * The message does not connect to its node, and is dropped when that is neither connected nor about to be: for what is about a
+   * connection, and means nothing without it. @default false
+   */
+  readonly noconnect?: boolean
+}
+
 /** What a process that traps exits receives for an exit signal: Erlang's `{'EXIT', From, Reason}`. */
 export interface ExitMessage {
   readonly tag: 'EXIT'

@@ -250,6 +250,19 @@ export const BROKER_SETTINGS = {
       values: ['random', 'round_robin', 'sticky', 'hash_clientid', 'hash_topic'],
       doc: 'Which member of a shared subscription gets a message.',
     }),
+    forward_wait: duration({
+      field: 'forwardWaitMs',
+      default: '1s',
+      min: 0,
+      max: 3_600_000,
+      doc: 'How long the acknowledgement of a QoS 1 or 2 message waits for another node to take the message over.',
+    }),
+    forward_max: bytes({
+      field: 'forwardMaxBytes',
+      default: '64MB',
+      min: 65_536,
+      doc: 'Messages that may be on their way to another node; what comes beyond is dropped and counted.',
+    }),
   },
   listeners: {
     tcp: {

@@ -11,6 +11,7 @@ import { AccessControl } from './access/access-control.ts'
 import { readRules } from './access/acl.ts'
 import type { BrokerConfig } from './config.ts'
 import { Connections } from './connection/cm.ts'
+import { Forwarding } from './forward/forwarding.ts'
 import { guidGenerator } from './guid.ts'
 import { Hooks } from './hooks.ts'
 import type { Message } from './message.ts'
@@ -27,7 +28,6 @@ import { Routing } from './routing/routing.ts'
 import { Sessions } from './session/sm.ts'
 import { SessionStore } from './session/stored/session-store.ts'
 import { reportStore } from './session/stored/store-reports.ts'
-import { travellingDelivery } from './session/travel.ts'
 
 export interface Services extends SessionEnvironment {
   readonly runtime: Runtime
@@ -44,6 +44,8 @@ export interface Services extends SessionEnvironment {
   readonly mnesia: Mnesia
   readonly routing: Routing
   readonly pubsub: PubSub
+  /** What is on its way to other nodes. */
+  readonly forwarding: Forwarding
   readonly retainer: Retainer
   readonly sessions: Sessions
   readonly sessionStore: SessionStore | undefined
@@ -87,10 +89,23 @@ export async function createServices(options: ServicesOptions): Promise<Services
   const retainer = new Retainer(mnesia, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
   const pubsub = new PubSub({
     routing,
-    send: (to, message) => runtime.send(to, runtime.isForeign(to) ? travellingDelivery(message) : message),
+    send: (to, message) => runtime.send(to, message),
     random: () => runtime.random(),
     sharedStrategy: config.broker.sharedStrategy,
     retain: (message) => retain(retainer, metrics, message),
+    forward: (node, batches, receipt) => forwarding.send(node, batches, receipt),
+    forwardTo: (to, run, receipt) => forwarding.sendTo(to, run, receipt),
+  })
+  const forwarding = new Forwarding({
+    runtime,
+    metrics,
+    waitMs: config.broker.forwardWaitMs,
+    maxBytes: config.broker.forwardMaxBytes,
+    redispatch: (messages, group, filter, exclude) => {
+      const lost = pubsub.redispatch(messages, group, filter, exclude).length
+      metrics['messages/dropped'] += lost
+      metrics['messages/dropped/no_subscribers'] += lost
+    },
   })
   const nextMessageId = guidGenerator(runtime)
   const publish = (messages: readonly Message[]) => void publishAll({ hooks, metrics, pubsub }, messages)
@@ -126,6 +141,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     mnesia,
     routing,
     pubsub,
+    forwarding,
     retainer,
     sessions,
     sessionStore: sessionStoreOf(sessionStore, config, runtime, alarms),

@@ -3,6 +3,7 @@
  *
  *     broker_sup (one_for_one)
  *     ├─ router          subscriptions and routes
+ *     ├─ forwarder       messages from and to other nodes
  *     ├─ retainer        expiry of retained messages
  *     ├─ session_sup     a session for each client id
  *     ├─ sm              opens, resumes and ends sessions
@@ -19,6 +20,8 @@ import type { ChildSpec } from '../actors/supervisor/child-spec.ts'
 import { child, supervisor } from '../actors/supervisor.ts'
 import { connectionEnvironment } from './connection/connection-services.ts'
 import { tcpListener } from './connection/listener-tcp.ts'
+import { forwarder } from './forward/forwarder.ts'
+import { FORWARDER } from './forward/messages.ts'
 import { sysTopics } from './monitor/sys-topics.ts'
 import { sysmon } from './monitor/sysmon.ts'
 import { retainer } from './retained/retainer.ts'
@@ -48,12 +51,16 @@ export const brokerSup = supervisor<Services>({
 
 /** All but the listeners, for whoever brings connections by another way than sockets. */
 export function serviceChildren(services: Services): ChildSpec[] {
-  const { config, metrics, mnesia, publishSys, retainer: retained, routers, routing, sessions, stats } = services
+  const { config, forwarding, metrics, mnesia, publishSys, pubsub, routers, routing, sessions, stats } = services
+  const onUnconfirmed = () => {
+    metrics['client/subscribe/unconfirmed'] += 1
+  }
   return [
     ...routers.names.map((name, index) =>
-      child(name, router, [{ routing, index, poolSize: routers.names.length }, { name }]),
+      child(name, router, [{ routing, index, poolSize: routers.names.length, onUnconfirmed }, { name }]),
     ),
-    child('retainer', retainer, [retained, { name: 'retainer' }]),
+    child(FORWARDER, forwarder, [{ forwarding, pubsub, mnesia }, { name: FORWARDER }]),
+    child('retainer', retainer, [services.retainer, { name: 'retainer' }]),
     child(SESSION_SUP, sessionSup, [undefined, { name: SESSION_SUP }], {
       type: 'supervisor',
       shutdownMs: 'infinity',

@@ -10,7 +10,7 @@ import type { Process } from '../actors/process.ts'
 import type { Ref } from '../actors/ref.ts'
 import type { Remote } from '../actors/remote.ts'
 import type { Runtime } from '../actors/runtime.ts'
-import type { RemoteName } from '../actors/signal.ts'
+import type { RemoteName, SendOptions } from '../actors/signal.ts'
 import type { PeerState } from './accept-decision.ts'
 import { AtomQuota } from './atom-table.ts'
 import { Connection, type NodedownReason } from './connection.ts'
@@ -170,8 +170,9 @@ export class Distribution implements Remote, Nodes, NodeNetwork {
 
   // Signals
 
-  send(from: Pid, to: Pid | RemoteName | Ref, message: unknown): void {
-    this.#reach(to.node)?.peer.send(from, to, message)
+  send(from: Pid, to: Pid | RemoteName | Ref, message: unknown, options?: SendOptions): void {
+    const entry = options?.noconnect === true ? this.#entries.get(to.node) : this.#reach(to.node)
+    entry?.peer.send(from, to, message)
   }
 
   link(from: Pid, to: Pid): void {

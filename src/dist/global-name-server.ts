@@ -7,11 +7,13 @@
  * connected node for the lock: a lock table grants it as OTP's does, and takes it back when its holder ends or its node is
  * lost. Other requests get an error; silence would hang the Erlang process that asks [OTP global].
  */
-import { genServer, noreply, ok, reply } from '../actors/gen-server.ts'
+import { genServer, noreply, ok } from '../actors/gen-server.ts'
 import { Pid } from '../actors/pid.ts'
 import type { ProcessContext } from '../actors/process.ts'
 import type { Ref } from '../actors/ref.ts'
 import { isDownMessage } from '../actors/signal.ts'
+import { asyncReply, NOCONNECT } from './noconnect.ts'
+import { nodeNetworkOf } from './node-network.ts'
 import { atom, atomName, isTuple, type Tuple, tuple } from './term.ts'
 import { termKey } from './term-key.ts'
 
@@ -105,14 +107,17 @@ export const globalNameServer = genServer<LockTable, Calls, Casts>({
     return ok(new LockTable(self))
   },
   calls: {
-    get_protocol_version: ({ state }) => reply(PROTOCOL_VERSION, state),
-    get_known: ({ state }) => reply([], state),
-    get_synced: ({ state }) => reply([], state),
-    get_names_ext: ({ state }) => reply([], state),
-    set_lock: ({ state, from }, id) => reply(isTuple(id, 2) && state.set(id, from.pid), state),
-    del_lock: ({ state, from }, id) => {
+    get_protocol_version: ({ state, self, from }) => asyncReply(self, from, PROTOCOL_VERSION, state),
+    get_known: ({ state, self, from }) => asyncReply(self, from, [], state),
+    get_synced: ({ state, self, from }) => asyncReply(self, from, [], state),
+    get_names_ext: ({ state, self, from }) => asyncReply(self, from, [], state),
+    set_lock: ({ state, self, from }, id) => {
+      const isSet = isTuple(id, 2) && canHold(self, from.pid) && state.set(id, from.pid)
+      return asyncReply(self, from, isSet, state)
+    },
+    del_lock: ({ state, self, from }, id) => {
       if (isTuple(id, 2)) state.delete(id, from.pid)
-      return reply(true, state)
+      return asyncReply(self, from, true, state)
     },
   },
   casts: {
@@ -120,7 +125,7 @@ export const globalNameServer = genServer<LockTable, Calls, Casts>({
       const name = atomName(node)
       if (name === undefined || name === self.runtime.node.name) return
       const inSync = tuple(atom('in_sync'), atom(self.runtime.node.name), true)
-      self.send({ name: GLOBAL_NAME_SERVER, node: name }, tuple(atom('$gen_cast'), inSync))
+      self.send({ name: GLOBAL_NAME_SERVER, node: name }, tuple(atom('$gen_cast'), inSync), NOCONNECT)
     },
   },
   info: ({ state, self }, message) => {
@@ -129,10 +134,15 @@ export const globalNameServer = genServer<LockTable, Calls, Casts>({
       const [, , from] = message.elements
       // `{Pid, Tag}` of `global:whereis_name` on behalf of another process.
       if (isTuple(from, 2) && from.elements[0] instanceof Pid) {
-        self.send(from.elements[0], tuple(from.elements[1], undefined))
+        self.send(from.elements[0], tuple(from.elements[1], undefined), NOCONNECT)
       }
     }
     return noreply(state)
   },
   formatState: (locks) => ({ locks: locks.size }),
 })
+
+/** The lock of a node that is lost would be taken back at once, and its monitor would connect to that node again. */
+function canHold({ runtime }: ProcessContext, { node }: Pid): boolean {
+  return node === runtime.node.name || nodeNetworkOf(runtime)?.isConnected(node) === true
+}

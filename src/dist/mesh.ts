@@ -13,6 +13,7 @@ import type { Ref } from '../actors/ref.ts'
 import { type Distribution, distributionOf } from './distribution.ts'
 import { BYE, MESH, PEERS, peersMessage } from './mesh-protocol.ts'
 import { monitorNodes, type NodedownMessage, type NodeupMessage } from './net-kernel.ts'
+import { NOCONNECT } from './noconnect.ts'
 import { canTalk } from './node-name.ts'
 import { Atom, Tuple } from './term.ts'
 
@@ -114,7 +115,7 @@ function heard(self: ProcessContext, state: State, message: Tuple): void {
 
 function tell(self: ProcessContext, { own }: State, node: string): void {
   const others = [...own].filter((name) => name !== node)
-  self.send({ name: MESH, node }, peersMessage(self.runtime.node.name, others))
+  self.send({ name: MESH, node }, peersMessage(self.runtime.node.name, others), NOCONNECT)
 }
 
 function isRetry(message: unknown): message is Retry {

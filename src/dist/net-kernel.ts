@@ -5,11 +5,12 @@
  * `net_adm:ping` asks, and stands for the distribution: when it ends, all connections end.
  */
 import { BadArgError } from '../actors/errors.ts'
-import { type GenServer, genServer, ok, reply } from '../actors/gen-server.ts'
+import { type GenServer, genServer, ok } from '../actors/gen-server.ts'
 import type { ProcessContext } from '../actors/process.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import type { NodedownReason } from './connection.ts'
 import type { Distribution } from './distribution.ts'
+import { asyncReply } from './noconnect.ts'
 import { type NodeEvent, type NodeKind, nodeNetworkOf } from './node-network.ts'
 import { type Atom, atom } from './term.ts'
 
@@ -51,7 +52,7 @@ export const netKernel: GenServer<Distribution, Calls, Casts, Distribution> = ge
     return ok(distribution)
   },
   calls: {
-    is_auth: ({ state }) => reply(YES, state),
+    is_auth: ({ state, self, from }) => asyncReply(self, from, YES, state),
   },
   info: () => {},
   formatState: (distribution) => ({ nodes: distribution.nodes('connected'), hidden: distribution.hidden }),

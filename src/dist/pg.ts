@@ -21,6 +21,7 @@ import type { Ref } from '../actors/ref.ts'
 import { isDownMessage } from '../actors/signal.ts'
 import { distributionOf } from './distribution.ts'
 import { monitorNodes } from './net-kernel.ts'
+import { NOCONNECT } from './noconnect.ts'
 import { type Change, PgGroups } from './pg-groups.ts'
 import { type Atom, atom, atomName, isTuple, Tuple, tuple } from './term.ts'
 
@@ -233,11 +234,11 @@ function groupsOf(caller: Caller, scopeName: string): PgGroups | undefined {
 }
 
 function discover(self: ProcessContext, to: Pid | { readonly name: string; readonly node: string }): void {
-  self.send(to, tuple(atom('discover'), self.pid))
+  self.send(to, tuple(atom('discover'), self.pid), NOCONNECT)
 }
 
 function broadcast(self: ProcessContext, state: State, message: Tuple): void {
-  for (const { pid } of state.peers.values()) self.send(pid, message)
+  for (const { pid } of state.peers.values()) self.send(pid, message, NOCONNECT)
 }
 
 function heard(self: ProcessContext, state: State, message: Tuple): void {
@@ -248,7 +249,7 @@ function heard(self: ProcessContext, state: State, message: Tuple): void {
     case 'discover': {
       // A third element is the version of a protocol to come.
       const groups = state.groups.of(self.pid.key).map(({ group, pids }) => tuple(group, pids))
-      self.send(peer, tuple(atom('$gen_cast'), tuple(atom('sync'), self.pid, groups)))
+      self.send(peer, tuple(atom('$gen_cast'), tuple(atom('sync'), self.pid, groups)), NOCONNECT)
       if (isKnown) return
       know(self, state, peer)
       discover(self, peer)
@@ -302,9 +303,12 @@ function tell(self: ProcessContext, state: State, change: Change | undefined): v
   }
 }
 
-/** A scope of another node: what any other process claims is no news. */
-function isPeer(self: ProcessContext, term: unknown): term is Pid {
-  return term instanceof Pid && self.runtime.isForeign(term)
+/**
+ * A scope of a node that is connected: what any other process claims is no news, and to watch one of a node that was lost meanwhile would
+ * connect to it again.
+ */
+function isPeer({ runtime }: ProcessContext, term: unknown): term is Pid {
+  return term instanceof Pid && runtime.isForeign(term) && distributionOf(runtime)?.isConnected(term.node) === true
 }
 
 /** A pid or a list of pids of the peer's own node. */

@@ -6,12 +6,13 @@
  * `{From, features_request}`, `{From, {sbcast, Name, Msg}}` and `{From, {send, Name, Msg}}`. Only exported functions run; each in a
  * process of its own (remote-calls.ts). Started by the distribution, under the name by which peers know it.
  */
-import { type From, reply as sendReply } from '../actors/gen.ts'
+import { type From, reply } from '../actors/gen.ts'
 import { genServer, noreply, ok } from '../actors/gen-server.ts'
 import { Pid } from '../actors/pid.ts'
 import type { ProcessContext } from '../actors/process.ts'
 import { messageFromTerm } from './envelope.ts'
 import { reasonToTerm } from './exit-reason.ts'
+import { NOCONNECT } from './noconnect.ts'
 import type { CallOutcome, RemoteCalls } from './remote-calls.ts'
 import { atom, atomName, isTuple, type Tuple, tuple } from './term.ts'
 
@@ -80,7 +81,7 @@ function answerLater(
   const { runtime } = self
   return new Promise((resolve) => {
     calls.call(module, name, args, groupLeader, (outcome) => {
-      if (runtime.process(self.pid) !== undefined) sendReply(self, from, rpcResult(outcome))
+      if (runtime.process(self.pid) !== undefined) reply(self, from, rpcResult(outcome), NOCONNECT)
       resolve()
     })
   })
@@ -89,12 +90,12 @@ function answerLater(
 function answerRaw(calls: RemoteCalls, self: ProcessContext, from: Pid, request: unknown): void {
   const node = atom(self.runtime.node.name)
   if (atomName(request) === 'features_request') {
-    self.send(from, tuple(atom('features_reply'), node, [atom('erpc')]))
+    self.send(from, tuple(atom('features_reply'), node, [atom('erpc')]), NOCONNECT)
   } else if (isTuple(request, 5) && atomName(request.elements[0]) === 'call') {
     const [, module, name, args, groupLeader] = request.elements
     const { runtime } = self
     calls.call(module, name, args, groupLeader, (outcome) => {
-      if (runtime.process(self.pid) !== undefined) self.send(from, tuple(atom(REX), rpcResult(outcome)))
+      if (runtime.process(self.pid) !== undefined) self.send(from, tuple(atom(REX), rpcResult(outcome)), NOCONNECT)
     })
   } else if (isTuple(request, 3)) {
     const [what, name, message] = request.elements
@@ -103,7 +104,7 @@ function answerRaw(calls: RemoteCalls, self: ProcessContext, from: Pid, request:
     if (to === undefined || !(isBroadcast || atomName(what) === 'send')) return
     const isKnown = self.runtime.whereis(to) !== undefined
     if (isKnown) self.send(to, messageFromTerm(isBroadcast ? message : tuple(from, message)))
-    if (!isKnown) self.send(from, tuple(atom(REX), node, tuple(atom('nonexisting_name'), name)))
-    else if (isBroadcast) self.send(from, tuple(atom(REX), node, node))
+    if (!isKnown) self.send(from, tuple(atom(REX), node, tuple(atom('nonexisting_name'), name)), NOCONNECT)
+    else if (isBroadcast) self.send(from, tuple(atom(REX), node, node), NOCONNECT)
   }
 }

@@ -12,7 +12,7 @@ import { Pid } from '../actors/pid.ts'
 import { Ref } from '../actors/ref.ts'
 import type { Incoming, Remote } from '../actors/remote.ts'
 import type { Runtime } from '../actors/runtime.ts'
-import type { RemoteName } from '../actors/signal.ts'
+import type { RemoteName, SendOptions } from '../actors/signal.ts'
 import type { NodedownReason } from '../dist/connection.ts'
 import type { NodeEvent, NodeKind, NodeNetwork } from '../dist/node-network.ts'
 import type { SeededRandom } from './random.ts'
@@ -385,7 +385,8 @@ class NetworkRemote implements Remote, NodeNetwork {
 
   // Signals
 
-  send(_from: Pid, to: Pid | RemoteName | Ref, message: unknown): void {
+  send(_from: Pid, to: Pid | RemoteName | Ref, message: unknown, options?: SendOptions): void {
+    if (options?.noconnect === true && !this.isConnected(to.node)) return
     const travelling = this.#network.travelling(message)
     if (travelling === undefined) return
     this.#transmit(to.node, (incoming) =>

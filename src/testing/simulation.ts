@@ -168,8 +168,9 @@ export class Simulation {
   }
 
   /** Lets all processes run until none is runnable; no time passes. */
-  run(): Promise<void> {
-    return this.#runUntil(() => false)
+  async run(): Promise<void> {
+    await eventLoop()
+    await this.#runUntil(NEVER)
   }
 
   /** Runs until no process is runnable, or `isEnough`. */
@@ -187,15 +188,16 @@ export class Simulation {
   /** Lets time pass, firing what is due on the way. */
   async advance(duration: Duration): Promise<void> {
     const endMs = this.time.monotonic() + milliseconds(duration)
+    const isEnough = this.#slowness > 0 ? () => this.random.next() < this.#slowness : NEVER
     await this.run()
     for (;;) {
       const nextInMs = this.time.nextInMs
       if (nextInMs !== undefined && this.time.monotonic() + nextInMs <= endMs) {
         this.time.fireNext()
-        await this.#runUntil(() => this.#slowness > 0 && this.random.next() < this.#slowness)
+        await this.#runUntil(isEnough)
       } else if (this.#isBusy) {
         // It may set timers that are due by then.
-        await this.run()
+        await this.#runUntil(NEVER)
       } else break
     }
     this.time.skip(endMs - this.time.monotonic())
@@ -208,7 +210,7 @@ export class Simulation {
       const nextInMs = this.time.nextInMs
       if (nextInMs === undefined || nextInMs > milliseconds(quiet)) return
       this.time.fireNext()
-      await this.run()
+      await this.#runUntil(NEVER)
     }
     throw new Error(`seed ${this.seed}: not settled after ${MOST_STEPS} timers`)
   }
@@ -247,7 +249,15 @@ function milliseconds(duration: Duration): number {
   return Number(match[1]) * UNITS[match[2] as keyof typeof UNITS]
 }
 
+const NEVER = () => false
+
 /** Resolves when all promises that can settle by now have settled, and what awaited them has run. */
 function microtasks(): Promise<void> {
+  // A tick comes when the queue of microtasks is empty. Going round the event loop would take far longer.
+  return new Promise((resolve) => process.nextTick(resolve))
+}
+
+/** Lets what waits for the event loop of the OS process have its turn. */
+function eventLoop(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }

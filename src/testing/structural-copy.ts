@@ -21,27 +21,28 @@ const MAX_DEPTH = 100
  * new; pids and refs as new objects of the same value. Throws `NotPlainDataError` naming the place for anything else.
  */
 export function structuralCopy(value: unknown): unknown {
-  return copy(value, 'message', 0)
+  return copy(value, [])
 }
 
-function copy(value: unknown, path: string, depth: number): unknown {
+/** `path`: the fields that lead to the value; named only when something is refused. */
+function copy(value: unknown, path: (string | number)[]): unknown {
   if (typeof value === 'function' || typeof value === 'symbol') throw refusal(path, typeof value)
   if (typeof value !== 'object' || value === null) return value
-  if (depth > MAX_DEPTH) throw refusal(path, 'structure without end')
+  if (path.length > MAX_DEPTH) throw refusal(path, 'structure without end')
   if (value instanceof Pid) return new Pid({ ...value.owner }, value.id, value.serial)
   if (value instanceof Ref) {
     return new Ref({ ...value.owner }, typeof value.id === 'number' ? value.id : [...value.id])
   }
   if (Buffer.isBuffer(value)) return Buffer.from(value)
   if (value instanceof Uint8Array) return new Uint8Array(value)
-  if (Array.isArray(value)) return value.map((item, i) => copy(item, `${path}[${i}]`, depth + 1))
+  if (Array.isArray(value)) return value.map((item, i) => copyField(item, path, i))
   const prototype: unknown = Object.getPrototypeOf(value)
   if (prototype !== Object.prototype && prototype !== null) {
     throw refusal(path, `instance of ${(value as object).constructor?.name ?? 'an unnamed class'}`)
   }
   const result: Record<string, unknown> = {}
-  for (const [key, field] of Object.entries(value)) {
-    const copied = copy(field, `${path}.${key}`, depth + 1)
+  for (const key of Object.keys(value)) {
+    const copied = copyField((value as Record<string, unknown>)[key], path, key)
     // An assignment to this key would change the prototype instead.
     if (key === '__proto__') Object.defineProperty(result, key, { ...FIELD, value: copied })
     else result[key] = copied
@@ -49,8 +50,16 @@ function copy(value: unknown, path: string, depth: number): unknown {
   return result
 }
 
+function copyField(value: unknown, path: (string | number)[], key: string | number): unknown {
+  path.push(key)
+  const copied = copy(value, path)
+  path.pop()
+  return copied
+}
+
 const FIELD = { writable: true, enumerable: true, configurable: true } as const
 
-function refusal(path: string, what: string): NotPlainDataError {
-  return new NotPlainDataError(`${path} is no plain data: ${what}`)
+function refusal(path: readonly (string | number)[], what: string): NotPlainDataError {
+  const fields = path.map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`))
+  return new NotPlainDataError(`message${fields.join('')} is no plain data: ${what}`)
 }

@@ -1,12 +1,7 @@
 import { expect, test } from 'vitest'
 import { Batch, batchOf } from '../../src/broker/message.ts'
-import type { ClientInfo, OutPacket } from '../../src/broker/process-messages.ts'
-import {
-  arrivedClient,
-  arrivedPackets,
-  travellingDelivery,
-  travellingPackets,
-} from '../../src/broker/session/travel.ts'
+import type { ClientInfo, OutPacket, ToSession } from '../../src/broker/process-messages.ts'
+import { arrivedClient, arrivedPackets, travellingPackets, travellingRun } from '../../src/broker/session/travel.ts'
 import { structuralCopy } from '../../src/testing/structural-copy.ts'
 import { message } from '../support/routing.ts'
 
@@ -24,8 +19,8 @@ test('a batch cannot leave the node as it is', () => {
 
 test('a delivery reaches a session on another node as a batch that says the same, without encodings', () => {
   const batch = batchWithWire()
-  const there = structuralCopy(travellingDelivery({ tag: 'deliver', runs: [{ batch, matched: MATCHED }] }))
-  const { runs } = there as ReturnType<typeof travellingDelivery>
+  const there = structuralCopy({ tag: 'deliver', runs: [travellingRun({ batch, matched: MATCHED })] })
+  const { runs } = there as Extract<ToSession, { tag: 'deliver' }>
   const arrived = batchOf(runs[0]!.batch)
   expect(arrived).toBeInstanceOf(Batch)
   expect(arrived).toEqual(new Batch(batch.messages))

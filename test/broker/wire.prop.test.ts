@@ -17,7 +17,7 @@ import type {
 } from '../../src/broker/process-messages.ts'
 import type { FromManager, OpenAnswer, ToManager } from '../../src/broker/session/session.ts'
 import type { ToSm } from '../../src/broker/session/sm.ts'
-import { travellingDelivery, travellingPackets } from '../../src/broker/session/travel.ts'
+import { travellingPackets, travellingRun } from '../../src/broker/session/travel.ts'
 import { messageFromTerm, messageToTerm } from '../../src/dist/envelope.ts'
 import { Decoder } from '../../src/dist/etf-decode.ts'
 import { encode } from '../../src/dist/etf-encode.ts'
@@ -205,7 +205,7 @@ describe('between nodes', () => {
     const run: Arbitrary<Run> = fc.record({ batch, matched })
     fc.assert(
       fc.property(fc.array(run, { minLength: 1, maxLength: 3 }), (runs) => {
-        const arrived = overTheWire(travellingDelivery({ tag: 'deliver', runs }))
+        const arrived = overTheWire({ tag: 'deliver', runs: runs.map(travellingRun) })
         expectSame(
           arrived.runs.map((each) => each.matched),
           runs.map((each) => each.matched),

@@ -43,6 +43,22 @@ describe('nodes of ours', () => {
     expect(nodes(cluster.runtime('b'))).toEqual([nameOf('a')])
   })
 
+  it('do not connect for a message that is sent with noconnect, which arrives once they are about to', async () => {
+    const cluster = new Cluster({ nodes: ['a', 'b'] })
+    const { messages } = notes(cluster.runtime('b'), 'box')
+    const { process } = notes(cluster.runtime('a'))
+    const tell = (text: string) => process.send({ name: 'box', node: nameOf('b') }, text, { noconnect: true })
+    tell('before')
+    await cluster.sim.advance('10s')
+    expect(cluster.distribution('a').nodes('known')).toEqual([nameOf('a')])
+    const connecting = cluster.distribution('a').connect(nameOf('b'))
+    tell('meanwhile')
+    await cluster.run(connecting)
+    tell('then')
+    await cluster.sim.advance('1s')
+    expect(messages).toEqual(['meanwhile', 'then'])
+  })
+
   it('answer calls with values exactly as they were given, and ping', async () => {
     const cluster = new Cluster({ nodes: ['a', 'b'] })
     await cluster.run(echo.start(cluster.runtime('b'), undefined, { name: 'echo' }))

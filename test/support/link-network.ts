@@ -471,6 +471,7 @@ function sizeOf(value: unknown): number {
   if (value instanceof Uint8Array || typeof value === 'string') return value.length
   if (typeof value !== 'object' || value === null) return 8
   let bytes = 0
-  for (const field of Object.values(value)) bytes += sizeOf(field)
+  if (Array.isArray(value)) for (const item of value) bytes += sizeOf(item)
+  else for (const key in value) bytes += sizeOf((value as Record<string, unknown>)[key])
   return bytes
 }

@@ -35,6 +35,21 @@ test('a node comes up on both sides before its first message, and goes down afte
   expect(onA).toEqual([up('b@sim'), down('b@sim')])
 })
 
+test('a message that is sent with noconnect arrives between connected nodes, and connects none', async () => {
+  const sim = simulation()
+  const [onA, onB] = [box(sim.node('a')), box(sim.node('b'))]
+  const send = async (text: string) => {
+    sim.node('a').spawn((self) => self.send({ name: 'box', node: 'b@sim' }, text, { noconnect: true }))
+    await sim.advance('1s')
+  }
+  await send('before')
+  expect([onA, onB]).toEqual([[], []])
+  void connectNode(sim.node('a'), 'b@sim')
+  await sim.advance('1s')
+  await send('then')
+  expect(onB).toEqual([up('a@sim'), 'then'])
+})
+
 test('connectNode tells whether the node is reached, and disconnectNode ends the connection', async () => {
   const sim = simulation({ nodes: ['a', 'b', 'c'] })
   const a = sim.node('a')

@@ -64,6 +64,11 @@ const MORE_METRICS = [
   'messages/dropped/topic_invalid',
   'messages/dropped/hook',
   'messages/dropped/receive_maximum',
+  /** Too much was on its way to a node already. */
+  'messages/dropped/node_busy',
+  /** Messages sent to other nodes, once for each of them; how often a publisher did not wait any longer for one to confirm. */
+  'messages/forward',
+  'messages/forward/unconfirmed',
   /** Deliveries to sessions, one for each subscriber; acknowledged ones of QoS 1 and 2. */
   'messages/delivered',
   'messages/acked',
@@ -97,6 +102,8 @@ const MORE_METRICS = [
   'client/authorize/deny',
   'client/authorize/cache_hit',
   'client/subscribe/denied',
+  /** SUBACKs that did not wait any longer for a member that had not confirmed the route. */
+  'client/subscribe/unconfirmed',
   'session/created',
   'session/resumed',
   'session/takenover',

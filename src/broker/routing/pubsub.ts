@@ -18,6 +18,7 @@ import type { ToSession } from '../process-messages.ts'
 import type { BackPressure } from '../session/back-pressure.ts'
 import { MatchCache, type MatchCacheLimits, type Weighed } from './match-cache.ts'
 import { fold, Interning } from './matched.ts'
+import { Receipt } from './receipt.ts'
 import type { Routing } from './routing.ts'
 import type { Member, SharedStrategy, ShareGroup } from './shared-sub.ts'
 import { type Subscriber, Subscription } from './subscribers.ts'
@@ -35,8 +36,10 @@ export interface PubSubOptions {
   readonly sharedStrategy?: SharedStrategy
   /** Keeps or removes the retained message of a message that was published with RETAIN. */
   readonly retain?: (message: Message) => void
-  /** Hands batches to another node, one call per node and publish. */
-  readonly forward?: (node: string, batches: readonly Batch[]) => void
+  /** Hands batches to another node, one call per node and publish; the receipt is told when the node has taken them over. */
+  readonly forward?: (node: string, batches: readonly Batch[], receipt: Receipt | undefined) => void
+  /** Hands a run to a session of another node, as the member of a group. @default sends it */
+  readonly forwardTo?: (to: Pid, run: Run, receipt: Receipt | undefined) => void
   readonly cache?: MatchCacheLimits
 }
 
@@ -71,11 +74,14 @@ export class PubSub {
   readonly #random: () => number
   readonly #strategy: SharedStrategy
   readonly #retain: ((message: Message) => void) | undefined
-  readonly #forward: ((node: string, batches: readonly Batch[]) => void) | undefined
+  readonly #forward: PubSubOptions['forward']
+  readonly #forwardTo: NonNullable<PubSubOptions['forwardTo']>
   readonly #cache: MatchCache<Destinations>
   #wildcardChanges = 0
   /** Sessions with `pending` runs, within one call. */
   readonly #touched: Subscriber[] = []
+  /** Of the last call, when somebody has to take its messages over. */
+  #receipt: Receipt | undefined
 
   constructor(options: PubSubOptions) {
     this.#routing = options.routing
@@ -85,6 +91,7 @@ export class PubSub {
     this.#strategy = options.sharedStrategy ?? 'round_robin'
     this.#retain = options.retain
     this.#forward = options.forward
+    this.#forwardTo = options.forwardTo ?? ((to, run) => options.send(to, { tag: 'deliver', runs: [run] }))
     this.#cache = new MatchCache(options.cache ?? DEFAULT_CACHE)
     options.routing.onChange((filter) => {
       if (isWildcard(filter)) this.#wildcardChanges++
@@ -98,6 +105,7 @@ export class PubSub {
    * subscribers" (0x10). Returns the sum.
    */
   publish(messages: readonly Message[], counts?: number[]): number {
+    this.#receipt = undefined
     const length = messages.length
     if (length === 0) return 0
     const topic = messages[0]!.topic
@@ -117,6 +125,13 @@ export class PubSub {
     return count * length
   }
 
+  /** Who has yet to take over what the last `publish` or `dispatch` sent; undefined when nobody has to. To be asked at once. */
+  takeReceipt(): Receipt | undefined {
+    const receipt = this.#receipt
+    this.#receipt = undefined
+    return receipt
+  }
+
   /** Whether a message of this topic would go anywhere. Unlike `publish` it leaves nothing in the cache. */
   reaches(topic: string): boolean {
     const cached = this.#cache.get(topic)
@@ -127,11 +142,22 @@ export class PubSub {
 
   /** Delivers batches that another node has forwarded, in order, to the sessions of this node. Returns how many took one. */
   dispatch(batches: readonly Batch[]): number {
+    this.#receipt = undefined
     if (batches.length === 1) return this.#sendAll(batches[0]!, this.#destinations(batches[0]!.topic).audiencesFromAfar)
     let count = 0
     for (const batch of batches) count += this.#gatherAll(batch, this.#destinations(batch.topic).audiencesFromAfar)
     this.#sendGathered()
     return count
+  }
+
+  /** Delivers a run that another node has forwarded to one session, as the member of a group. Returns false when it is not there. */
+  dispatchTo(to: Pid, run: Run): boolean {
+    this.#receipt = undefined
+    const subscriber = this.#routing.subscribers.subscriber(to)
+    if (subscriber === undefined || subscriber.availability === 'down') return false
+    this.#gather(subscriber, run.batch as Batch, run)
+    this.#sendGathered()
+    return true
   }
 
   /**
@@ -159,7 +185,10 @@ export class PubSub {
         else held.push(run)
       }
     }
-    for (const [member, list] of runs) this.#send(member.pid, { tag: 'deliver', runs: list })
+    for (const [{ pid, subscriber }, list] of runs) {
+      if (subscriber !== undefined) this.#send(pid, { tag: 'deliver', runs: list })
+      else for (const run of list) this.#forwardTo(pid, run, undefined)
+    }
     return lost
   }
 
@@ -225,7 +254,8 @@ export class PubSub {
       begin = end
     }
     this.#sendGathered()
-    if (forwards !== undefined) for (const [node, batches] of forwards) this.#forward!(node, batches)
+    if (forwards !== undefined)
+      for (const [node, batches] of forwards) this.#forward!(node, batches, this.#expectedOf(batches))
     return total
   }
 
@@ -235,7 +265,7 @@ export class PubSub {
     let count = 0
     for (const { matched, subscribers } of audiences) {
       const message: Deliver = { tag: 'deliver', runs: [{ batch, matched }] }
-      if (isWeighed(batch, matched)) this.#weighAll(subscribers, batch, matched)
+      if (isWeighed(batch, matched)) this.#weighAll(subscribers, batch, message)
       if (matched.noLocal) count += this.#sendOthers(message, subscribers, batch)
       else {
         for (let i = 0; i < subscribers.length; i++) send(subscribers[i]!.pid, message)
@@ -245,13 +275,26 @@ export class PubSub {
     return count
   }
 
-  #weighAll(subscribers: readonly Subscriber[], { messages, bytes, from }: Batch, { noLocal }: Matched): void {
+  #weighAll(subscribers: readonly Subscriber[], { messages, bytes, from }: Batch, message: Deliver): void {
     const { pressure } = this
     const { length } = messages
+    const { noLocal } = message.runs[0]!.matched
     for (let i = 0; i < subscribers.length; i++) {
       const subscriber = subscribers[i]!
-      if (!noLocal || subscriber.clientId !== from) pressure.add(subscriber, length, bytes)
+      if (noLocal && subscriber.clientId === from) continue
+      pressure.add(subscriber, length, bytes)
+      if (subscriber.stores) subscriber.owe(message, this.#expected())
     }
+  }
+
+  /** QoS 0 is taken over by nobody. */
+  #expectedOf(batches: readonly Batch[]): Receipt | undefined {
+    return batches.some(({ maxQoS }) => maxQoS > 0) ? this.#expected() : undefined
+  }
+
+  #expected(): Receipt {
+    this.#receipt ??= new Receipt()
+    return this.#receipt
   }
 
   /** To those who do not want their own messages [MQTT5-3.8.3-3]. */
@@ -269,7 +312,7 @@ export class PubSub {
   #forwardAll(nodes: readonly string[], batch: Batch): number {
     if (this.#forward === undefined || nodes.length === 0) return 0
     const batches = [batch]
-    for (const node of nodes) this.#forward(node, batches)
+    for (const node of nodes) this.#forward(node, batches, this.#expectedOf(batches))
     return nodes.length
   }
 
@@ -301,7 +344,11 @@ export class PubSub {
     for (const subscriber of touched) {
       const runs = subscriber.pending!
       subscriber.pending = undefined
-      this.#send(subscriber.pid, { tag: 'deliver', runs })
+      const message: Deliver = { tag: 'deliver', runs }
+      if (subscriber.stores && runs.some(({ batch, matched }) => isWeighed(batch as Batch, matched))) {
+        subscriber.owe(message, this.#expected())
+      }
+      this.#send(subscriber.pid, message)
     }
     touched.length = 0
   }
@@ -325,7 +372,7 @@ export class PubSub {
       const part = list.length === messages.length ? batch : new Batch(list)
       const run: Run = { batch: part, matched: member.matched }
       if (member.subscriber !== undefined) this.#gather(member.subscriber, part, run)
-      else this.#send(member.pid, { tag: 'deliver', runs: [run] })
+      else this.#forwardTo(member.pid, run, isWeighed(part, member.matched) ? this.#expected() : undefined)
     }
     return count
   }

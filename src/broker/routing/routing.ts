@@ -144,6 +144,7 @@ export class Routing {
    */
   drop(subscriber: Subscriber, max: number): boolean {
     subscriber.availability = 'down'
+    subscriber.release()
     this.pressure.forget(subscriber)
     for (let i = 0; i < max && subscriber.first !== undefined; i++) {
       this.#remove(subscriber.first, reparse(subscriber.first.key))

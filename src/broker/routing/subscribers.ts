@@ -11,6 +11,7 @@
 import type { Pid } from '../../actors/pid.ts'
 import type { Matched, Run } from '../message.ts'
 import type { SubscriptionRow } from '../tables.ts'
+import type { Receipt } from './receipt.ts'
 
 /** Whether a session can take messages of a shared subscription; `down` from the moment at which the router sees it die. */
 export type Availability = 'online' | 'congested' | 'offline' | 'down'
@@ -39,6 +40,10 @@ export class Subscriber {
   progress = 0
   /** Publishers that wait, in order. */
   waiters: Pid[] | undefined = undefined
+  /** It keeps its QoS 1 and 2 messages on disc, so that publishers wait until it has them there. Said by the session. */
+  stores = false
+  /** Deliveries that it has not taken over yet, in order, with the receipts of their publishers. */
+  owed: { readonly message: object; readonly receipt: Receipt }[] | undefined = undefined
   /** Scratch of `PubSub` within one call: what is gathered for this session. */
   pending: Run[] | undefined = undefined
   /** Scratch of `PubSub` within one call: the matching subscriptions so far. */
@@ -48,6 +53,28 @@ export class Subscriber {
     this.pid = pid
     this.clientId = clientId
     this.durable = durable
+  }
+
+  /** A delivery has been sent that the session is to take over. */
+  owe(message: object, receipt: Receipt): void {
+    receipt.expect()
+    if (this.owed === undefined) this.owed = [{ message, receipt }]
+    else this.owed.push({ message, receipt })
+  }
+
+  /** The session has the content of a delivery on disc; without effect when nobody waits for it. */
+  taken(message: object): void {
+    if (this.owed?.[0]?.message !== message) return
+    const { receipt } = this.owed.shift()!
+    if (this.owed.length === 0) this.owed = undefined
+    receipt.taken()
+  }
+
+  /** The session is no more, and nobody waits for it. */
+  release(): void {
+    const owed = this.owed
+    this.owed = undefined
+    if (owed !== undefined) for (const { receipt } of owed) receipt.taken()
   }
 }
 

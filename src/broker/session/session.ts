@@ -26,6 +26,7 @@ import type { ClientInfo, OpenedSession, ToConnection, ToSession, Will } from '.
 import { publishAll, type SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import type { RetainedCursor } from '../retained/retained-cursor.ts'
+import type { Receipt } from '../routing/receipt.ts'
 import type { FromRouter } from '../routing/router.ts'
 import type { RELIEVED } from './back-pressure.ts'
 import type { Delivery } from './delivery.ts'
@@ -88,11 +89,16 @@ type Own =
   | { readonly tag: 'timer'; readonly timer: SessionTimer; readonly attachment: number }
   | { readonly tag: 'drain' }
   | { readonly tag: 'read_retained'; readonly ticket: number; readonly max: number }
+  /** All who get the messages of a ticket have taken them over. */
+  | { readonly tag: 'taken'; readonly ticket: number; readonly codes: readonly number[] | undefined }
   | typeof ASK_ROUTER_AGAIN
   | typeof GATE_TIMEOUT
   | typeof SETTLED
 
 type Incoming = ToSession | FromManager | FromRouter | typeof RELIEVED | Own | DownMessage
+
+/** Tickets whose messages have not been taken over, above which the client is not read on. */
+const MAX_UNTAKEN = 256
 
 /** Ticket of the request that takes a session's shared subscriptions away before it ends; the machine's begin with 1. */
 const FAREWELL = 0
@@ -116,6 +122,10 @@ class SessionProcess implements GateOwner {
   #cursors: Map<number, RetainedCursor> | undefined
   /** Publishes of the client that wait for subscribers of theirs. */
   #gate: PublishGate | undefined
+  /** Of what has been published and belongs to the next ticket that is accepted. */
+  #receipt: Receipt | undefined
+  /** Tickets whose messages are published and not taken over yet. */
+  #untaken = 0
   readonly #backlog: SessionBacklog
   /** Undefined when nothing of the session has to do with a disc. */
   readonly #storage: SessionStorage | undefined
@@ -206,6 +216,10 @@ class SessionProcess implements GateOwner {
       case 'read_retained':
         this.#readOn(message.ticket, message.max)
         break
+      case 'taken':
+        this.#untaken -= 1
+        this.#handle({ tag: 'accepted', ticket: message.ticket, codes: message.codes })
+        break
       case 'relieved':
         this.#gate?.relieved()
         break
@@ -222,9 +236,9 @@ class SessionProcess implements GateOwner {
         this.#down(message)
         break
     }
-    if (this.#gate !== undefined) this.#settleGate(this.#gate)
+    if (this.#gate !== undefined || this.#untaken > 0) this.#settleUnaccepted()
     this.#settleCongestion()
-    this.#backlog.settle(this.state, this.#gate === undefined || !this.#gate.isFull)
+    this.#backlog.settle(this.state, this.#hasRoom())
     return this.#isOver
   }
 
@@ -479,7 +493,8 @@ class SessionProcess implements GateOwner {
     // Without a ticket all is QoS 0, or a will, which waits for nobody but what is before it.
     if (this.#gate === undefined && (ticket === 0 || !pubsub.pressure.mustLook(messages.length))) {
       const codes = this.publish(messages)
-      if (ticket !== 0) this.accept(ticket, codes)
+      if (ticket === 0) this.#receipt = undefined
+      else this.accept(ticket, codes)
     } else {
       this.#gate ??= new PublishGate(this.#self, pubsub, this)
       this.#gate.add(effect)
@@ -489,16 +504,35 @@ class SessionProcess implements GateOwner {
   // GateOwner
 
   publish(messages: readonly Message[]): readonly number[] | undefined {
-    return publishAll(this.#environment, messages)
+    const codes = publishAll(this.#environment, messages)
+    const receipt = this.#environment.pubsub.takeReceipt()
+    if (receipt === undefined) return codes
+    if (this.#receipt === undefined) this.#receipt = receipt
+    else this.#receipt.join(receipt)
+    return codes
   }
 
   accept(ticket: number, codes: readonly number[] | undefined): void {
-    this.#handle({ tag: 'accepted', ticket, codes })
+    const receipt = this.#receipt
+    this.#receipt = undefined
+    if (receipt === undefined || receipt.isDone) {
+      this.#handle({ tag: 'accepted', ticket, codes })
+      return
+    }
+    this.#untaken += 1
+    const { runtime, pid } = this.#self
+    receipt.whenDone(() => runtime.send(pid, { tag: 'taken', ticket, codes } satisfies Own))
   }
 
-  #settleGate(gate: PublishGate): void {
-    if (gate.isEmpty) this.#gate = undefined
-    else if (!gate.isFull) this.#handle({ tag: 'deferred' })
+  /** As long as there is room, the client is read on although not all that it has published is taken over. */
+  #settleUnaccepted(): void {
+    if (this.#gate?.isEmpty) this.#gate = undefined
+    const isWaiting = this.#gate !== undefined || this.#untaken > 0
+    if (isWaiting && this.#hasRoom()) this.#handle({ tag: 'deferred' })
+  }
+
+  #hasRoom(): boolean {
+    return this.#untaken < MAX_UNTAKEN && this.#gate?.isFull !== true
   }
 
   // Messages

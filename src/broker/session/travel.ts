@@ -13,9 +13,7 @@
 import { Batch, plainBatch, type Run } from '../message.ts'
 import { ownBytes } from '../own-bytes.ts'
 import type { ForwardedProperties } from '../packet.ts'
-import type { ClientInfo, OutPacket, SessionPacket, ToSession } from '../process-messages.ts'
-
-type Deliver = Extract<ToSession, { tag: 'deliver' }>
+import type { ClientInfo, OutPacket, SessionPacket } from '../process-messages.ts'
 
 /** A part is closed when its payloads and topics have so many bytes; a single message may be larger. */
 const PART_BYTES = 262_144
@@ -41,9 +39,9 @@ export function travellingPackets(packets: readonly OutPacket[]): readonly (read
   return parts
 }
 
-/** Returns a delivery for a session on another node. */
-export function travellingDelivery({ tag, runs }: Deliver): Deliver {
-  return { tag, runs: runs.map(travellingRun) }
+/** Returns a run for a session on another node. */
+export function travellingRun({ batch, matched }: Run): Run {
+  return { batch: batch instanceof Batch ? plainBatch(batch) : batch, matched }
 }
 
 /** Frees packets of a client on another node from the chunk in which they came, but for payloads, which a message makes its own. */
@@ -58,10 +56,6 @@ export function arrivedClient(client: ClientInfo): ClientInfo {
   if (will === undefined) return client
   ownProperties(will.properties)
   return { ...client, will: { ...will, payload: ownBytes(will.payload) } }
-}
-
-function travellingRun({ batch, matched }: Run): Run {
-  return { batch: batch instanceof Batch ? plainBatch(batch) : batch, matched }
 }
 
 function bytesOf(packet: OutPacket): number {

@@ -95,7 +95,7 @@ export class FeedIn<Row> {
   readonly owner: string
   readonly #core: Core
   readonly #events: FeedInEvents
-  readonly #stream: EntryStream
+  #stream: EntryStream
   readonly #reader = new BinaryReader(new Uint8Array())
   #isLive = false
   #snapshot: Snapshot<Row> | undefined
@@ -136,6 +136,8 @@ export class FeedIn<Row> {
       case 'snapshot':
         this.end()
         this.#isLive = false
+        // Of a large batch of the rows before, some may have come, and the rest does not.
+        this.#stream = new EntryStream(this.#core.limits.entryBytes)
         this.#snapshot = new Snapshot(this.table, this.owner, message.epoch, message.seq)
         break
       case 'rows':

@@ -38,11 +38,12 @@ export class FeedOut {
   readonly table: OwnedTable<unknown>
   readonly owner: string
   readonly #core: Core
-  /** How far the peer has got by its own account. */
-  readonly #asked: Place
+  /** How far the peer has got: by its own account, and by what it has been sent of containers that others have taken the place of. */
+  #has: Place
   #state: 'idle' | 'live' | 'snapshot' = 'idle'
-  /** The container that is being sent. When another one has taken its place all begins anew. */
+  /** The container that is being sent, and its epoch. When another one has taken its place all begins anew. */
   #held: DigestedRows<unknown> | undefined
+  #epoch = 0
   #cursor: LogCursor<AnyRows> | undefined
   #ranges: Range[] = []
   #read: Read | undefined
@@ -58,7 +59,7 @@ export class FeedOut {
     this.owner = owner
     this.peer = peer
     this.id = id
-    this.#asked = asked
+    this.#has = asked
   }
 
   /** Whether its rows are among those that have advanced. */
@@ -92,7 +93,7 @@ export class FeedOut {
   /** Sends one message, if there is something to send. */
   step(): Step {
     const rows = this.table.of(this.owner)
-    if (rows === undefined || (this.#state !== 'idle' && rows.held !== this.#held)) this.#state = 'idle'
+    if (rows === undefined || (this.#state !== 'idle' && rows.held !== this.#held)) this.#interrupt()
     if (rows === undefined || (this.#state === 'idle' && !this.#begin(rows))) return 'done'
     if (this.unacknowledgedBytes >= this.#core.limits.windowBytes) return 'blocked'
     if (this.#read !== undefined) return this.#sendRows(rows)
@@ -121,21 +122,27 @@ export class FeedOut {
     return 'done'
   }
 
-  /** Returns false when the peer has as much as we have. */
+  /** The container that was being sent is here no more. */
+  #interrupt(): void {
+    if (this.#state === 'live') this.#has = { epoch: this.#epoch, seq: this.#cursor!.seq - 1 }
+    this.#state = 'idle'
+  }
+
+  /** Returns false when the peer has as much as we have: two that are fed from each other would never come to an end. */
   #begin(rows: AnyRows): boolean {
     // Nothing is known yet.
     if (rows.epoch === 0) return false
     const isOwn = this.owner === this.#core.links.node
-    const ahead = comparePlaces(rows, this.#asked)
-    if (this.#held === undefined && rows.epoch === this.#asked.epoch && ahead >= 0) {
+    const ahead = comparePlaces(rows, this.#has)
+    if (this.#held === undefined && rows.epoch === this.#has.epoch && ahead >= 0) {
       const first = this.#core.log.first(rows, rows.seq + 1)
-      if (this.#asked.seq + 1 >= first) {
-        this.#resume(rows, 'live', this.#asked.seq + 1)
+      if (this.#has.seq + 1 >= first) {
+        this.#resume(rows, 'live', this.#has.seq + 1)
         this.#send({ tag: 'resume', id: this.id })
         return true
       }
     }
-    if (this.#held === undefined && ahead <= 0 && !isOwn) return false
+    if (ahead <= 0 && !isOwn) return false
     this.#beginSnapshot(rows)
     return true
   }
@@ -149,6 +156,7 @@ export class FeedOut {
   #resume(rows: AnyRows, state: 'live' | 'snapshot', seq: number): void {
     this.#state = state
     this.#held = rows.held
+    this.#epoch = rows.epoch
     this.#cursor = new LogCursor(rows, seq)
     this.#ranges = []
     this.#read = undefined

@@ -254,6 +254,7 @@ export class OwnedReplication implements LinkHandler, TableHost {
         this.#expect(state, table)
         this.core.send(state, { tag: 'have', have: this.#progress.allFor(state, [table]) })
       }
+      this.#progress.tell(table, state.node)
     }
     this.#sources.choose()
   }

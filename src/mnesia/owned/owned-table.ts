@@ -325,10 +325,12 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     if (operations.length > 0) {
       const { links, log, counters } = this.#core
       // Who is alone need not keep what nobody will ask for: a member that comes takes a snapshot.
-      const entry = links.members().length > 1 ? this.#entryOf(own, operations) : undefined
+      const hasOthers = links.members().length > 1 || links.connected().length > 0
+      const entry = hasOthers ? this.#entryOf(own, operations) : undefined
       counters.written++
       own.seq++
       if (entry !== undefined) log.append(own as AnyRows, own.seq, entry)
+      else log.drop(own as AnyRows)
       this.#apply(own, operations)
       this.#host.advanced(this.definition.name, own as AnyRows)
     }

@@ -62,8 +62,12 @@ export class Progress {
   }
 
   #haveOf(table: AnyTable, owner: string): Have {
+    const { peers, links } = this.#core
+    const { name } = table.definition
     const { epoch, seq } = table.of(owner) ?? NOTHING
-    return [table.definition.name, owner, epoch, seq, this.#core.peers.has(owner) || owner === this.#core.links.node]
+    // Through whom nothing of an owner's rows will come is not connected to it, as far as the table goes.
+    const isConnected = owner === links.node || (peers.has(owner) && peers.get(owner)!.tables?.has(name) !== false)
+    return [name, owner, epoch, seq, isConnected]
   }
 
   #isHere([name, owner, epoch, seq]: Have, state: PeerState): boolean {

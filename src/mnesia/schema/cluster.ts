@@ -6,6 +6,7 @@
  * (membership-process.ts) changes it. Tables hang on it as `ClusterTables`.
  */
 import type { Runtime } from '../../actors/runtime.ts'
+import { NOCONNECT } from '../../dist/noconnect.ts'
 import type { NodeNetwork } from '../../dist/node-network.ts'
 import { StoreError } from '../errors.ts'
 import type { ConnectedMember } from '../link.ts'
@@ -270,7 +271,7 @@ export class Cluster {
     return {
       send: (node, message) => {
         const process = runtime.registry.find(MNESIA)
-        if (process !== undefined) runtime.sendFrom(process.pid, { name: MNESIA, node }, message)
+        if (process !== undefined) runtime.sendFrom(process.pid, { name: MNESIA, node }, message, NOCONNECT)
       },
       random: () => runtime.random(),
       now: () => runtime.clock.now(),

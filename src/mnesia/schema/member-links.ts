@@ -355,6 +355,8 @@ export class MemberLinks implements Links {
     }
     if (hello.re !== connected.ownId) this.#greet(connected)
     if (!connected.hasAccepted) this.#judge(connected)
+    // A greeting that comes again may say what has changed since, and that this node was removed is said only there.
+    else if (!this.#isSuspended) this.#learnFrom(hello)
   }
 
   #judge(connected: Connected): void {
@@ -447,9 +449,11 @@ export class MemberLinks implements Links {
     )
       return
     const areMembers = statusIn(this.#registry, node) === 'member' && statusIn(this.#registry, this.node) === 'member'
-    if (connected.hasAccepted && !areMembers) this.#refuse(connected, 'removed')
-    // Also a node that was removed is told, by the greeting.
-    else if (link === undefined && !connected.hasAccepted) this.#greetAnew(connected)
+    // A node that was removed is told so over its link or, where there is none, by the greeting.
+    if (connected.hasAccepted && !areMembers) {
+      if (link === undefined) this.#greet(connected)
+      this.#refuse(connected, 'removed')
+    } else if (link === undefined && !connected.hasAccepted) this.#greetAnew(connected)
   }
 
   // Linked

@@ -65,6 +65,8 @@ const SYNC_TIMEOUT_MS = 10_000
 const SEED_PAUSE_MS = 2000
 /** After a disc that would not take the backup. */
 const REMOVED_PAUSE_MS = 60_000
+/** What a process before this one had begun, which has crashed, goes on to its end. */
+const BUSY_PAUSE_MS = 1000
 
 const TRY_SEEDS = { tag: 'try_seeds' } as const
 const TRY_REMOVED = { tag: 'try_removed' } as const
@@ -106,6 +108,8 @@ async function alone<R>(
   change: () => Promise<R>,
   node: string,
 ): Promise<R | Refusal<'busy'>> {
+  if (cluster.isChanging)
+    return refusal('busy', node, 'this node is joining or leaving a cluster; try again in a moment')
   if (cluster.runtime.clock.monotonic() < cluster.promisedUntilMs) {
     return refusal('busy', node, 'another node is joining this one; try again in a moment')
   }
@@ -257,7 +261,11 @@ async function remove({ cluster }: MembershipArg, node: string): Promise<RemoveR
 
 /** Takes this node out of a cluster whose schema says that it is no member. */
 async function takeOut(self: ProcessContext, { cluster, tables }: MembershipArg): Promise<undefined> {
-  if (statusIn(cluster.registry, cluster.node) === 'member' || cluster.isChanging) return
+  if (statusIn(cluster.registry, cluster.node) === 'member') return
+  if (cluster.isChanging) {
+    self.sendAfter(BUSY_PAUSE_MS, self.pid, TRY_REMOVED)
+    return
+  }
   cluster.isChanging = true
   try {
     const { logger } = cluster.runtime

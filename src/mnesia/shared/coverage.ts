@@ -64,6 +64,12 @@ export class Settled {
   }
 }
 
+/** A copy on another node, and how far that node has got. */
+export interface OtherCopy {
+  readonly coverage: Coverage
+  readonly vector: Vector
+}
+
 export class Coverage {
   readonly holes = new Map<Origin, Hole>()
   lacksSettled = false
@@ -135,22 +141,27 @@ export class Coverage {
   }
 
   /**
-   * Closes the holes of which none of the other copies has more, or can get more from the log of an origin. Returns them; undefined
-   * when there were none.
+   * The holes of which none of the other copies has more, or can get more from the log of an origin; undefined when there are none, and
+   * what is settled is not lacked by all of them.
    */
-  closeVain(
-    others: readonly { readonly coverage: Coverage; readonly vector: Vector }[],
-  ): ReadonlyMap<Origin, Hole> | undefined {
+  vain(others: readonly OtherCopy[]): ReadonlyMap<Origin, Hole> | undefined {
     const vain = new Map<Origin, Hole>()
     for (const [origin, hole] of this.holes) {
-      const isVain = ({ coverage, vector }: { readonly coverage: Coverage; readonly vector: Vector }) =>
+      const isVain = ({ coverage, vector }: OtherCopy) =>
         vector.seqOf(origin) >= hole.until && !hasMore(coverage, vector, origin, hole)
       if (others.every(isVain)) vain.set(origin, hole)
     }
-    for (const origin of vain.keys()) this.holes.delete(origin)
-    const wasLacking = this.lacksSettled && others.every(({ coverage }) => coverage.lacksSettled)
-    if (wasLacking) this.lacksSettled = false
-    return wasLacking || vain.size > 0 ? vain : undefined
+    return this.#lacksInVain(others) || vain.size > 0 ? vain : undefined
+  }
+
+  /** Closes the holes that are vain beside the other copies. */
+  closeVain(others: readonly OtherCopy[]): void {
+    for (const origin of this.vain(others)?.keys() ?? []) this.holes.delete(origin)
+    if (this.#lacksInVain(others)) this.lacksSettled = false
+  }
+
+  #lacksInVain(others: readonly OtherCopy[]): boolean {
+    return this.lacksSettled && others.every(({ coverage }) => coverage.lacksSettled)
   }
 
   toSent(): SentHole[] {

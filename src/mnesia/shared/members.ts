@@ -35,6 +35,8 @@ export class Members {
   /** Which report of a node each peer has been sent: epoch and number. */
   readonly #sent = new Map<PeerState, Map<string, string>>()
   #own: Report | undefined
+  /** What the last report of this node says, as text. */
+  #said = ''
 
   constructor(core: Core) {
     this.#core = core
@@ -156,9 +158,10 @@ export class Members {
         .filter((origin) => this.#isDead(origin))
         .map(({ node, epoch }) => [node, epoch] as const),
     }
-    const last = this.#own
-    if (last !== undefined && isSame(last, content)) return
-    const number = (last?.number ?? 0) + 1
+    const said = JSON.stringify(content)
+    if (said === this.#said) return
+    this.#said = said
+    const number = (this.#own?.number ?? 0) + 1
     this.#own = { node: self.node, epoch: self.epoch, number, startClock: this.#core.startClock, ...content }
   }
 
@@ -284,9 +287,4 @@ function saysDead({ dead }: Report, { node, epoch }: Origin): boolean {
 
 function isLater(a: Report, b: Report): boolean {
   return a.epoch > b.epoch || (a.epoch === b.epoch && a.number > b.number)
-}
-
-function isSame(last: Report, content: Omit<Report, 'node' | 'epoch' | 'number' | 'startClock'>): boolean {
-  const { vector, copies, settled, low, hasTombstones, dead } = last
-  return JSON.stringify({ vector, copies, settled, low, hasTombstones, dead }) === JSON.stringify(content)
 }

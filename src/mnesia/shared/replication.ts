@@ -72,6 +72,8 @@ export class SharedReplication implements LinkHandler, TableWriter {
   #appliedAtCheck = 0
   #checksPutOff = 0
   #isPurging = false
+  /** Copies whose holes seem to be vain, which are being compared with all others once more. */
+  readonly #vain = new Set<AnyReplica>()
 
   constructor(options: SharedOptions) {
     this.#options = options
@@ -134,6 +136,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#told.clear()
     this.#toldCopies = undefined
     this.#isPurging = false
+    this.#vain.clear()
     this.#begin()
     for (const [name, table] of tables) {
       this.#core.tables.set(name, table)
@@ -524,7 +527,8 @@ export class SharedReplication implements LinkHandler, TableWriter {
 
   /**
    * Closes holes that nobody can fill: when all members have been connected for a while and none of their copies has more.
-   * Then what is missing is gone, as ram copies of nodes that have all been restarted are.
+   * Then what is missing is gone, as ram copies of nodes that have all been restarted are. Before that a copy is compared with all of them once
+   * more, since what came of a sync that was broken off is in no other way to be had.
    */
   #closeVainHoles(): void {
     const { links, self, replicas, tables } = this.#core
@@ -532,20 +536,30 @@ export class SharedReplication implements LinkHandler, TableWriter {
     for (const member of links.members()) {
       if (member === self.node) continue
       const peer = this.#peers.get(member)
-      if (peer?.isKnown !== true || peer.ticks < VAIN_TICKS) return
+      if (peer?.isKnown !== true || peer.ticks < VAIN_TICKS) {
+        this.#vain.clear()
+        return
+      }
       peers.push(peer)
     }
     if (this.#syncReceiver.isBusy) return
     for (const name of tables.keys()) {
       const replica = replicas.get(name)
-      const others = peers.flatMap(({ copies, vector }) => {
-        const coverage = copies.get(name)
-        return coverage === undefined ? [] : [{ coverage, vector }]
-      })
-      const vain = replica?.coverage.closeVain(others)
-      if (vain === undefined) continue
-      this.#core.coverageChanged(replica)
-      for (const [origin, hole] of vain) this.#core.gone(name, origin, hole)
+      if (replica === undefined) continue
+      const holders = peers.filter(({ copies }) => copies.has(name))
+      const others = holders.map(({ copies, vector }) => ({ coverage: copies.get(name)!, vector }))
+      const vain = replica.coverage.vain(others)
+      if (vain === undefined) this.#vain.delete(replica)
+      else if (!this.#vain.has(replica)) {
+        this.#vain.add(replica)
+        this.#syncReceiver.opened(replica)
+        this.#touch()
+      } else if (holders.every((peer) => this.#syncReceiver.hasVisited(replica, peer))) {
+        this.#vain.delete(replica)
+        replica.coverage.closeVain(others)
+        this.#core.coverageChanged(replica)
+        for (const [origin, hole] of vain) this.#core.gone(name, origin, hole)
+      }
     }
   }
 
@@ -618,6 +632,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
   #close(replica: AnyReplica): void {
     this.#syncReceiver.dropped(replica)
     this.#syncSource.dropped(replica)
+    this.#vain.delete(replica)
     this.#core.replicas.delete(replica.name)
     this.#discard(replica.name)
   }

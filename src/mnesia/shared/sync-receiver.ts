@@ -74,7 +74,7 @@ export class SyncReceiver {
   readonly #skewed: SyncReceiverOptions['skewed']
   #session: Session | undefined
   #lastId = 0
-  /** Copies with holes that have been compared with a peer's since the holes are there, or could not be. */
+  /** Copies with holes that have been compared with a peer's since the holes are there, or are being compared. */
   readonly #visited = new Map<PeerState, Set<AnyReplica>>()
   /** Copies whose sync with a peer has failed, for a while. */
   readonly #resting = new Map<PeerState, Set<AnyReplica>>()
@@ -109,6 +109,11 @@ export class SyncReceiver {
   /** A copy has new holes: everybody may have something for it. */
   opened(replica: AnyReplica): void {
     for (const visited of this.#visited.values()) visited.delete(replica)
+  }
+
+  /** Whether a copy with holes has been compared with a peer's since it has them; only while no sync is under way. */
+  hasVisited(replica: AnyReplica, peer: PeerState): boolean {
+    return this.#visited.get(peer)?.has(replica) === true
   }
 
   /** Something has changed: a sync is started if one is called for and none is under way. */
@@ -353,6 +358,7 @@ export class SyncReceiver {
   #abort(session: Session): void {
     const { peer, replica } = session
     this.#session = undefined
+    this.#visited.get(peer)?.delete(replica)
     for (const task of session.tasks) this.#core.tasks.end(task)
     peer.send({ tag: 'sync_end', id: session.id })
     this.#rest(peer, replica)

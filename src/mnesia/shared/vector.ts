@@ -19,6 +19,8 @@ const NOTHING: Progress = { seq: 0, clock: 0 }
 
 export class Vector {
   readonly #progress = new Map<Origin, Progress>()
+  /** The origins in order; undefined when there have been others since. */
+  #sorted: readonly Origin[] | undefined
 
   get size(): number {
     return this.#progress.size
@@ -38,6 +40,7 @@ export class Vector {
   }
 
   set(origin: Origin, seq: number, clock: number): void {
+    if (!this.#progress.has(origin)) this.#sorted = undefined
     this.#progress.set(origin, { seq, clock })
   }
 
@@ -53,7 +56,7 @@ export class Vector {
   }
 
   delete(origin: Origin): void {
-    this.#progress.delete(origin)
+    if (this.#progress.delete(origin)) this.#sorted = undefined
   }
 
   /** Takes note of a later position; an earlier one changes nothing. */
@@ -81,8 +84,10 @@ export class Vector {
 
   /** Sorted, so that it is the same on every node that holds the same. */
   toSent(): SentProgress[] {
-    return [...this.#progress]
-      .sort(([a], [b]) => compareOrigins(a, b))
-      .map(([{ node, epoch }, { seq, clock }]) => [node, epoch, seq, clock])
+    this.#sorted ??= [...this.#progress.keys()].sort(compareOrigins)
+    return this.#sorted.map((origin) => {
+      const { seq, clock } = this.get(origin)
+      return [origin.node, origin.epoch, seq, clock]
+    })
   }
 }

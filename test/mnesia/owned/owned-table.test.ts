@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type TableDefinition, table } from '../../../src/mnesia/definition.ts'
 import { NoCopyError } from '../../../src/mnesia/errors.ts'
+import type { AnyRows } from '../../../src/mnesia/owned/core.ts'
 import type { TableEvent, WriteOutcome } from '../../../src/mnesia/table.ts'
 import { BAG, COMPACT, DISC_SET, ORDERED, OwnedWorld, type Row, SET, shown, type WorldOptions } from './owned-world.ts'
 
@@ -323,6 +324,60 @@ test('who is cut off from an owner follows it through others, without showing it
   expect([seen.has('k'), seen.readParked('k')]).toEqual([false, [row('k', 1)]])
   expect(world.table('b', DISC_SET).has('k')).toBe(true)
   world.checkQuiet()
+})
+
+test('two that each take the other for the one who has more of an owner do not send each other its rows for ever', () => {
+  const world = linked(['a', 'b', 'c'], { definitions: [SET] })
+  const { network } = world
+  world.write('b', SET, [{ op: 'write', row: row('k') }])
+  settle(world)
+  network.cut('b', 'c')
+  settle(world)
+  // Who is connected to the owner forgets its rows, who is not keeps them.
+  world.setCopy('b', SET, 'none')
+  settle(world)
+  network.cut('a', 'b')
+  network.advance(5000)
+  const { messages } = network.sent.get('snapshot')!
+  network.advance(60_000)
+  expect(network.sent.get('snapshot')!.messages).toBe(messages)
+  const rows = ['a', 'c'].map((name) => shown(world.table(name, SET).rowsOf('b')))
+  expect(rows).toEqual([shown([row('k')]), shown([row('k')])])
+})
+
+test('who is not connected to an owner does not wait for rows that it has given up', () => {
+  const world = linked(['a', 'b', 'c', 'd'], { definitions: [SET] })
+  const { network } = world
+  world.write('d', SET, [{ op: 'write', row: row('k') }])
+  settle(world)
+  network.cut('a', 'd')
+  settle(world)
+  world.kill('b')
+  network.cut('b', 'd')
+  world.setCopy('d', SET, 'none')
+  settle(world)
+  // It hears of them from one who is cut off as well, and of another one that is not.
+  world.start('b')
+  network.settle(500)
+  expect(['a', 'c'].map((name) => world.node('b').replication.isCaughtUp(name))).toEqual([true, true])
+})
+
+test('the log has all batches since its first, or none: also when the only other member has just been removed', () => {
+  const world = linked(['a', 'b'], { definitions: [SET] })
+  const { log } = world.node('a').replication.core
+  world.write('a', SET, [{ op: 'write', row: row('k') }])
+  settle(world)
+  const rows = world.table('a', SET).of('a') as AnyRows
+  world.setMembers(['a'])
+  expect(world.node('a').peers).toEqual(['b'])
+  world.write('a', SET, [{ op: 'write', row: row('l') }])
+  expect(log.first(rows, 3)).toBe(1)
+  settle(world)
+  world.write('a', SET, [{ op: 'write', row: row('m') }])
+  expect([log.first(rows, 4), log.bytes]).toEqual([4, 0])
+  world.setMembers(['a', 'b'])
+  settle(world)
+  expect(shown(world.table('b', SET).rows())).toEqual(shown(['k', 'l', 'm'].map((key) => row(key))))
 })
 
 test('a large table comes in small messages', () => {

@@ -232,16 +232,18 @@ export class OwnedWorld {
         if (this.nodes.get(name) === node) this.#flushed.set(`${name} ${definition.name}`, seq)
       })
     } else if (wait === 'members') {
-      const expected = node.peers
+      const expected = node.link.connected()
       // Who is still linked when it is said to be complete has it, or is named.
       void promise?.then((outcome) => {
-        const missing = expected.filter((peer) => {
+        const isHere = this.nodes.get(name) === node && this.#members?.includes(name) !== false
+        const linked = isHere ? node.link.connected() : []
+        const missing = expected.flatMap(({ node: peer, epoch: of }) => {
           const copy = this.nodes.get(peer)?.copies.get(definition.name)?.table
-          const isLinked = node.peers.includes(peer) && this.nodes.get(name) === node
-          // Whose copy is new is not waited for before that is known; when the writer's copy goes, its rows go everywhere.
+          const isLinked = linked.some((each) => each.node === peer && each.epoch === of)
+          // Whose copy is new is not waited for before that is known; when the writer or its copy goes, its rows go everywhere.
           const isOther = [name, peer].some((each) => this.#copyChanged.has(`${each} ${definition.name}`))
-          if (!isLinked || copy === undefined || isOther) return false
-          return comparePlaces(copy.of(name) ?? { epoch: 0, seq: 0 }, { epoch, seq }) < 0
+          if (!isLinked || copy === undefined || isOther) return []
+          return comparePlaces(copy.of(name) ?? { epoch: 0, seq: 0 }, { epoch, seq }) < 0 ? [peer] : []
         })
         this.outcomes.push({ outcome, missing: missing.filter((peer) => !outcome.unconfirmed.includes(peer)) })
       })

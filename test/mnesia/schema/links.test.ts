@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import * as sys from '../../../src/actors/sys.ts'
+import { connectNode, disconnectNode, nodes } from '../../../src/dist/net-kernel.ts'
 import type { LinkHandler, Peer } from '../../../src/mnesia/link.ts'
 import { MNESIA } from '../../../src/mnesia/schema/cluster.ts'
 import { full, SchemaWorld, short } from './schema-world.ts'
@@ -189,6 +191,22 @@ test('a stranger and a node of another cluster are named in the log, once', asyn
   const lines = world.logs.filter(({ msg, peer }) => peer === full('b') && msg.includes('in another cluster'))
   expect(lines).toHaveLength(1)
   expect(world.linked('a')).toBe('')
+})
+
+test('a node that is disconnected before it is greeted stays so', async () => {
+  const world = new SchemaWorld()
+  await world.start('a')
+  await world.start('b')
+  const a = world.sim.node('a')
+  const step = async (promise: Promise<unknown>) => {
+    await world.advance('1s')
+    return promise
+  }
+  await step(sys.suspend(a, MNESIA))
+  expect(await step(connectNode(a, full('b')))).toBe(true)
+  expect(disconnectNode(a, full('b'))).toBe(true)
+  await step(sys.resume(a, MNESIA))
+  expect([nodes(a), nodes(world.sim.node('b'))]).toEqual([[], []])
 })
 
 test('a node that speaks no common version is refused with a sentence', async () => {

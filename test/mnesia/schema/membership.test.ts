@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { MNESIA_SCHEMA } from '../../../src/mnesia/schema/membership-process.ts'
 import { full, SchemaWorld } from './schema-world.ts'
 
 describe('joining', () => {
@@ -201,6 +202,39 @@ describe('removing', () => {
     expect((await world.join('b', 'a')).ok).toBe(true)
     await world.advance('2s')
     expect([world.members('b'), world.members('c')]).toEqual(['abc', 'abc'])
+  })
+
+  test('at any moment of a greeting is learned by the removed node', async () => {
+    for (let seed = 1; seed <= 40; seed++) {
+      const world = new SchemaWorld({ seed })
+      const { network, random } = world.sim
+      await world.clusterOf('a', 'b')
+      network.reset(full('a'), full('b'))
+      while (!network.isConnected(full('b'), full('a'))) await world.advance(1)
+      await world.advance(random.next() * 15)
+      expect(await world.remove('b', 'a')).toMatchObject({ ok: true })
+      await world.advance('60s')
+      expect([seed, world.members('a'), world.members('b')]).toEqual([seed, 'a', 'b'])
+      world.sim.stop()
+    }
+  })
+
+  test('of a node that is still joining is learned by it, also when the process that joins crashes', async () => {
+    const world = new SchemaWorld()
+    await world.clusterOf('b', 'c')
+    await world.start('a', { syncMs: 3000 })
+    const joining = world.join('a', 'b').catch(() => undefined)
+    await world.advance(100)
+    expect([world.linked('a'), world.node('a').cluster.isChanging]).toEqual(['bc', true])
+    await world.remove('b', 'a')
+    await world.advance(100)
+    const runtime = world.sim.node('a')
+    runtime.exit(runtime.whereis(MNESIA_SCHEMA)!, 'kill')
+    await world.advance(100)
+    expect(await world.leave('a')).toMatchObject({ ok: false, reason: 'busy' })
+    await joining
+    await world.advance('30s')
+    expect([world.members('a'), world.members('b')]).toEqual(['a', 'bc'])
   })
 
   test('during a partition is learned by the removed node when it ends', async () => {

@@ -29,6 +29,8 @@ export interface StartOptions {
   readonly policy?: 'autoheal' | 'manual'
   readonly seeds?: readonly string[]
   readonly parts?: Readonly<Record<string, LinkHandler>>
+  /** How long it takes until rows of others are here. @default 0 */
+  readonly syncMs?: number
 }
 
 export class SchemaWorld {
@@ -50,7 +52,8 @@ export class SchemaWorld {
   }
 
   /** Starts a node; one that ran before finds its disc again. */
-  async start(name: string, { policy = 'autoheal', seeds = [], parts = {} }: StartOptions = {}): Promise<SchemaNode> {
+  async start(name: string, startOptions: StartOptions = {}): Promise<SchemaNode> {
+    const { policy = 'autoheal', seeds = [], parts = {}, syncMs = 0 } = startOptions
     const runtime = this.sim.start(name)
     const disc = this.disc(name)
     const store = disc.open()
@@ -80,7 +83,7 @@ export class SchemaWorld {
         node.backups.push(why)
         return node.rows.length === 0 ? undefined : `${why}.bak`
       },
-      inSync: async () => true,
+      inSync: () => new Promise<boolean>((resolve) => void this.sim.time.set(syncMs, () => resolve(true))),
     }
     const membership = { cluster, tables, seeds: seeds.map(full), confirmSeeds: false }
     const arg = { membership, locks: { view: () => '' } }

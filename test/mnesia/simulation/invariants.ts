@@ -5,9 +5,9 @@
  * everywhere what the owner has, and are hidden while it is down, when those that are parked are the same on all; a node that was removed is in
  * nobody's list; own rows on disc outlive a kill as promised; nothing had to be repaired.
  */
-import { expect } from 'vitest'
 import type { TableDefinition } from '../../../src/mnesia/definition.ts'
 import type { Mnesia } from '../../../src/mnesia/mnesia.ts'
+import { same } from '../../support/same.ts'
 import { fullName, type MnesiaWorld, shortName } from '../mnesia-world.ts'
 import { isSame, type Survivors, type Writer } from './ledger.ts'
 import {
@@ -102,7 +102,8 @@ export class Invariants {
       if (this.#world.nodes.has(node)) throw new Error(`${names.join()} are not linked with ${node}`)
     for (const name of names) {
       const status = this.#world.mnesia(name).status()
-      expect([name, status]).toMatchObject([name, { cluster, running, stopped, partitioned: [] }])
+      const seen = [name, status.cluster, status.running, status.stopped, status.partitioned]
+      same(seen, [name, cluster, running, stopped, []])
     }
   }
 
@@ -116,7 +117,7 @@ export class Invariants {
       rows: this.#rowsOf(name, definition),
     }))
     const rows = first?.rows ?? []
-    for (const other of others) expect(other).toEqual({ ...other, rows })
+    for (const other of others) same(other, { ...other, rows })
     for (const name of names) this.#checkReads(name, definition, rows)
     if (!isWhole || isAnyDown) return
     const { ledger } = this.#writes
@@ -153,19 +154,26 @@ export class Invariants {
   /** Size, keys and index agree with the rows. */
   #checkReads(name: string, definition: TableDefinition<SharedRow>, rows: readonly SharedRow[]): void {
     const table = this.#world.mnesia(name).open(definition)
-    expect([table.size, table.keyCount]).toEqual([rows.length, new Set(rows.map(({ key }) => key)).size])
-    if (definition.type === 'ordered_set') expect([...table.keys()]).toEqual(rows.map(({ key }) => key))
+    same([table.size, table.keyCount], [rows.length, new Set(rows.map(({ key }) => key)).size])
+    if (definition.type === 'ordered_set')
+      same(
+        [...table.keys()],
+        rows.map(({ key }) => key),
+      )
     if (definition.index === undefined) return
     for (const by of new Set(rows.map((row) => row.by))) {
       const found = table.indexRead('by', by).map(({ n }) => n)
       const expected = rows.filter((row) => row.by === by).map(({ n }) => n)
-      expect(found.sort((a, b) => a - b)).toEqual(expected.sort((a, b) => a - b))
+      same(
+        found.sort((a, b) => a - b),
+        expected.sort((a, b) => a - b),
+      )
     }
   }
 
   #checkMerged({ cluster, names, isWhole }: Group, isAnyDown: boolean): void {
     const [first, ...others] = names.map((name) => this.#world.mnesia(name).open(SHARED_MERGED).get('merged'))
-    for (const row of others) expect(row).toEqual(first)
+    for (const row of others) same(row, first)
     if (!isWhole || isAnyDown) return
     const { merged } = this.#writes
     const { settled = new Set<number>(), written = [] } = merged.get(cluster) ?? {}
@@ -188,20 +196,20 @@ export class Invariants {
       const rows = this.#ownedBy(owner, definition, owner)
       for (const viewer of names) {
         const seen = { table: definition.name, owner, viewer, rows: this.#ownedBy(viewer, definition, owner) }
-        expect(seen).toEqual({ ...seen, rows })
+        same(seen, { ...seen, rows })
       }
     }
     for (const viewer of names) {
       const strangers = [...this.#table(viewer, definition).rows()].filter(({ node }) => !names.includes(node))
-      expect({ viewer, strangers }).toEqual({ viewer, strangers: [] })
+      same({ viewer, strangers }, { viewer, strangers: [] })
     }
     for (const owner of down) {
       const rows = this.#parkedOf(names[0]!, definition, owner)
-      if (definition !== OWNED_DISC) expect({ owner, rows }).toEqual({ owner, rows: [] })
-      for (const { isDurable } of rows) expect({ owner, isDurable }).toEqual({ owner, isDurable: true })
+      if (definition !== OWNED_DISC) same({ owner, rows }, { owner, rows: [] })
+      for (const { isDurable } of rows) same({ owner, isDurable }, { owner, isDurable: true })
       for (const viewer of names) {
         const parked = { owner, viewer, rows: this.#parkedOf(viewer, definition, owner) }
-        expect(parked).toEqual({ ...parked, rows })
+        same(parked, { ...parked, rows })
       }
     }
   }

@@ -55,6 +55,7 @@ export function readContents(
     }
   }
   const known = new Set<string>()
+  for (const { delivery } of deliveries.values()) if (delivery.qos === 2) known.add(delivery.message.id)
   const inflight: FoundInFlight[] = []
   for (const [messageId, identifier] of identifiers) {
     arrivals = Math.max(arrivals, identifier.order)
@@ -63,17 +64,15 @@ export function readContents(
       inflight.push({ phase: 'pubrel', order: identifier.order, messageId })
       continue
     }
-    const delivery = deliveries.get(identifier.number)
+    const found = deliveries.get(identifier.number)
     // Its row could not be read.
-    if (delivery === undefined) continue
-    inflight.push(sent(delivery, messageId, identifier.order))
+    if (found === undefined) continue
+    inflight.push(sent(found.delivery, messageId, identifier.order))
     deliveries.delete(identifier.number)
-    if (delivery.qos === 2) known.add(delivery.message.id)
   }
   const queued: Delivery[] = []
-  for (const delivery of deliveries.values()) {
-    if (delivery.qos === 2) known.add(delivery.message.id)
-    if (delivery.sentAs > 0) inflight.push(sent(delivery, delivery.sentAs, delivery.number))
+  for (const { delivery, sentAs } of deliveries.values()) {
+    if (sentAs > 0) inflight.push(sent(delivery, sentAs, delivery.number))
     else queued.push(delivery)
   }
   inflight.sort((a, b) => a.order - b.order)
@@ -81,7 +80,7 @@ export function readContents(
   return { queued, inflight, received, arrivals, known }
 }
 
-function sent({ number, message, qos, retain, ids, share }: StoredDelivery, messageId: number, order: number) {
+function sent({ number, message, qos, retain, ids, share }: Delivery, messageId: number, order: number) {
   const packet: OutPublish = { cmd: 'publish', message, qos, retain, dup: false, messageId, ids }
   return { phase: 'publish', order, number, packet, share } as const
 }
