@@ -133,6 +133,36 @@ export function accepted(
   flush(state, effects)
 }
 
+/**
+ * A disc does not take the messages, so it would be untrue to acknowledge them. In 5.0 they are refused; 3.1.1 knows no refusal, and a client
+ * whose connection closes keeps them.
+ */
+export function unsafe(state: SessionState, ticket: number, effects: Effect[]): void {
+  const pending = state.pendingAcks.find((each) => each.ticket === ticket)
+  if (pending === undefined || pending.accepted) return
+  pending.accepted = true
+  const { acks, indexes } = pending
+  acks.forEach((ack, i) => {
+    if (indexes[i]! < 0) return
+    if (state.version === 5) setCode(state, ack, RC.unspecified_error)
+    // What comes again is published again.
+    else if (ack.cmd === 'pubrec') release(state, ack.messageId)
+  })
+  if (state.version !== 5) {
+    acks.length = 0
+    if (pending.attachment === state.attachment && state.connection !== undefined) {
+      state.closing = true
+      const reason = 'messages are not stored'
+      effects.push({ tag: 'close', to: state.connection, reasonCode: RC.unspecified_error, reason })
+    }
+  }
+  flush(state, effects)
+}
+
+function release(state: SessionState, messageId: number): void {
+  if (state.awaitingRel.delete(messageId)) state.journal?.released(messageId)
+}
+
 /** The messages have been taken over: a repetition of one is not published again, even after a restart. */
 function notePublished(state: SessionState, journal: Journal, { acks, indexes }: PendingAcks): void {
   for (let i = 0; i < acks.length; i += 1) {
@@ -154,7 +184,7 @@ function setCode(state: SessionState, ack: AckPacket, code: number): void {
   if (state.version !== 5) return
   ack.reasonCode = code
   if (code < FIRST_FAILURE || ack.cmd !== 'pubrec') return
-  if (state.awaitingRel.delete(ack.messageId)) state.journal?.released(ack.messageId)
+  release(state, ack.messageId)
   // A repetition that came meanwhile must get the same answer.
   for (const { acks } of state.pendingAcks) {
     for (const other of acks) {

@@ -13,7 +13,7 @@ import type { Pid } from '../../actors/pid.ts'
 import type { ClientInfo, SessionPacket } from '../process-messages.ts'
 import { RC } from '../reason-codes.ts'
 import { drop } from './session-effects.ts'
-import { accepted, closeIntake, deferred, type Intake, published, released } from './session-inbound.ts'
+import { accepted, closeIntake, deferred, type Intake, published, released, unsafe } from './session-inbound.ts'
 import {
   acknowledged,
   deliver,
@@ -46,6 +46,9 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
       break
     case 'accepted':
       accepted(state, event.ticket, event.codes, effects)
+      break
+    case 'unsafe':
+      unsafe(state, event.ticket, effects)
       break
     case 'deferred':
       deferred(state, effects)

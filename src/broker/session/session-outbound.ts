@@ -16,6 +16,7 @@ import type { InFlight } from './inflight.ts'
 import { MessageQueue } from './mqueue.ts'
 import { drop, out, outStored } from './session-effects.ts'
 import type { Effect, SessionEvent, SessionState } from './session-state.ts'
+import type { Journal } from './stored/journal.ts'
 
 /**
  * PUBLISHes that one event may take from the queue, and the bytes of their payloads; the last of them may go beyond. A long
@@ -23,6 +24,9 @@ import type { Effect, SessionEvent, SessionState } from './session-state.ts'
  */
 const DRAIN_PACKETS = 128
 const DRAIN_BYTES = 1_048_576
+
+/** QoS 2 messages that are done and whose ids a stored session remembers. */
+const REMEMBERED = 256
 
 /** Retained messages that are read at a time, and the queue length below which more are read. */
 const RETAINED_PORTION = 256
@@ -118,9 +122,6 @@ function offer(
   if (message.expiresAtMs <= nowMs) {
     // [MQTT5-3.3.2-5]
     drop(state, effects, 'expired', message)
-  } else if (qos === 2 && state.known?.delete(message.id) === true) {
-    // A publisher that could not know published it again after a restart [MQTT5-4.3.3].
-    if (state.known.size === 0) state.known = undefined
   } else if (qos === 0) {
     if (isReady(state) && (state.queue === undefined || state.queue.qos0Length === 0)) {
       sendQoS0(state, effects, message, retain, ids)
@@ -129,6 +130,9 @@ function offer(
     } else {
       enqueue(state, effects, { number: 0, message, qos, retain, ids, share })
     }
+  } else if (message.qos === 2 && state.known?.delete(message.id) === true) {
+    // A publisher that could not know published it again after a restart [MQTT5-4.3.3].
+    if (state.known.size === 0) state.known = undefined
   } else if (isWindowOpen(state) && isReady(state) && (state.queue === undefined || state.queue.ackedLength === 0)) {
     const number = nextArrival(state)
     const packet = send(state, effects, { number, message, qos, retain, ids, share }, number)
@@ -168,8 +172,8 @@ function send(state: SessionState, effects: Effect[], delivery: Delivery, order:
   const packet: OutPublish = { cmd: 'publish', message, qos, retain, dup: false, messageId, ids }
   state.inflight.add(packet, share, order, number)
   state.counters.deliverMsg += 1
-  // One that has been queued would otherwise be sent a second time without DUP; at QoS 2 both must know the identifier.
-  if (qos === 2 || order !== number) outStored(state, effects, packet)
+  // One that has been queued would be sent a second time without DUP; one that is published at QoS 2 perhaps from anew.
+  if (message.qos === 2 || qos === 2 || order !== number) outStored(state, effects, packet)
   else out(state, effects, packet)
   return packet
 }
@@ -263,8 +267,8 @@ export function acknowledged(state: SessionState, nowMs: number, ack: AckPacket,
       received(state, effects, ack)
       break
     case 'pubcomp':
-      if (state.inflight.pubcomp(ack.messageId)) state.journal?.completed(ack.messageId)
-      else state.counters.unknownAcks += 1
+      if (!state.inflight.pubcomp(ack.messageId)) state.counters.unknownAcks += 1
+      else if (state.journal !== undefined) noteDone(state, state.journal, ack.messageId)
       break
     case 'pubrel':
       return
@@ -300,10 +304,34 @@ function received(state: SessionState, effects: Effect[], ack: AckPacket): void 
     return
   }
   if (packet !== 'again') {
-    if (place !== undefined) state.journal?.received(messageId, place.number, order, packet.message.id)
+    if (place !== undefined) noteReceived(state, messageId, place, order, packet.message.id)
     reportAcked(state, effects, packet.message)
   }
   outStored(state, effects, { cmd: 'pubrel', messageId })
+}
+
+function noteReceived(state: SessionState, messageId: number, { number }: InFlight, order: number, id: string): void {
+  state.releasing ??= new Map()
+  state.releasing.set(messageId, id)
+  state.journal?.received(messageId, number, order, id)
+}
+
+/**
+ * A QoS 2 message is done. Its id stays stored for a while: its publisher may not have been acknowledged yet, since others take longer, and
+ * publishes it again if the node ends before [MQTT5-4.3.3].
+ */
+function noteDone(state: SessionState, journal: Journal, messageId: number): void {
+  const { releasing, done, inflight } = state
+  const id = releasing!.get(messageId)!
+  releasing!.delete(messageId)
+  journal.completed(messageId, nextArrival(state), id)
+  done.push(messageId)
+  for (let left = done.length; left > REMEMBERED; left -= 1) {
+    const oldest = done.shift()!
+    // In use again: its row is that of the later message.
+    if (inflight.find(oldest) === undefined) journal.forgotten(oldest)
+    else done.push(oldest)
+  }
 }
 
 /** A flow is over; whether the client took the message is in the code. */
@@ -352,13 +380,13 @@ export function redispatched(
   // In the same turn as the question, so the client can have acknowledged nothing in between.
   for (const messageId of taken) {
     const place = placeOf(state, messageId)
-    if (place !== undefined) state.journal?.acknowledged(messageId, place)
+    if (place !== undefined) state.journal?.passedOn(place.number, place.order === place.number ? 0 : messageId)
     state.inflight.puback(messageId)
   }
   if (passed.length > 0) {
     const gone = new Set(passed)
     for (const { number } of state.queue?.extract((delivery) => gone.has(delivery)) ?? []) {
-      if (number > 0) state.journal?.dropped(number)
+      if (number > 0) state.journal?.passedOn(number, 0)
     }
   }
   drain(state, nowMs, effects)

@@ -67,12 +67,16 @@ export function restore(state: SessionState, nowMs: number, effects: Effect[]): 
 
 /** Takes in the messages, which the session does not have yet. */
 export function takeContents(state: SessionState, contents: Contents, effects: Effect[]): void {
-  const { queued, inflight, received, arrivals, known } = contents
+  const { queued, inflight, received, arrivals, done, known } = contents
   state.arrivals = arrivals
+  state.done.push(...done)
   if (known.size > 0) state.known = new Set(known)
   for (const each of inflight) {
-    if (each.phase === 'pubrel') state.inflight.restorePubrel(each.messageId, each.order)
-    else state.inflight.restore(each.packet, each.share, each.order, each.number)
+    if (each.phase === 'pubrel') {
+      state.inflight.restorePubrel(each.messageId, each.order)
+      state.releasing ??= new Map()
+      state.releasing.set(each.messageId, each.id)
+    } else state.inflight.restore(each.packet, each.share, each.order, each.number)
   }
   for (const [messageId, id] of received) {
     state.awaitingRel.add(messageId)

@@ -71,6 +71,8 @@ export type SessionEvent =
   | { readonly tag: 'deferred' }
   /** The messages of a `publish` effect are taken over by all who get them; `codes[i]` is the reason code of message i. */
   | { readonly tag: 'accepted'; readonly ticket: number; readonly codes: readonly number[] | undefined }
+  /** The messages of a `publish` effect have reached those who get them, but are not safe everywhere: a disc refuses. */
+  | { readonly tag: 'unsafe'; readonly ticket: number }
   /** The routes of a `subscribe` effect stand (0) or were refused (≥ 0x80); undefined: all stand. */
   | { readonly tag: 'subscribed'; readonly ticket: number; readonly codes: readonly number[] | undefined }
   | { readonly tag: 'unsubscribed'; readonly ticket: number }
@@ -234,8 +236,12 @@ export interface SessionState {
   readonly inflight: Inflight
   /** Numbers given so far: to QoS 1 and 2 messages as they come, and to orders in `inflight`. */
   arrivals: number
-  /** Ids of QoS 2 messages that the session had before it was restored: a publisher may not know, and publish them again. */
+  /** Ids of messages that were published at QoS 2, and that the session had before it was restored: a publisher may do it again. */
   known: Set<string> | undefined
+  /** Of a stored session: ids of the QoS 2 messages whose PUBRELs wait, by packet identifier. */
+  releasing: Map<number, string> | undefined
+  /** Of a stored session: packet identifiers of the latest QoS 2 messages that are done, whose ids are still stored. */
+  readonly done: number[]
   /** QoS 1 and 2 messages that may be in flight on this connection: the smaller of both sides' limits. */
   window: number
   /** Grows with each acknowledgement of the client that ends or advances a delivery. */
@@ -325,6 +331,8 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs, jo
     inflight: new Inflight(),
     arrivals: 0,
     known: undefined,
+    releasing: undefined,
+    done: [],
     window: 0,
     progress: 0,
     queue: undefined,

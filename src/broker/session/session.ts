@@ -21,18 +21,18 @@ import type { Pid } from '../../actors/pid.ts'
 import type { ProcessContext } from '../../actors/process.ts'
 import type { Ref } from '../../actors/ref.ts'
 import type { DownMessage, RemoteName } from '../../actors/signal.ts'
-import type { Message } from '../message.ts'
-import type { ClientInfo, OpenedSession, ToConnection, ToSession, Will } from '../process-messages.ts'
-import { publishAll, type SessionEnvironment } from '../publish.ts'
+import type { ClientInfo, ToConnection, ToSession } from '../process-messages.ts'
+import type { SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
-import type { RetainedCursor } from '../retained/retained-cursor.ts'
-import type { Receipt } from '../routing/receipt.ts'
 import type { FromRouter } from '../routing/router.ts'
 import type { RELIEVED } from './back-pressure.ts'
-import type { Delivery } from './delivery.ts'
-import { type GATE_TIMEOUT, type GateOwner, PublishGate } from './publish-gate.ts'
+import type { GATE_TIMEOUT } from './publish-gate.ts'
+import { passOn, redispatchAll } from './redispatch.ts'
+import { type ReadRetained, type RetainedPage, RetainedReads } from './retained-reads.ts'
 import { SessionBacklog } from './session-backlog.ts'
 import { handle } from './session-machine.ts'
+import type { FromManager, ToManager } from './session-messages.ts'
+import { SessionPublisher, type TakenOver } from './session-publisher.ts'
 import { reportAnswered, reportDelivered, reportDropped } from './session-reports.ts'
 import { restoredSessionState, takeContents } from './session-restored.ts'
 import { type ASK_ROUTER_AGAIN, RouterLink } from './session-router.ts'
@@ -50,12 +50,6 @@ import { SessionStorage, type ToClient } from './stored/session-storage.ts'
 import type { FoundSession, SETTLED, SessionStore } from './stored/session-store.ts'
 import { arrivedClient, arrivedPackets, travellingPackets } from './travel.ts'
 
-/** The message with which a connection learns what became of its wish for a session. */
-export type OpenAnswer =
-  | ({ readonly tag: 'opened' } & OpenedSession)
-  /** With the reason code for CONNACK. */
-  | { readonly tag: 'refused'; readonly reasonCode: number; readonly reason: string }
-
 /** What a session process is started with. */
 export type SessionArgs =
   /** The message `open` of the same client comes next. */
@@ -63,42 +57,18 @@ export type SessionArgs =
   /** It was stored; its manager gets `restored` when its routes stand. */
   | { readonly environment: SessionEnvironment; readonly found: FoundSession; readonly manager: RemoteName }
 
-/** What a session manager tells a session. */
-export type FromManager =
-  /** A connection wants the session; it gets the answer, the manager `opened`. */
-  | { readonly tag: 'open'; readonly manager: RemoteName; readonly client: ClientInfo }
-  /** End the session now. */
-  | { readonly tag: 'discard'; readonly reasonCode: number; readonly reason: string }
-  /** Close its connection. */
-  | { readonly tag: 'kick'; readonly reasonCode: number; readonly reason: string }
-
-/** What a session tells its manager. */
-export type ToManager =
-  | { readonly tag: 'opened'; readonly session: Pid; readonly client: ClientInfo }
-  | { readonly tag: 'restored'; readonly session: Pid; readonly clientId: string }
-  /** `will` is still to be published, at the end of its delay or of the session; undefined: it is settled. */
-  | {
-      readonly tag: 'detached'
-      readonly session: Pid
-      readonly clientId: string
-      readonly expirySec: number
-      readonly will: Will | undefined
-    }
-
 type Own =
   | { readonly tag: 'timer'; readonly timer: SessionTimer; readonly attachment: number }
   | { readonly tag: 'drain' }
-  | { readonly tag: 'read_retained'; readonly ticket: number; readonly max: number }
-  /** All who get the messages of a ticket have taken them over. */
-  | { readonly tag: 'taken'; readonly ticket: number; readonly codes: readonly number[] | undefined }
+  | ReadRetained
+  | TakenOver
+  /** Others have taken over these messages of the store. */
+  | { readonly tag: 'passed_on'; readonly numbers: readonly number[] }
   | typeof ASK_ROUTER_AGAIN
   | typeof GATE_TIMEOUT
   | typeof SETTLED
 
 type Incoming = ToSession | FromManager | FromRouter | typeof RELIEVED | Own | DownMessage
-
-/** Tickets whose messages have not been taken over, above which the client is not read on. */
-const MAX_UNTAKEN = 256
 
 /** Ticket of the request that takes a session's shared subscriptions away before it ends; the machine's begin with 1. */
 const FAREWELL = 0
@@ -106,7 +76,7 @@ const FAREWELL = 0
 const RESTORED = -1
 
 /** The session of one client as a process. */
-class SessionProcess implements GateOwner {
+class SessionProcess {
   readonly state: SessionState
   readonly #self: ProcessContext
   readonly #environment: SessionEnvironment
@@ -118,14 +88,8 @@ class SessionProcess implements GateOwner {
   #manager: RemoteName | undefined
   #expiryTimer: Ref | undefined
   #willTimer: Ref | undefined
-  /** Retained messages that are being read, by ticket. */
-  #cursors: Map<number, RetainedCursor> | undefined
-  /** Publishes of the client that wait for subscribers of theirs. */
-  #gate: PublishGate | undefined
-  /** Of what has been published and belongs to the next ticket that is accepted. */
-  #receipt: Receipt | undefined
-  /** Tickets whose messages are published and not taken over yet. */
-  #untaken = 0
+  readonly #retained: RetainedReads
+  readonly #publisher: SessionPublisher
   readonly #backlog: SessionBacklog
   /** Undefined when nothing of the session has to do with a disc. */
   readonly #storage: SessionStorage | undefined
@@ -144,6 +108,10 @@ class SessionProcess implements GateOwner {
     this.#environment = environment
     this.#router = new RouterLink(self, environment.routers)
     this.#backlog = new SessionBacklog(self, environment.pubsub)
+    this.#retained = new RetainedReads(self, environment.retainer)
+    this.#publisher = new SessionPublisher(self, environment, (ticket, codes, hasFailed) => {
+      this.#handle(hasFailed ? { tag: 'unsafe', ticket } : { tag: 'accepted', ticket, codes })
+    })
     this.#nowMs = self.runtime.clock.now()
     const { limits, nextMessageId, sessionStore } = environment
     const common = { self: self.pid, limits, nextMessageId }
@@ -165,8 +133,8 @@ class SessionProcess implements GateOwner {
     const removal = store.removalOf(clientId)
     if (journal === undefined && removal === 0) return undefined
     return new SessionStorage(this.#self, store, journal, removal, {
-      taken: () => {},
-      refused: () => {},
+      taken: (message) => this.#backlog.taken(message),
+      refused: (message) => this.#backlog.refused(message),
     })
   }
 
@@ -183,9 +151,9 @@ class SessionProcess implements GateOwner {
     switch (message.tag) {
       case 'deliver':
         this.#backlog.takeOff(message.runs)
-        if (this.state.ended) this.#passOn(message)
+        if (this.state.ended) passOn(this.#environment.pubsub, message.runs, this.#self.pid)
         else this.#handle(message)
-        this.#storage?.took(message.runs)
+        this.#storage?.took(message)
         break
       case 'packets':
         this.state.reportAcked = this.#environment.hooks.chains['message.acked'].length > 0
@@ -214,17 +182,20 @@ class SessionProcess implements GateOwner {
         if (message.timer === 'will') this.#tellDetached()
         break
       case 'read_retained':
-        this.#readOn(message.ticket, message.max)
+        this.#take(message.ticket, this.#retained.readOn(message.ticket, message.max))
+        break
+      case 'passed_on':
+        for (const number of message.numbers) this.state.journal?.dropped(number)
+        this.#storage?.commit()
         break
       case 'taken':
-        this.#untaken -= 1
-        this.#handle({ tag: 'accepted', ticket: message.ticket, codes: message.codes })
+        this.#publisher.taken(message)
         break
       case 'relieved':
-        this.#gate?.relieved()
+        this.#publisher.relieved()
         break
       case 'gate_timeout':
-        this.#gate?.timeout()
+        this.#publisher.gateTimeout()
         break
       case 'ask_router_again':
         this.#router.askAgain()
@@ -236,9 +207,11 @@ class SessionProcess implements GateOwner {
         this.#down(message)
         break
     }
-    if (this.#gate !== undefined || this.#untaken > 0) this.#settleUnaccepted()
+    this.#publisher.settle()
+    // As long as there is room, the client is read on although not all that it has published is accepted.
+    if (this.#publisher.isWaiting && this.#publisher.hasRoom) this.#handle({ tag: 'deferred' })
     this.#settleCongestion()
-    this.#backlog.settle(this.state, this.#hasRoom())
+    this.#backlog.settle(this.state, this.#publisher.hasRoom)
     return this.#isOver
   }
 
@@ -320,7 +293,7 @@ class SessionProcess implements GateOwner {
         } satisfies ToConnection)
         break
       case 'publish':
-        this.#publish(effect)
+        this.#publisher.add(effect)
         break
       case 'subscribe':
         this.#router.subscribe(effect.ticket, state.clientId, state.expirySec > 0, effect.subscriptions)
@@ -329,10 +302,10 @@ class SessionProcess implements GateOwner {
         this.#router.unsubscribe(effect.ticket, effect.filters)
         break
       case 'retained':
-        this.#readRetained(effect.ticket, effect.filter, effect.max)
+        this.#take(effect.ticket, this.#retained.read(effect.ticket, effect.filter, effect.max))
         break
       case 'forget_retained':
-        this.#forgetCursor(effect.ticket)
+        this.#retained.forget(effect.ticket)
         break
       case 'redispatch':
         this.#redispatch(effect)
@@ -424,7 +397,7 @@ class SessionProcess implements GateOwner {
     }
     metrics['session/terminated'] += 1
     hooks.notify('session.terminated', state.clientId, reason)
-    this.#gate?.flush()
+    this.#publisher.flush()
     const shared = [...state.subscriptions.values()]
       .map(({ filter }) => filter)
       .filter(({ group }) => group !== undefined)
@@ -485,56 +458,6 @@ class SessionProcess implements GateOwner {
     this.#router.tellAvailability(connection === undefined ? 'offline' : congested ? 'congested' : 'online')
   }
 
-  // Messages from the client
-
-  #publish(effect: Extract<Effect, { tag: 'publish' }>): void {
-    const { messages, ticket } = effect
-    const { pubsub } = this.#environment
-    // Without a ticket all is QoS 0, or a will, which waits for nobody but what is before it.
-    if (this.#gate === undefined && (ticket === 0 || !pubsub.pressure.mustLook(messages.length))) {
-      const codes = this.publish(messages)
-      if (ticket === 0) this.#receipt = undefined
-      else this.accept(ticket, codes)
-    } else {
-      this.#gate ??= new PublishGate(this.#self, pubsub, this)
-      this.#gate.add(effect)
-    }
-  }
-
-  // GateOwner
-
-  publish(messages: readonly Message[]): readonly number[] | undefined {
-    const codes = publishAll(this.#environment, messages)
-    const receipt = this.#environment.pubsub.takeReceipt()
-    if (receipt === undefined) return codes
-    if (this.#receipt === undefined) this.#receipt = receipt
-    else this.#receipt.join(receipt)
-    return codes
-  }
-
-  accept(ticket: number, codes: readonly number[] | undefined): void {
-    const receipt = this.#receipt
-    this.#receipt = undefined
-    if (receipt === undefined || receipt.isDone) {
-      this.#handle({ tag: 'accepted', ticket, codes })
-      return
-    }
-    this.#untaken += 1
-    const { runtime, pid } = this.#self
-    receipt.whenDone(() => runtime.send(pid, { tag: 'taken', ticket, codes } satisfies Own))
-  }
-
-  /** As long as there is room, the client is read on although not all that it has published is taken over. */
-  #settleUnaccepted(): void {
-    if (this.#gate?.isEmpty) this.#gate = undefined
-    const isWaiting = this.#gate !== undefined || this.#untaken > 0
-    if (isWaiting && this.#hasRoom()) this.#handle({ tag: 'deferred' })
-  }
-
-  #hasRoom(): boolean {
-    return this.#untaken < MAX_UNTAKEN && this.#gate?.isFull !== true
-  }
-
   // Messages
 
   #toConnection(connection: Pid | undefined, message: ToClient, waits: boolean): void {
@@ -546,56 +469,25 @@ class SessionProcess implements GateOwner {
     if (this.#manager !== undefined) this.#self.send(this.#manager, message)
   }
 
-  /** The first page is read at once. The others wait for their turn, so that the connection can say in between that it is full. */
-  #readRetained(ticket: number, filter: string, max: number): void {
-    if (this.#cursors?.has(ticket)) {
-      this.#self.send(this.#self.pid, { tag: 'read_retained', ticket, max } satisfies Own)
+  /** Takes a page of retained messages. */
+  #take(ticket: number, page: RetainedPage | undefined): void {
+    if (page !== undefined) this.#handle({ tag: 'retained', ticket, ...page })
+  }
+
+  #redispatch(effect: Extract<Effect, { tag: 'redispatch' }>): void {
+    const { state } = this
+    const { pubsub } = this.#environment
+    const { taken, passed, lost, receipt } = redispatchAll(pubsub, effect, this.#self.pid, !state.ended)
+    if (state.ended) {
+      if (lost.length > 0) reportDropped(this.#environment, state.clientId, 'session_ended', lost)
       return
     }
-    this.#cursors ??= new Map()
-    this.#cursors.set(ticket, this.#environment.retainer.open(filter))
-    this.#readOn(ticket, max)
-  }
-
-  #readOn(ticket: number, max: number): void {
-    const cursor = this.#cursors?.get(ticket)
-    if (cursor === undefined) return
-    const { messages, done } = cursor.next(max)
-    if (done) this.#forgetCursor(ticket)
-    this.#handle({ tag: 'retained', ticket, messages, done })
-  }
-
-  #forgetCursor(ticket: number): void {
-    this.#cursors?.delete(ticket)
-    if (this.#cursors?.size === 0) this.#cursors = undefined
-  }
-
-  #redispatch({ inflight, queued }: Extract<Effect, { tag: 'redispatch' }>): void {
-    const taken: number[] = []
-    const passed: Delivery[] = []
-    const lost: Message[] = []
-    for (const { messageId, message, share } of inflight) {
-      if (this.#hasOther(message, share)) taken.push(messageId)
-    }
-    for (const delivery of queued) {
-      if (this.#hasOther(delivery.message, delivery.share!)) passed.push(delivery)
-      else lost.push(delivery.message)
-    }
-    if (!this.state.ended) this.#handle({ tag: 'redispatched', taken, passed })
-    else if (lost.length > 0) reportDropped(this.#environment, this.state.clientId, 'session_ended', lost)
-  }
-
-  /** Gives a message to another member of its group; returns false when there is none. */
-  #hasOther(message: Message, { group, filter }: NonNullable<Delivery['share']>): boolean {
-    return this.#environment.pubsub.redispatch([message], group, filter, this.#self.pid, !this.state.ended).length === 0
-  }
-
-  /** What came for a session that is over: its shares go to other members. */
-  #passOn({ runs }: Extract<ToSession, { tag: 'deliver' }>): void {
-    for (const { batch, matched } of runs) {
-      if (matched.share === undefined) continue
-      for (const message of batch.messages) this.#hasOther(message, matched.share)
-    }
+    this.#handle({ tag: 'redispatched', taken, passed })
+    const numbers = state.journal?.takePassedOn() ?? []
+    if (numbers.length === 0) return
+    const { runtime, pid } = this.#self
+    // What others have not stored yet stays stored here.
+    receipt.whenDone(() => runtime.send(pid, { tag: 'passed_on', numbers } satisfies Own))
   }
 }
 

@@ -28,7 +28,7 @@ import type { ClientInfo } from '../process-messages.ts'
 import { publishAll, type SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import { SESSION, type SessionRow } from '../tables.ts'
-import type { FromManager, OpenAnswer, ToManager } from './session.ts'
+import type { FromManager, OpenAnswer, ToManager } from './session-messages.ts'
 import type { FoundSession } from './stored/session-store.ts'
 import { willMessage } from './will.ts'
 

@@ -163,6 +163,7 @@ export class World {
     // Those too that had not been accepted yet.
     for (const wire of this.wires) if (this.#nodes.get(wire) === name) wire.near.destroy()
     if (name !== NODE_OF_SESSIONS) return
+    this.ledger.hasDied = true
     if (this.disc !== undefined) this.disc.kill()
     // Sessions are in memory only.
     else for (const interest of this.ledger.interests) interest.untilMs = 0

@@ -17,7 +17,8 @@ export type FoundInFlight =
       readonly packet: OutPublish
       readonly share: Share | undefined
     }
-  | { readonly phase: 'pubrel'; readonly order: number; readonly messageId: number }
+  /** `id` is that of the message. */
+  | { readonly phase: 'pubrel'; readonly order: number; readonly messageId: number; readonly id: string }
 
 /** What a session has been found to hold. */
 export interface Contents {
@@ -29,7 +30,9 @@ export interface Contents {
   readonly received: ReadonlyMap<number, string | undefined>
   /** The greatest number that has been given. */
   readonly arrivals: number
-  /** Ids of QoS 2 messages to the client. */
+  /** Packet identifiers of QoS 2 messages that are done, in the order in which they were. */
+  readonly done: readonly number[]
+  /** Ids of messages that were published at QoS 2. */
   readonly known: ReadonlySet<string>
 }
 
@@ -55,29 +58,62 @@ export function readContents(
     }
   }
   const known = new Set<string>()
-  for (const { delivery } of deliveries.values()) if (delivery.qos === 2) known.add(delivery.message.id)
+  for (const { delivery } of deliveries.values()) if (delivery.message.qos === 2) known.add(delivery.message.id)
   const inflight: FoundInFlight[] = []
+  const done: { readonly order: number; readonly messageId: number }[] = []
   for (const [messageId, identifier] of identifiers) {
-    arrivals = Math.max(arrivals, identifier.order)
-    if (identifier.phase === 'pubrel') {
+    const { phase, order } = identifier
+    arrivals = Math.max(arrivals, order)
+    if (phase === 'publish') {
+      const found = deliveries.get(identifier.number)
+      // Its row could not be read.
+      if (found === undefined) continue
+      inflight.push(sent(found.delivery, messageId, order))
+      deliveries.delete(identifier.number)
+    } else {
       known.add(identifier.messageId)
-      inflight.push({ phase: 'pubrel', order: identifier.order, messageId })
-      continue
+      if (phase === 'done') done.push({ order, messageId })
+      else inflight.push({ phase, order, messageId, id: identifier.messageId })
     }
-    const found = deliveries.get(identifier.number)
-    // Its row could not be read.
-    if (found === undefined) continue
-    inflight.push(sent(found.delivery, messageId, identifier.order))
-    deliveries.delete(identifier.number)
   }
   const queued: Delivery[] = []
   for (const { delivery, sentAs } of deliveries.values()) {
     if (sentAs > 0) inflight.push(sent(delivery, sentAs, delivery.number))
     else queued.push(delivery)
   }
-  inflight.sort((a, b) => a.order - b.order)
-  queued.sort((a, b) => a.number - b.number)
-  return { queued, inflight, received, arrivals, known }
+  return {
+    queued: queued.concat(keepLatest(inflight)).sort((a, b) => a.number - b.number),
+    inflight: inflight.sort((a, b) => a.order - b.order),
+    received,
+    arrivals,
+    done: done.sort((a, b) => a.order - b.order).map(({ messageId }) => messageId),
+    known,
+  }
+}
+
+/**
+ * Leaves one use of each packet identifier, the latest, and returns the messages of the others, which were being passed on to other members
+ * of a group when the node ended.
+ */
+function keepLatest(inflight: FoundInFlight[]): Delivery[] {
+  const used = new Set<number>()
+  const rest: Delivery[] = []
+  inflight.sort((a, b) => b.order - a.order)
+  const kept = inflight.filter((each) => {
+    const messageId = each.phase === 'pubrel' ? each.messageId : each.packet.messageId
+    if (!used.has(messageId)) {
+      used.add(messageId)
+      return true
+    }
+    if (each.phase === 'publish') {
+      const { number, packet, share } = each
+      const { message, qos, retain, ids } = packet
+      rest.push({ number, message, qos, retain, ids, share })
+    }
+    return false
+  })
+  inflight.splice(0, inflight.length, ...kept)
+  return rest
 }
 
 function sent({ number, message, qos, retain, ids, share }: Delivery, messageId: number, order: number) {

@@ -5,7 +5,7 @@
  *     session         NUMBER/CLIENT ID       expiry, will, times, what is shown of the client
  *     subscription    NUMBER/FILTER          its options
  *     m/NUMBER        mN                     message N with how it is to be delivered, and the identifier it was sent with
- *                     iID                    identifier ID, where it says more than the message: sent out of the queue, or PUBREL is due
+ *                     iID                    identifier ID, where it says more than the message: sent out of the queue, PUBREL is due, done
  *                     rID                    QoS 2 message of the client that waits for PUBREL
  *
  * NUMBER is that of the session in this store, never given to another. The first two spaces are read through at a start, in step,
@@ -54,6 +54,8 @@ export type StoredIdentifier =
   | { readonly phase: 'publish'; readonly order: number; readonly number: number }
   /** The client has received the message of this id, and PUBREL waits for PUBCOMP. */
   | { readonly phase: 'pubrel'; readonly order: number; readonly messageId: string }
+  /** The identifier is free again, but the message of this id may be published once more by somebody who does not know. */
+  | { readonly phase: 'done'; readonly order: number; readonly messageId: string }
 
 /** The name of a session's number in keys; names are in the order of numbers. */
 export function numberName(number: number): string {
@@ -70,6 +72,8 @@ export function parseKey(key: string): { readonly name: string; readonly number:
 export function messageSpace(name: string): string {
   return `m/${name}`
 }
+
+const PHASES = ['publish', 'pubrel', 'done'] as const
 
 const writer = new BinaryWriter()
 
@@ -183,18 +187,20 @@ export function readDelivery(number: number, bytes: Uint8Array): StoredDelivery 
 
 export function identifierBytes(identifier: StoredIdentifier): Buffer {
   begin()
+  writer.byte(PHASES.indexOf(identifier.phase))
   writer.varint(identifier.order)
-  writer.varint(identifier.phase === 'publish' ? identifier.number : 0)
-  if (identifier.phase === 'pubrel') writer.text(identifier.messageId)
+  if (identifier.phase === 'publish') writer.varint(identifier.number)
+  else writer.text(identifier.messageId)
   return writer.take()
 }
 
 /** Throws `Damaged` for bytes that are no row of this version. */
 export function readIdentifier(bytes: Uint8Array): StoredIdentifier {
   const reader = open(bytes)
+  const phase = PHASES[reader.byte()]
   const order = reader.varint()
-  const number = reader.varint()
-  return number === 0 ? { phase: 'pubrel', order, messageId: reader.text() } : { phase: 'publish', order, number }
+  if (phase === undefined) throw new Damaged('unknown phase')
+  return phase === 'publish' ? { phase, order, number: reader.varint() } : { phase, order, messageId: reader.text() }
 }
 
 /** A QoS 2 message of the client; with the id of the message as long as it is not known to be taken over by all who get it. */

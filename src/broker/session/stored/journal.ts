@@ -28,6 +28,7 @@ export class Journal {
   readonly name: string
   readonly #space: string
   #operations: StoreOperation[] = []
+  #passedOn: number[] = []
   #isOver = false
 
   constructor(number: number, clientId: string) {
@@ -108,8 +109,27 @@ export class Journal {
     this.#put(this.#space, identifierKey(messageId), identifierBytes({ phase: 'pubrel', order, messageId: id }))
   }
 
-  completed(messageId: number): void {
+  /** The exchange of a QoS 2 message is complete; its id is kept. */
+  completed(messageId: number, order: number, id: string): void {
+    this.#put(this.#space, identifierKey(messageId), identifierBytes({ phase: 'done', order, messageId: id }))
+  }
+
+  /** The id of a message that was completed is not kept any longer. */
+  forgotten(messageId: number): void {
     this.#remove(this.#space, identifierKey(messageId))
+  }
+
+  /** A message has been given to somebody else, who may not have stored it yet; `messageId` is that with which it was sent out of the queue. */
+  passedOn(number: number, messageId: number): void {
+    if (messageId > 0) this.#remove(this.#space, identifierKey(messageId))
+    this.#passedOn.push(number)
+  }
+
+  /** Returns the numbers of the messages that were passed on since the last call; they are `dropped` when others have them. */
+  takePassedOn(): readonly number[] {
+    const numbers = this.#passedOn
+    this.#passedOn = []
+    return numbers
   }
 
   // From the client

@@ -9,8 +9,7 @@
  */
 import type { Pid } from '../../../actors/pid.ts'
 import type { ProcessContext } from '../../../actors/process.ts'
-import type { Run } from '../../message.ts'
-import type { OpenedSession, ToConnection } from '../../process-messages.ts'
+import type { OpenedSession, ToConnection, ToSession } from '../../process-messages.ts'
 import type { Journal } from './journal.ts'
 import type { SessionStore } from './session-store.ts'
 
@@ -27,17 +26,20 @@ interface Held {
   readonly message: ToClient
 }
 
+/** What a session was sent, of which somebody may wait to hear. */
+type Deliver = Extract<ToSession, { tag: 'deliver' }>
+
 interface Owed {
   readonly commit: number
-  readonly runs: readonly Run[]
+  readonly message: Deliver
 }
 
-/** Learns what has become of the messages that a session was sent. */
+/** Learns what has become of what a session was sent. */
 export interface Creditors {
-  /** All of the runs is on disc, or need not be. */
-  taken(runs: readonly Run[]): void
-  /** The disc refuses; the session has them in memory. */
-  refused(runs: readonly Run[]): void
+  /** All of it is on disc, or need not be. */
+  taken(message: Deliver): void
+  /** The disc refuses; the session has it in memory. */
+  refused(message: Deliver): void
 }
 
 export class SessionStorage {
@@ -101,14 +103,11 @@ export class SessionStorage {
     this.#held = []
   }
 
-  /** The session has handled these. */
-  took(runs: readonly Run[]): void {
-    if (this.#store.isFlushed(this.#commit)) this.#creditors.taken(runs)
-    else if (this.#store.isFailing) this.#creditors.refused(runs)
-    else {
-      this.#owed.push({ commit: this.#commit, runs })
-      this.#ask()
-    }
+  /** The session has handled this. Whoever waits is told in the order of the calls. */
+  took(message: Deliver): void {
+    this.#owed.push({ commit: this.#commit, message })
+    this.#settle()
+    if (this.#owed.length > 0) this.#ask()
   }
 
   /** Takes `SETTLED`. */
@@ -133,9 +132,9 @@ export class SessionStorage {
     const owed = this.#owed
     let count = 0
     for (; count < owed.length && this.#store.isSettled(owed[count]!.commit); count++) {
-      const { commit, runs } = owed[count]!
-      if (this.#store.isFlushed(commit)) this.#creditors.taken(runs)
-      else this.#creditors.refused(runs)
+      const { commit, message } = owed[count]!
+      if (this.#store.isFlushed(commit)) this.#creditors.taken(message)
+      else this.#creditors.refused(message)
     }
     if (count > 0) this.#owed = owed.slice(count)
   }
