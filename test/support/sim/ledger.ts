@@ -82,10 +82,9 @@ export class Ledger {
     counts.set(key, count)
     if (count > 1) {
       // A publisher that repeats a QoS 1 message publishes it twice.
-      const isPublishedOnce = message.qos === 2 || message.attempts === 1
+      const isPublishedOnce = (message.qos === 2 && !(this.hasDied && qos === 0)) || message.attempts === 1
       if (qos === 2) this.violation(clientId, `got ${key} ${count} times at QoS 2`)
-      else if (qos === 0 && isPublishedOnce && !(this.hasDied && message.attempts > 1))
-        this.violation(clientId, `got ${key} ${count} times at QoS 0`)
+      else if (qos === 0 && isPublishedOnce) this.violation(clientId, `got ${key} ${count} times at QoS 0`)
       else if (isPublishedOnce && !dup && !isShared) this.violation(clientId, `got ${key} again without DUP`)
       return
     }
