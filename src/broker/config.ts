@@ -153,6 +153,19 @@ export const BROKER_SETTINGS = {
       word: INFINITY,
       doc: 'The longest session expiry that a 5.0 client gets, whatever it asks for.',
     }),
+    home_wait: duration({
+      field: 'homeWaitMs',
+      default: '10s',
+      min: 0,
+      max: 3_600_000,
+      doc: 'How long a client waits for its session when that is on the disc of a member that has gone down.',
+    }),
+    home_down: oneOf({
+      field: 'homeDown',
+      default: 'new',
+      values: ['new', 'refuse'],
+      doc: 'What a client gets whose session is on a member that stays away: a new session, or a refusal.',
+    }),
     max_subscriptions: integer({
       field: 'maxSubscriptions',
       default: 10_000,

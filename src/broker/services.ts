@@ -25,7 +25,8 @@ import { Retainer } from './retained/retainer.ts'
 import { PubSub } from './routing/pubsub.ts'
 import { RouterPool } from './routing/router.ts'
 import { Routing } from './routing/routing.ts'
-import { Sessions } from './session/sm.ts'
+import { Homes } from './session/home.ts'
+import { Sessions } from './session/sessions.ts'
 import { SessionStore } from './session/stored/session-store.ts'
 import { reportStore } from './session/stored/store-reports.ts'
 
@@ -49,6 +50,8 @@ export interface Services extends SessionEnvironment {
   readonly retainer: Retainer
   readonly sessions: Sessions
   readonly sessionStore: SessionStore | undefined
+  /** Which node decides about a client id. */
+  readonly homes: Homes
   /** Clients that are connected to this node. */
   readonly connections: Connections
   readonly nextMessageId: (nowMs?: number) => string
@@ -145,6 +148,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     retainer,
     sessions,
     sessionStore: sessionStoreOf(sessionStore, config, runtime, alarms),
+    homes: new Homes(mnesia),
     connections: new Connections(runtime),
     limits: config.session,
     routers: new RouterPool(runtime),

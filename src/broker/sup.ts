@@ -70,8 +70,11 @@ export function serviceChildren(services: Services): ChildSpec[] {
         {
           environment: services,
           tables: mnesia,
-          startSession: (caller, start) =>
-            sessionSup.startChild(caller, SESSION_SUP, { environment: services, ...start }),
+          homes: services.homes,
+          startSession: (caller, start, manager) =>
+            sessionSup.startChild(caller, SESSION_SUP, { environment: services, manager, ...start }),
+          homeWaitMs: config.session.homeWaitMs,
+          homeDown: config.session.homeDown,
           index,
           poolSize: sessions.names.length,
         },

@@ -86,9 +86,15 @@ export interface SessionRow {
   readonly pid: Pid
   /** True when the session outlives its connection. */
   readonly persistent: boolean
-  /** Wall clock of the last CONNECT, ms since 1970: of two sessions after a split, the later one stays. */
+  /** True when it is on the disc of its node, so that it is there again when the node is. */
+  readonly stored: boolean
+  /** Seconds; 0 ends with the connection. */
+  readonly expirySec: number
+  /** Wall clock of the last CONNECT, ms since 1970, and later than that of an earlier session: of two after a split, the later one stays. */
   readonly connectedAtMs: number
-  /** A will that waits since its connection ended: whoever finds the session dead publishes it. */
+  /** The node on which its client is connected; undefined when the client is away. */
+  readonly connection: string | undefined
+  /** The will of the client, until it is published or must not be: whoever finds session and connection dead publishes it. */
   readonly will: Will | undefined
 }
 
@@ -98,7 +104,7 @@ export const SESSION = table<SessionRow>('session', {
   key: 'clientId',
   replication: 'owned',
   copies: 'ram_copies',
-  parked: (row) => row.persistent,
+  parked: (row) => row.stored,
 })
 
 /** One subscription of a session, as it is shown to people. */

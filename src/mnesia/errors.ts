@@ -41,6 +41,8 @@ export class RowBytesError extends Error {
 export type TableFault =
   /** There is no such table, or node. */
   | 'no_exists'
+  /** There is one already. */
+  | 'already_exists'
   /** There is one of this name that is defined in another way. */
   | 'definition_differs'
   /** It is used in a transaction that is over, or it is of a kind that transactions are not for. */

@@ -11,6 +11,7 @@ import type { Caller } from '../actors/gen.ts'
 import type { Runtime } from '../actors/runtime.ts'
 import type { Alarms } from './alarms.ts'
 import type { Copies, TableDefinition } from './definition.ts'
+import { DiscReports } from './disc-reports.ts'
 import { type SystemInfo, systemInfo, type TableInfo, tableInfo } from './info.ts'
 import type { ClusterStatus, JoinResult, LeaveResult, RemoveResult } from './membership.ts'
 import { emptyTables, replicationsOf } from './replications.ts'
@@ -26,14 +27,9 @@ import { type SystemEvent, SystemEvents } from './system-events.ts'
 import type { Table, TableReader, Tables } from './table.ts'
 import { TableSet } from './table-set.ts'
 import { transactionHost } from './transaction/host.ts'
-import {
-  runningView,
-  type Transaction,
-  type TransactionHost,
-  type TransactionOptions,
-  type TransactionResult,
-  Transactions,
-} from './transaction/transaction.ts'
+import { runningView } from './transaction/locks.ts'
+import type { Transaction, TransactionResult } from './transaction/transaction.ts'
+import { type TransactionHost, type TransactionOptions, Transactions } from './transaction/transactions.ts'
 
 export interface MnesiaOptions {
   /** Where disc tables and the node's own records are; `MemoryStore` for a node that keeps nothing. Closed by `stop`. */
@@ -71,7 +67,7 @@ export async function startMnesia(runtime: Runtime, options: MnesiaOptions): Pro
   if (!opened.ok) return opened
   const events = new SystemEvents((error) => runtime.logger.error({ err: error }, 'a listener of table events failed'))
   const cluster = new Cluster({ runtime, store, own: opened.own, linked: opened.linked, policy, events })
-  const mnesia = new Mnesia(cluster, options)
+  const mnesia = new Mnesia(cluster, options, opened.isLost)
   await mnesia.start()
   return { ok: true, mnesia }
 }
@@ -81,12 +77,13 @@ export class Mnesia implements Tables {
   readonly #cluster: Cluster
   readonly #tables: TableSet
   readonly #loading: Loading
+  readonly #disc: DiscReports
   readonly #options: MnesiaOptions
   readonly #host: TransactionHost
   readonly #transactions: Transactions
 
   /** For `startMnesia`. */
-  constructor(cluster: Cluster, options: MnesiaOptions) {
+  constructor(cluster: Cluster, options: MnesiaOptions, isIdentityLost: boolean) {
     this.runtime = cluster.runtime
     this.#cluster = cluster
     this.#options = options
@@ -102,8 +99,20 @@ export class Mnesia implements Tables {
       masters: readMasters(cluster.store),
       adopt: () => membership.callWithin(cluster.runtime, 'infinity', MNESIA_SCHEMA, 'adopt'),
     })
-    for (const replication of Object.values(replications)) replication.onCaughtUp = () => this.#loading.look()
     const { replication: shared } = replications.shared
+    this.#disc = new DiscReports({
+      cluster,
+      alarms: options.alarms,
+      isIdentityLost,
+      lacking: () => [...shared.lacking, ...replications.owned.replication.lacking],
+      sole: () => this.#tables.sole(),
+    })
+    for (const replication of Object.values(replications)) {
+      replication.onCaughtUp = () => {
+        this.#loading.look()
+        this.#disc.look()
+      }
+    }
     this.#host = transactionHost(cluster, shared, () => this.status().running)
     this.#transactions = new Transactions(this.#host)
   }
@@ -128,11 +137,14 @@ export class Mnesia implements Tables {
     )
     if (!started.ok) throw new Exit(started.reason)
     await this.#loading.started()
+    this.#disc.look()
   }
 
   /** Tells members that this node stops, brings everything to the disc and closes it. The runtime goes on. */
   async stop(): Promise<void> {
+    if (this.runtime.stopped) return
     await application.stop(this.runtime, MNESIA)
+    await application.unload(this.runtime, MNESIA)
   }
 
   // Tables
@@ -157,6 +169,27 @@ export class Mnesia implements Tables {
   /** Ends a table on all members, with its rows [OTP mnesia:delete_table/1]. Throws a `TableError` when there is none. */
   deleteTable(name: string): void {
     this.#tables.delete(name)
+  }
+
+  /**
+   * Removes all rows of a table that there are now: of a shared table those of the cluster, of the others those of this node [OTP
+   * mnesia:clear_table/1]. Throws a `TableError` when there is no such table.
+   */
+  clearTable(name: string): void {
+    this.#tables.clear(name)
+  }
+
+  /**
+   * Adds an index on a field, on all members and for good; each fills its own before anything else happens there, at some
+   * microseconds a row [OTP mnesia:add_table_index/2]. Throws a `TableError`: `no_exists`, `already_exists`.
+   */
+  addTableIndex(name: string, field: string): void {
+    this.#tables.addIndex(name, field)
+  }
+
+  /** Deletes an index, also one of the definition, on all members [OTP mnesia:del_table_index/2]. Throws a `TableError`: `no_exists`. */
+  delTableIndex(name: string, field: string): void {
+    this.#tables.deleteIndex(name, field)
   }
 
   /** Gives a member a copy of a table [OTP mnesia:add_table_copy/3]. Throws a `TableError` when there is no such table or member. */
@@ -253,6 +286,14 @@ export class Mnesia implements Tables {
 
   systemInfo(): SystemInfo {
     return systemInfo(this.#cluster, this.#tables, this.#loading)
+  }
+
+  /**
+   * Forgets what the disc has lost: somebody knows of it, and it will not be told again at the next start. Rejects with a `StoreError`
+   * when the disc refuses.
+   */
+  forgetDamage(): Promise<void> {
+    return this.#disc.forget()
   }
 
   async #backup(why: Change): Promise<string | undefined> {

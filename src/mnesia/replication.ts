@@ -5,9 +5,15 @@ import type { Table } from './table.ts'
 /** Whether a table is `known` to the schema, comes into being by this (`new`), or does so after one of its name was deleted (`again`). */
 export type TableOrigin = 'known' | 'new' | 'again'
 
+/** A table as the tables of a node keep it. */
+export interface KeptTable<Row> extends Table<Row> {
+  /** Adds and removes indexes, so that it has these; they are filled when it returns. */
+  setIndexes(fields: readonly string[]): void
+}
+
 export interface Replication {
   /** Makes a table; of a copy on disc the rows are there when it returns. At any time, links up or not. */
-  open<Row>(definition: TableDefinition<Row>, copy: CopyKind, origin: TableOrigin): Table<Row>
+  open<Row>(definition: TableDefinition<Row>, copy: CopyKind, origin: TableOrigin): KeptTable<Row>
   /** Ends a table for good: its rows are gone, from the disc as well, and its object is not used any more. */
   drop(name: string): void
   /** Adds, removes or changes the copy of this node. Without one, reads throw an error that names the nodes which have one. */

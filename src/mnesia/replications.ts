@@ -4,26 +4,28 @@ import { LocalTables } from './local/local-tables.ts'
 import { OwnedReplication } from './owned/owned-replication.ts'
 import { emptyOwned } from './owned/owner-disc.ts'
 import type { OwnedEvents } from './owned/settings.ts'
-import type { Replication, TableOrigin } from './replication.ts'
+import type { KeptTable, Replication, TableOrigin } from './replication.ts'
 import type { Cluster } from './schema/cluster.ts'
 import { tableKey } from './schema/definitions.ts'
 import { emptyShared } from './shared/disc.ts'
 import { SharedReplication } from './shared/replication.ts'
 import type { SharedEvents } from './shared/settings.ts'
 import type { Store } from './store/store.ts'
-import type { Table } from './table.ts'
 import type { Replications } from './table-set.ts'
 
 /** The parts that replicate the tables of a node. */
-export function replicationsOf(
-  cluster: Cluster,
-  events: ReplicationEvents,
-): Replications & { readonly shared: { readonly replication: SharedReplication } } {
+export function replicationsOf(cluster: Cluster, events: ReplicationEvents): NodeReplications {
   return {
     owned: new OwnedTables(cluster, events.owned),
     shared: new SharedTables(cluster, events.shared),
     local_content: new LocalContent(cluster),
   }
+}
+
+/** The ways to replicate, as what they are. */
+export interface NodeReplications extends Replications {
+  readonly owned: OwnedTables
+  readonly shared: SharedTables
 }
 
 /** What they tell. */
@@ -47,7 +49,7 @@ class LocalContent implements Replication {
     this.#tables = new LocalTables({ links, store, logger: runtime.logger })
   }
 
-  open<Row>(definition: TableDefinition<Row>, copy: CopyKind): Table<Row> {
+  open<Row>(definition: TableDefinition<Row>, copy: CopyKind): KeptTable<Row> {
     return this.#tables.open(definition, copy)
   }
 
@@ -87,7 +89,7 @@ class OwnedTables implements Replication {
     return this.replication.onCaughtUp
   }
 
-  open<Row>(definition: TableDefinition<Row>, copy: CopyKind): Table<Row> {
+  open<Row>(definition: TableDefinition<Row>, copy: CopyKind): KeptTable<Row> {
     return this.replication.open(definition, copy)
   }
 
@@ -129,7 +131,7 @@ class SharedTables implements Replication {
     })
   }
 
-  open<Row>(definition: TableDefinition<Row>, copy: CopyKind, origin: TableOrigin): Table<Row> {
+  open<Row>(definition: TableDefinition<Row>, copy: CopyKind, origin: TableOrigin): KeptTable<Row> {
     this.#copies.set(definition.name, copy)
     const table = this.replication.create(definition, copiesOf(copy), { isNew: origin !== 'known' })
     // Whatever somebody still has of a table that was deleted is older than this.

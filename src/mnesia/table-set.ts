@@ -8,7 +8,7 @@
 import type { Copies, CopyKind, TableDefinition } from './definition.ts'
 import { TableError } from './errors.ts'
 import type { TableRows } from './membership.ts'
-import type { Replication, TableOrigin } from './replication.ts'
+import type { KeptTable, Replication, TableOrigin } from './replication.ts'
 import type { Cluster, ClusterTables } from './schema/cluster.ts'
 import {
   copyKey,
@@ -17,6 +17,10 @@ import {
   describe,
   described,
   differences,
+  indexesOf,
+  indexKey,
+  indexRows,
+  isOfIndex,
   tableIn,
   tableKey,
   tablesIn,
@@ -26,9 +30,11 @@ import type { Table, TableReader, Tables } from './table.ts'
 
 interface Open {
   readonly definition: TableDefinition<unknown>
-  readonly table: Table<unknown>
+  readonly table: KeptTable<unknown>
   readonly replication: Replication
   copy: CopyKind
+  /** Fields that have an index by the definitions with which it was opened here. */
+  readonly defined: Set<string>
   /** Made from the schema alone: nobody here has asked for it. */
   readonly isByOthers: boolean
 }
@@ -63,7 +69,11 @@ export class TableSet implements Tables, ClusterTables {
     if (found.length > 0) {
       throw new TableError('definition_differs', `table ${name} is defined in another way: ${found.join('; ')}`)
     }
-    if (opened !== undefined) return opened.table as Table<Row>
+    if (opened !== undefined) {
+      for (const field of definition.index ?? []) opened.defined.add(field)
+      this.#indexesChanged(name)
+      return opened.table as Table<Row>
+    }
     // Copies are the cluster's to decide once there are any.
     const copies = (inSchema?.copies as Copies | undefined) ?? description.copies
     const wasDeleted = this.#cluster.registry.get(tableKey(name))?.status === 'deleted'
@@ -104,6 +114,30 @@ export class TableSet implements Tables, ClusterTables {
     const row = this.#cluster.registry.get(tableKey(name))
     if (row === undefined || row.status === 'deleted') throw new TableError('no_exists', `there is no table ${name}`)
     this.#cluster.write(tableKey(name), { ...row, status: 'deleted' })
+    // One of this name that is created later begins with the indexes of its definition.
+    for (const { key } of indexRows(this.#cluster.registry, name)) this.#cluster.write(key, { kind: 'as_defined' })
+  }
+
+  /** Removes the rows of a table. Throws when there is none. */
+  clear(name: string): void {
+    this.#open(name).table.clear()
+  }
+
+  /** Adds an index on all members. Throws when there is no such table, or one on the field already. */
+  addIndex(name: string, field: string): void {
+    const { table } = this.#open(name)
+    if (table.indexes.includes(field) || table.definition.key === field) {
+      throw new TableError('already_exists', `table ${name} has an index on ${field} already`)
+    }
+    this.#setIndex(name, field, 'added')
+  }
+
+  /** Deletes an index on all members. Throws when there is no such table or index. */
+  deleteIndex(name: string, field: string): void {
+    if (!this.#open(name).table.indexes.includes(field)) {
+      throw new TableError('no_exists', `table ${name} has no index on ${field}`)
+    }
+    this.#setIndex(name, field, 'deleted')
   }
 
   /** Says what copy a member has. Throws when there is no such table or member. */
@@ -115,13 +149,15 @@ export class TableSet implements Tables, ClusterTables {
   }
 
   schemaChanged(rows: readonly RegistryRow[]): void {
-    const isTables = rows.some(({ key }) => key.startsWith('table/') || key.startsWith('copy/'))
+    const isTables = rows.some((row) => /^(table|copy)\//.test(row.key) || isOfIndex(row))
     if (!isTables) return
     const { registry } = this.#cluster
     const inSchema = tablesIn(registry)
     for (const name of [...this.#tables.keys()]) {
-      if (inSchema.has(name)) this.#copyChanged(name)
-      else this.#drop(name)
+      if (inSchema.has(name)) {
+        this.#copyChanged(name)
+        this.#indexesChanged(name)
+      } else this.#drop(name)
     }
     for (const [name, value] of inSchema) {
       if (this.#tables.has(name) || this.#opening === name) continue
@@ -153,6 +189,14 @@ export class TableSet implements Tables, ClusterTables {
       .map(({ table }) => table)
   }
 
+  /** Tables on this node's disc with rows that nobody else writes, sorted. */
+  sole(): string[] {
+    return this.names().filter((name) => {
+      const { definition, copy } = this.#tables.get(name)!
+      return copy === 'disc_copies' && definition.replication !== 'shared'
+    })
+  }
+
   /** Whether all that linked members had when they were linked is here. */
   isCaughtUp(node: string): boolean {
     return Object.values(this.#replications).every((replication) => replication.isCaughtUp(node))
@@ -162,8 +206,27 @@ export class TableSet implements Tables, ClusterTables {
     const replication = this.#replications[definition.replication]
     const copy = copyOn(this.#cluster.registry, definition.name, this.#cluster.node)
     const table = replication.open(definition, copy, origin)
-    this.#tables.set(definition.name, { definition, table, replication, copy, isByOthers })
+    const defined = new Set<string>(definition.index)
+    this.#tables.set(definition.name, { definition, table, replication, copy, isByOthers, defined })
+    this.#indexesChanged(definition.name)
     return table
+  }
+
+  #open(name: string): Open {
+    const open = this.#tables.get(name)
+    if (open === undefined) throw new TableError('no_exists', `there is no table ${name}`)
+    return open
+  }
+
+  #setIndex(name: string, field: string, kind: 'added' | 'deleted'): void {
+    this.#cluster.write(indexKey(name, field), { kind })
+  }
+
+  #indexesChanged(name: string): void {
+    const { table, defined } = this.#tables.get(name)!
+    const fields = indexesOf(this.#cluster.registry, name, defined)
+    const isSame = fields.length === table.indexes.length && fields.every((field) => table.indexes.includes(field))
+    if (!isSame) table.setIndexes(fields)
   }
 
   #drop(name: string): void {

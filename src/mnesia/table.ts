@@ -10,7 +10,7 @@ export type TableOperation<Row> =
   | { readonly op: 'write'; readonly row: Row }
   /** Removes every row of a key; in an owned table, every row of this node. */
   | { readonly op: 'delete'; readonly key: string }
-  /** Removes one row of a bag; in a set, the row of the same key. */
+  /** Removes one row of a bag; in a set, the row of the same key if it is the same in all. */
   | { readonly op: 'delete_object'; readonly row: Row }
 
 export type TableEvent<Row> =
@@ -67,7 +67,9 @@ export interface TableReader<Row> {
   prev(key: string): string | undefined
   /** Smallest key of an ordered_set that is `key` or greater. Throws a TypeError for other types. */
   ceiling(key: string): string | undefined
-  /** Rows whose field has this value, by an index of the definition. Throws a TypeError when there is none on the field. */
+  /** Fields that `indexRead` can look up. */
+  readonly indexes: readonly string[]
+  /** Rows whose field has this value, by an index. Throws a TypeError when there is none on the field. */
   indexRead<F extends keyof Row & string>(field: F, value: Row[F]): readonly Row[]
   /** Rows whose fields equal those of the pattern; a pattern with the key, or an indexed field, looks at those rows only. */
   match(pattern: Partial<Row>): Row[]
@@ -94,11 +96,20 @@ export interface Table<Row> extends TableReader<Row> {
   /** Removes every row of a key. */
   delete(key: string): void
   delete(key: string, options: WriteOptions): Promise<WriteOutcome> | undefined
-  /** Removes one row of a bag; in a set, the row of the same key. */
+  /**
+   * Removes one row of a bag; in a set, the row of the same key if it is the same in all. A node without a copy cannot tell, and
+   * removes what there is.
+   */
   deleteObject(row: Row): void
   deleteObject(row: Row, options: WriteOptions): Promise<WriteOutcome> | undefined
   /** Applies operations in order, as one list: other nodes, and the disc, see all of them or none. */
   batch(operations: readonly TableOperation<Row>[], options: WriteOptions): Promise<WriteOutcome> | undefined
+  /**
+   * Removes all rows that there are now: of a shared table those of the cluster, of the others those of this node [OTP
+   * mnesia:clear_table/1].
+   */
+  clear(): void
+  clear(options: WriteOptions): Promise<WriteOutcome> | undefined
 }
 
 /** The tables of one node. */

@@ -8,6 +8,7 @@
  */
 import type { Timers } from '../actors/system.ts'
 import { StoreError } from '../mnesia/errors.ts'
+import type { Damage } from '../mnesia/store/damage.ts'
 import { MemoryStore } from '../mnesia/store/memory-store.ts'
 import type { Store, StoreOperation } from '../mnesia/store/store.ts'
 import type { SeededRandom } from './random.ts'
@@ -34,6 +35,8 @@ export class LossyDisc {
   readonly options: LossyDiscOptions
   /** Flushed, and found by the next incarnation. */
   readonly contents = new MemoryStore()
+  /** What the next incarnation is told that it may have lost. */
+  damage: readonly Damage[] = []
   #isFull = false
   #opened: LossyStore | undefined
 
@@ -75,6 +78,8 @@ export class LossyStore implements Store {
   #next: Waiter[] = []
   #isFlushing = false
   #isOpen = true
+  #isRefusing = false
+  readonly #watchers: ((failure: StoreError | undefined) => void)[] = []
 
   constructor(disc: LossyDisc, onFailure: ((error: StoreError) => void) | undefined) {
     this.#disc = disc
@@ -82,6 +87,18 @@ export class LossyStore implements Store {
     for (const space of disc.contents.spaces()) {
       for (const [key, value] of disc.contents.entries(space)) this.#seen.commit([{ space, key, value }])
     }
+  }
+
+  get damage(): readonly Damage[] {
+    return this.#disc.damage
+  }
+
+  async forgetDamage(): Promise<void> {
+    this.#disc.damage = []
+  }
+
+  watch(listener: (failure: StoreError | undefined) => void): void {
+    this.#watchers.push(listener)
   }
 
   get isOpen(): boolean {
@@ -176,12 +193,19 @@ export class LossyStore implements Store {
     if (this.#disc.isFull) {
       const error = new StoreError('disc_full', 'the disc is full')
       this.#onFailure?.(error)
+      if (!this.#isRefusing) this.#tell(error)
       for (const { reject } of told) reject(error)
       this.#startFlush(this.#disc.options.retryMs ?? 100)
       return
     }
     for (const group of this.#waiting.splice(0, groups)) group(this.#disc.contents)
     for (const { resolve } of told) resolve()
+    if (this.#isRefusing) this.#tell(undefined)
     if (this.#waiting.length > 0 || this.#next.length > 0) this.#startFlush(0)
+  }
+
+  #tell(failure: StoreError | undefined): void {
+    this.#isRefusing = failure !== undefined
+    for (const listener of this.#watchers) listener(failure)
   }
 }

@@ -8,6 +8,7 @@ test('the broker is an application of its node', async () => {
   onTestFinished(() => broker.stop())
   expect(await application.whichApplications(broker.runtime)).toEqual([
     { name: 'agner', description: 'MQTT broker', version: '1.2.3' },
+    { name: 'mnesia', description: 'Replicated tables', version: '' },
   ])
 })
 

@@ -1,6 +1,7 @@
 /** A node with all that sessions need, under virtual time, and connections that stand in for real ones. */
 import type { Pid } from '../../src/actors/pid.ts'
 import type { Runtime } from '../../src/actors/runtime.ts'
+import type { RemoteName } from '../../src/actors/signal.ts'
 import { guidGenerator } from '../../src/broker/guid.ts'
 import { Hooks } from '../../src/broker/hooks.ts'
 import type { Message } from '../../src/broker/message.ts'
@@ -20,10 +21,12 @@ import { Retainer } from '../../src/broker/retained/retainer.ts'
 import { PubSub } from '../../src/broker/routing/pubsub.ts'
 import { RouterPool, router } from '../../src/broker/routing/router.ts'
 import { Routing } from '../../src/broker/routing/routing.ts'
-import { session } from '../../src/broker/session/session.ts'
+import { Homes } from '../../src/broker/session/home.ts'
+import { type SessionStart, session } from '../../src/broker/session/session.ts'
 import type { OpenAnswer } from '../../src/broker/session/session-messages.ts'
 import type { SessionLimits } from '../../src/broker/session/session-state.ts'
-import { type SessionStart, Sessions, sm } from '../../src/broker/session/sm.ts'
+import { Sessions } from '../../src/broker/session/sessions.ts'
+import { sm } from '../../src/broker/session/sm.ts'
 import { type Simulation, simulate } from '../../src/testing/index.ts'
 import { TestTables } from '../support/tables.ts'
 import { client, LIMITS, publish } from './session-support.ts'
@@ -78,11 +81,12 @@ export class SessionNode {
 
   async startSm(): Promise<Pid> {
     const { environment, runtime, tables } = this
-    const startSession = async (_caller: unknown, start: SessionStart) => ({
+    const startSession = async (_caller: unknown, start: SessionStart, manager: RemoteName) => ({
       ok: true as const,
-      pid: await session.start(runtime, { environment, ...start }),
+      pid: await session.start(runtime, { environment, manager, ...start }),
     })
-    return sm.start(runtime, { environment, tables, startSession }, { name: 'sm' })
+    const homes = new Homes(tables)
+    return sm.start(runtime, { environment, tables, homes, startSession }, { name: 'sm' })
   }
 
   run(): Promise<void> {

@@ -64,7 +64,7 @@ export class StoredMachine extends Machine {
     for (const _ of sessions.sessions());
     const found = new StoredMachine(sessions, this.#limits, { ...client, clientId }, true)
     found.nowMs = this.nowMs
-    found.event({ tag: 'restore' })
+    found.event({ tag: 'restore', othersRun: false })
     found.load()
     return found
   }

@@ -35,7 +35,10 @@ async function runFront(start: NodeStart): Promise<RunningNode> {
   const { tcp } = config.listeners
   const environment = {
     ...connectionEnvironment(services, tcp),
-    openSession: (client: ClientInfo) => runtime.send({ name: 'sm', node: home }, { tag: 'open', client }),
+    openSession: (client: ClientInfo) => {
+      const manager = { name: 'sm', node: home }
+      runtime.send(manager, { tag: 'lease', client, manager })
+    },
   }
   await tcpListener.start(runtime, { ...tcp, shutdownMs: 5000, environment }, { name: 'listener_tcp' })
   const { host, port } = await tcpListener.call(runtime, 'listener_tcp', 'info')

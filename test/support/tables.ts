@@ -3,7 +3,9 @@
 import { Writable } from 'node:stream'
 import pino from 'pino'
 import type { TableDefinition } from '../../src/mnesia/definition.ts'
+import type { Links } from '../../src/mnesia/link.ts'
 import { LocalTables } from '../../src/mnesia/local/local-tables.ts'
+import type { ClusterStatus } from '../../src/mnesia/membership.ts'
 import { OwnedReplication } from '../../src/mnesia/owned/owned-replication.ts'
 import { SharedReplication } from '../../src/mnesia/shared/replication.ts'
 import { MemoryStore } from '../../src/mnesia/store/memory-store.ts'
@@ -16,6 +18,7 @@ const QUIET_MS = 100
 export class TestTables implements Tables {
   readonly network: LinkNetwork
   readonly name: string
+  readonly #links: Links
   readonly #owned: OwnedReplication
   readonly #shared: SharedReplication
   readonly #local: LocalTables
@@ -25,6 +28,7 @@ export class TestTables implements Tables {
     this.network = network
     this.name = name
     const links = network.start(name)
+    this.#links = links
     const options = { links, store: new MemoryStore(), logger: pino({ level: 'silent' }, new Writable()) }
     this.#owned = new OwnedReplication(options)
     links.handle('owned', this.#owned)
@@ -42,6 +46,18 @@ export class TestTables implements Tables {
 
   all(): readonly TableReader<unknown>[] {
     return [...this.#tables.values()]
+  }
+
+  /** As `Mnesia.status` says it, as far as there are members. */
+  status(): ClusterStatus {
+    const { name } = this
+    const running = [name, ...this.#links.connected().map(({ node }) => node)].sort()
+    return { node: name, cluster: 'test', epoch: 1, running, stopped: [], partitioned: [], stale: [] }
+  }
+
+  /** Members come and go unheard. */
+  subscribe(): () => void {
+    return () => {}
   }
 
   /** Another member, with the same tables. */

@@ -103,7 +103,7 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
       } else end(state, nowMs, 'expired', RC.success, 'expired', effects)
       break
     case 'restore':
-      restore(state, nowMs, effects)
+      restore(state, nowMs, event.othersRun, effects)
       break
     case 'contents':
       takeContents(state, event.contents, effects)

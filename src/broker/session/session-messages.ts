@@ -1,4 +1,4 @@
-/** The messages by which sessions are opened, restored and ended: between connections, the session manager (sm.ts) and sessions. */
+/** The messages by which sessions are opened, restored and ended: between connections, session managers (sm.ts) and sessions. */
 import type { Pid } from '../../actors/pid.ts'
 import type { RemoteName } from '../../actors/signal.ts'
 import type { ClientInfo, OpenedSession, Will } from '../process-messages.ts'
@@ -11,8 +11,8 @@ export type OpenAnswer =
 
 /** What a session manager tells a session. */
 export type FromManager =
-  /** A connection wants the session; it gets the answer, the manager `opened`. */
-  | { readonly tag: 'open'; readonly manager: RemoteName; readonly client: ClientInfo }
+  /** A connection wants the session; it gets the answer, the home of the client id and the manager `opened`. */
+  | { readonly tag: 'open'; readonly home: RemoteName; readonly client: ClientInfo }
   /** End the session now. */
   | { readonly tag: 'discard'; readonly reasonCode: number; readonly reason: string }
   /** Close its connection. */

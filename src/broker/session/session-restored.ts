@@ -47,10 +47,11 @@ export function restoredSessionState({ self, limits, nextMessageId, found }: Res
 }
 
 /** What runs out goes on from where it was, wherever the clock stands now. */
-export function restore(state: SessionState, nowMs: number, effects: Effect[]): void {
-  // A connection that went down with the node has ended now, as far as anybody knows.
+export function restore(state: SessionState, nowMs: number, othersRun: boolean, effects: Effect[]): void {
   if (state.detachedAtMs === 0) {
+    // A connection that went down with the node has ended now, as far as this node knows.
     state.detachedAtMs = nowMs
+    if (othersRun && state.will?.delaySec === 0) state.will = undefined
     state.journal?.session(state)
   }
   // A clock that was set back meanwhile must not make it longer than it was to be.

@@ -57,8 +57,8 @@ export interface Subscription {
 /** What the machine takes. `ToSession` are the messages of the outside world; the others come from the session process. */
 export type SessionEvent =
   | ToSession
-  /** First event of a session that was read from the store. */
-  | { readonly tag: 'restore' }
+  /** First event of a session that was read from the store. `othersRun`: other members of the cluster have published wills that were due. */
+  | { readonly tag: 'restore'; readonly othersRun: boolean }
   /** The messages of such a session; comes before any event that concerns them. */
   | { readonly tag: 'contents'; readonly contents: Contents }
   /** A connection opens the session, for the first time or again. Answered by `attached`, or by `ended` when it may not be resumed. */

@@ -50,12 +50,15 @@ import { SessionStorage, type ToClient } from './stored/session-storage.ts'
 import type { FoundSession, SETTLED, SessionStore } from './stored/session-store.ts'
 import { arrivedClient, arrivedPackets, travellingPackets } from './travel.ts'
 
-/** What a session process is started with. */
-export type SessionArgs =
-  /** The message `open` of the same client comes next. */
-  | { readonly environment: SessionEnvironment; readonly client: ClientInfo }
-  /** It was stored; its manager gets `restored` when its routes stand. */
-  | { readonly environment: SessionEnvironment; readonly found: FoundSession; readonly manager: RemoteName }
+/** What a session process is started with; `manager` is the session manager of this node. */
+export type SessionArgs = { readonly environment: SessionEnvironment; readonly manager: RemoteName } & SessionStart
+
+/** What a session is made for. */
+export type SessionStart =
+  /** A client that has none; the message `open` of the same client comes next. */
+  | { readonly client: ClientInfo }
+  /** It was stored; its manager gets `restored` when its routes stand. `othersRun`: other members of the cluster see to what is due. */
+  | { readonly found: FoundSession; readonly othersRun: boolean }
 
 type Own =
   | { readonly tag: 'timer'; readonly timer: SessionTimer; readonly attachment: number }
@@ -85,7 +88,7 @@ class SessionProcess {
   /** The connection is on another node. */
   #isFar = false
   #isSocketFull = false
-  #manager: RemoteName | undefined
+  readonly #manager: RemoteName
   #expiryTimer: Ref | undefined
   #willTimer: Ref | undefined
   readonly #retained: RetainedReads
@@ -103,8 +106,9 @@ class SessionProcess {
   #isOver = false
 
   constructor(self: ProcessContext, args: SessionArgs) {
-    const { environment } = args
+    const { environment, manager } = args
     this.#self = self
+    this.#manager = manager
     this.#environment = environment
     this.#router = new RouterLink(self, environment.routers)
     this.#backlog = new SessionBacklog(self, environment.pubsub)
@@ -119,13 +123,12 @@ class SessionProcess {
     this.#found = 'found' in args ? args.found : sessionStore?.find(args.client.clientId)
     if (this.#found !== undefined) this.state = restoredSessionState({ ...common, found: this.#found })
     else {
-      const { client } = args as Extract<SessionArgs, { client: ClientInfo }>
+      const { client } = args as Extract<SessionStart, { client: ClientInfo }>
       const journal = client.expirySec > 0 ? sessionStore?.begin(client.clientId) : undefined
       this.state = newSessionState({ ...common, client, nowMs: this.#nowMs, journal })
     }
     this.#storage = this.#storageOf(this.state, sessionStore)
-    if ('manager' in args) this.#manager = args.manager
-    if (this.#found !== undefined) this.#restore()
+    if (this.#found !== undefined) this.#restore('found' in args && args.othersRun)
   }
 
   #storageOf({ journal, clientId }: SessionState, store: SessionStore | undefined): SessionStorage | undefined {
@@ -138,11 +141,11 @@ class SessionProcess {
     })
   }
 
-  #restore(): void {
+  #restore(othersRun: boolean): void {
     const { subscriptions, clientId } = this.state
     if (subscriptions.size === 0) this.#tellManager({ tag: 'restored', session: this.#self.pid, clientId })
     else this.#router.subscribe(RESTORED, clientId, true, [...subscriptions.values()])
-    this.#handle({ tag: 'restore' })
+    this.#handle({ tag: 'restore', othersRun })
   }
 
   /** Takes one message; returns true when the process is to end. */
@@ -341,12 +344,16 @@ class SessionProcess {
 
   // Life
 
-  #open({ manager, client }: Extract<FromManager, { tag: 'open' }>): void {
-    // One that is ending does not answer: its end tells the manager to start another.
+  #open({ home, client }: Extract<FromManager, { tag: 'open' }>): void {
+    // One that is ending does not answer: its end tells the home to start another.
     if (this.state.ended) return
-    this.#manager = manager
     const isFar = this.#self.runtime.isForeign(client.connection)
-    this.#handle({ tag: 'attach', client: isFar ? arrivedClient(client) : client })
+    // A home that has taken over from another asks again for what that had asked.
+    if (!this.state.connection?.equals(client.connection)) {
+      this.#handle({ tag: 'attach', client: isFar ? arrivedClient(client) : client })
+    }
+    if (this.state.ended || home.node === this.#manager.node) return
+    this.#self.send(home, { tag: 'opened', session: this.#self.pid, client } satisfies ToManager)
   }
 
   #attached({ present, takenOver }: Extract<Effect, { tag: 'attached' }>): void {
@@ -466,7 +473,7 @@ class SessionProcess {
   }
 
   #tellManager(message: ToManager): void {
-    if (this.#manager !== undefined) this.#self.send(this.#manager, message)
+    this.#self.send(this.#manager, message)
   }
 
   /** Takes a page of retained messages. */

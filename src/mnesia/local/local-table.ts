@@ -7,7 +7,8 @@
 import type { CopyKind, TableDefinition } from '../definition.ts'
 import { NoCopyError } from '../errors.ts'
 import { type OrderedKeys, ReadableTable } from '../rows/readable-table.ts'
-import { createRows, type Rows } from '../rows/rows.ts'
+import { createRows, type Rows, withIndexes } from '../rows/rows.ts'
+import { sameRow } from '../rows/same-value.ts'
 import { END, type Position } from '../rows/shards.ts'
 import type { StoreOperation } from '../store/store.ts'
 import type { Table, TableOperation, WriteOptions, WriteOutcome } from '../table.ts'
@@ -97,11 +98,22 @@ export class LocalTable<Row> extends ReadableTable<Row> implements Table<Row> {
     return this.#outcome(options)
   }
 
+  clear(options?: WriteOptions): Promise<WriteOutcome> | undefined {
+    const rows = this.#held
+    const removed = this.isWatched ? [...this.rows()] : []
+    rows.clear()
+    this.#disc?.clear()
+    this.#writtenTo = END
+    this.changed()
+    for (const row of removed) this.changed({ type: 'delete', row })
+    return this.#outcome(options)
+  }
+
   // For `LocalTables`
 
   /** Begins a copy, with the rows that the disc holds if it is one on disc. */
   begin(disc: LocalDisc<Row> | undefined, damaged: (reason: string) => void): void {
-    const rows = createRows(this.definition, this.#node)
+    const rows = createRows(this.definition, this.#node, this.indexes)
     if (disc !== undefined) for (const row of disc.rows(damaged)) rows.write(this.keyOf(row), row)
     this.#rows = rows
     this.#disc = disc
@@ -157,6 +169,10 @@ export class LocalTable<Row> extends ReadableTable<Row> implements Table<Row> {
     return this.#held.order!
   }
 
+  protected override reindex(): void {
+    if (this.#rows !== undefined) this.#rows = withIndexes(this.#rows, this.indexes)
+  }
+
   protected override indexed(field: keyof Row & string, value: unknown): readonly Row[] {
     return this.#held.indexed(field, value)
   }
@@ -172,12 +188,19 @@ export class LocalTable<Row> extends ReadableTable<Row> implements Table<Row> {
       this.#put(rows, operation.row)
       return []
     }
-    const removed =
-      operation.op === 'delete'
-        ? rows.delete(operation.key)
-        : [rows.deleteObject(this.keyOf(operation.row), operation.row)].filter((row) => row !== undefined)
+    const removed = operation.op === 'delete' ? rows.delete(operation.key) : this.#deleteObject(rows, operation.row)
     for (const row of removed) this.changed({ type: 'delete', row })
     return removed
+  }
+
+  #deleteObject(rows: Rows<Row>, row: Row): readonly Row[] {
+    const key = this.keyOf(row)
+    if (this.definition.type !== 'bag') {
+      const held = rows.get(key)
+      if (held === undefined || !sameRow(this.definition, held, row)) return []
+    }
+    const removed = rows.deleteObject(key, row)
+    return removed === undefined ? [] : [removed]
   }
 
   #put(rows: Rows<Row>, row: Row): void {

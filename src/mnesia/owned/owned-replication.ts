@@ -100,6 +100,13 @@ export class OwnedReplication implements LinkHandler, TableHost {
     return state !== undefined && this.#progress.isCaughtUp(state)
   }
 
+  /** Tables of which the disc may have lost rows of other owners that have not come again. */
+  get lacking(): string[] {
+    return [...this.core.tables]
+      .filter(([, table]) => table.owners().some(({ mayLack }) => mayLack))
+      .map(([name]) => name)
+  }
+
   /** How often what has happened. */
   get counters(): Readonly<OwnedCounters> {
     return this.core.counters

@@ -14,9 +14,10 @@ import { NoCopyError } from '../errors.ts'
 import { NO_ROWS, type OrderedKeys, ReadableTable } from '../rows/readable-table.ts'
 import { END, type Position } from '../rows/shards.ts'
 import type { Table, TableOperation, WriteOptions, WriteOutcome } from '../table.ts'
-import type { AnyRows, Core, TableHost } from './core.ts'
+import { type AnyRows, type Core, NOTHING, type TableHost } from './core.ts'
 import { KeyCount } from './key-count.ts'
-import { clearLeftovers, clearTable, OwnerDisc, ownersOnDisc, type RowChange } from './owner-disc.ts'
+import { ownOperations } from './own-operations.ts'
+import { clearLeftovers, clearTable, findLostPlaces, OwnerDisc, ownersOnDisc, type RowChange } from './owner-disc.ts'
 import { type ChangeSink, type DigestedRows, OwnerRows, type Place } from './owner-rows.ts'
 import type { FormedRow, OwnedOperation } from './row-form.ts'
 import { VisibleRows } from './visible-rows.ts'
@@ -134,18 +135,24 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
   deleteObject(row: Row): undefined
   deleteObject(row: Row, options: WriteOptions): Promise<WriteOutcome> | undefined
   deleteObject(row: Row, options?: WriteOptions): Promise<WriteOutcome> | undefined {
-    const own = this.#own()
-    return this.#commit(own, [own.held.form.deleteObject(row)], options)
+    return this.batch([{ op: 'delete_object', row }], options)
   }
 
-  batch(operations: readonly TableOperation<Row>[], options: WriteOptions): Promise<WriteOutcome> | undefined {
+  batch(operations: readonly TableOperation<Row>[], options?: WriteOptions): Promise<WriteOutcome> | undefined {
     const own = this.#own()
-    const { form } = own.held
-    const formed = operations.map((operation): OwnedOperation<Row> => {
-      if (operation.op === 'delete') return { kind: 'delete', key: operation.key }
-      return operation.op === 'write' ? form.write(operation.row) : form.deleteObject(operation.row)
-    })
-    return this.#commit(own, formed, options)
+    return this.#commit(own, ownOperations(this.definition, own, operations), options)
+  }
+
+  clear(options?: WriteOptions): Promise<WriteOutcome> | undefined {
+    const { rows } = this.#own()
+    for (let at: Position | undefined = 0; at !== undefined; ) {
+      const { keys, next }: { keys: readonly string[]; next: Position | undefined } = rows.keyChunk(at)
+      const operations = keys.map((key) => ({ op: 'delete' as const, key }))
+      if (next === undefined) return this.batch(operations, options)
+      void this.batch(operations)
+      at = next
+    }
+    return undefined
   }
 
   // For replication
@@ -186,13 +193,14 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
   ): void {
     let rows = this.#owners.get(owner)
     if (rows === undefined) {
-      rows = new OwnerRows(this.definition, owner)
-      this.#owners.set(owner, rows)
+      rows = this.#newOwner(owner)
     }
     const former = rows.held
+    held.setIndexes(this.indexes)
     rows.held = held
     rows.epoch = place.epoch
     rows.seq = place.seq
+    rows.mayLack = false
     rows.disc = disc
     disc?.complete(place)
     this.#core.log.drop(rows as AnyRows)
@@ -295,6 +303,12 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     return this.#visible
   }
 
+  protected override reindex(): void {
+    for (const { held } of this.#owners.values()) held.setIndexes(this.indexes)
+    // The containers may be others now.
+    this.#showAll()
+  }
+
   protected override indexed(field: keyof Row & string, value: unknown): readonly Row[] {
     this.#needsCopy()
     return this.#visible.indexed(field, value)
@@ -385,6 +399,13 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     return this.definition.type === 'bag' ? identity(row) : ''
   }
 
+  #newOwner(owner: string): OwnerRows<Row> {
+    const rows = new OwnerRows(this.definition, owner)
+    rows.held.setIndexes(this.indexes)
+    this.#owners.set(owner, rows)
+    return rows
+  }
+
   /** Finds the containers of the visible owners again. */
   #showAll(): void {
     const { node } = this.#core.links
@@ -400,18 +421,21 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     const { name } = this.definition
     const owners = new Set([links.node])
     if (this.#copy === 'disc_copies') {
+      findLostPlaces(store)
       clearLeftovers(store, name)
       for (const owner of ownersOnDisc(store, name)) owners.add(owner)
     } else clearTable(store, name)
     for (const owner of owners) {
-      const rows = new OwnerRows(this.definition, owner)
-      this.#owners.set(owner, rows)
+      const rows = this.#newOwner(owner)
       rows.disc = this.discOf(owner)
       const place = rows.disc?.load(rows.held, (reason) =>
         logger.error({ table: name, owner, reason }, 'a row on disc is damaged and left out'),
       )
-      rows.epoch = place?.epoch ?? 0
-      rows.seq = place?.seq ?? 0
+      rows.mayLack = owner !== links.node && rows.disc?.mayLack === true
+      // Of what may lack something nobody can go on from a place.
+      const { epoch, seq } = place === undefined || rows.mayLack ? NOTHING : place
+      rows.epoch = epoch
+      rows.seq = seq
     }
     const own = this.#own()
     own.epoch = links.epoch

@@ -11,6 +11,7 @@ import { BinaryReader, BinaryWriter, Damaged } from '../binary.ts'
 import type { TableDefinition } from '../definition.ts'
 import { hashOf } from '../rows/key-hash.ts'
 import type { Position } from '../rows/shards.ts'
+import { isDamaged } from '../store/damage.ts'
 import type { Store, StoreOperation } from '../store/store.ts'
 import type { DigestedRows, Place } from './owner-rows.ts'
 import { type FormedRow, RowForm } from './row-form.ts'
@@ -38,6 +39,24 @@ export function ownersOnDisc(store: Store, table: string): string[] {
     if (key.slice(slash + 1) === table) owners.push(key.slice(0, slash))
   }
   return owners
+}
+
+/**
+ * Finds rows again whose place has been lost, where the disc has been damaged: those of the last generation count, and nobody knows up to
+ * which batch they are.
+ */
+export function findLostPlaces(store: Store): void {
+  if (!isDamaged(store.damage, PLACES)) return
+  const generations = new Map<string, number>()
+  for (const space of store.spaces()) {
+    if (!space.startsWith(`${PLACES}/`)) continue
+    const slash = space.lastIndexOf('/')
+    const name = space.slice(PLACES.length + 1, slash)
+    generations.set(name, Math.max(generations.get(name) ?? 0, Number(space.slice(slash + 1))))
+  }
+  for (const [name, generation] of generations) {
+    if (savedPlace(store, name) === undefined) store.commit([placeOperation(name, { epoch: 0, seq: 0 }, generation)])
+  }
 }
 
 /** Removes all that a disc has of owners other than a node. */
@@ -82,12 +101,20 @@ function savedPlace(store: Store, name: string): Saved | undefined {
   }
 }
 
+function placeOperation(name: string, { epoch, seq }: Place, generation: number): StoreOperation {
+  const writer = new BinaryWriter(64)
+  writer.byte(VERSION)
+  writer.varint(epoch)
+  writer.varint(seq)
+  writer.varint(generation)
+  return { space: PLACES, key: name, value: writer.take() }
+}
+
 export class OwnerDisc<Row> {
   readonly #store: Store
   readonly #form: RowForm<Row>
   readonly #isBag: boolean
   readonly #name: string
-  readonly #writer = new BinaryWriter(256)
   /** Undefined before there is one that is complete. */
   #generation: number | undefined
   /** While the rows of a new generation are written: it, and the position up to which they are there. */
@@ -99,6 +126,12 @@ export class OwnerDisc<Row> {
     this.#isBag = definition.type === 'bag'
     this.#name = `${owner}/${definition.name}`
     this.#generation = savedPlace(store, this.#name)?.generation
+  }
+
+  /** Whether rows may have been lost, or up to which batch they are. */
+  get mayLack(): boolean {
+    const { damage } = this.#store
+    return isDamaged(damage, PLACES) || isDamaged(damage, this.#space(this.#generation ?? 0))
   }
 
   /** Reads the rows into an empty container; undefined when there are none. Calls `damaged` for a value that is no row, which is left out. */
@@ -126,7 +159,7 @@ export class OwnerDisc<Row> {
       const isThere = ({ key }: RowChange<Row>) => hashOf(key) >>> 0 < next.upTo
       list.push(...changes.filter(isThere).map((change) => this.#operation(change, next.generation)))
     }
-    if (current !== undefined) list.push(this.#placeOperation(place, current))
+    if (current !== undefined) list.push(placeOperation(this.#name, place, current))
     this.#store.commit(list)
   }
 
@@ -168,7 +201,7 @@ export class OwnerDisc<Row> {
     const { generation } = this.#next!
     this.#generation = generation
     this.#next = undefined
-    this.#store.commit([this.#placeOperation(place, generation)])
+    this.#store.commit([placeOperation(this.#name, place, generation)])
     if (old !== undefined) this.#store.clear(this.#space(old))
   }
 
@@ -188,15 +221,6 @@ export class OwnerDisc<Row> {
 
   #space(generation: number): string {
     return `${PLACES}/${this.#name}/${generation}`
-  }
-
-  #placeOperation({ epoch, seq }: Place, generation: number): StoreOperation {
-    const writer = this.#writer
-    writer.byte(VERSION)
-    writer.varint(epoch)
-    writer.varint(seq)
-    writer.varint(generation)
-    return { space: PLACES, key: this.#name, value: writer.take() }
   }
 
   #operation({ key, row, written }: RowChange<Row>, generation: number): StoreOperation {

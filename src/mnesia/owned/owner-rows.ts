@@ -7,7 +7,7 @@
 import type { TableDefinition } from '../definition.ts'
 import { BucketDigest } from '../rows/bucket-digest.ts'
 import { hashOf } from '../rows/key-hash.ts'
-import { createRows, type Rows } from '../rows/rows.ts'
+import { createRows, type Rows, withIndexes } from '../rows/rows.ts'
 import type { OwnerDisc } from './owner-disc.ts'
 import { type FormedRow, type OwnedOperation, RowForm } from './row-form.ts'
 
@@ -32,13 +32,22 @@ export interface ChangeSink<Row> {
 
 /** Rows with their digest: what a snapshot is read into. */
 export class DigestedRows<Row> {
-  readonly rows: Rows<Row>
   readonly digest = new BucketDigest()
   readonly form: RowForm<Row>
+  #rows: Rows<Row>
 
   constructor(definition: TableDefinition<Row>, owner: string, form = new RowForm(definition, owner)) {
     this.form = form
-    this.rows = createRows(definition, owner)
+    this.#rows = createRows(definition, owner)
+  }
+
+  get rows(): Rows<Row> {
+    return this.#rows
+  }
+
+  /** Adds and removes indexes, so that the rows have these; `rows` may be another container then. */
+  setIndexes(fields: readonly (keyof Row & string)[]): void {
+    this.#rows = withIndexes(this.#rows, fields)
   }
 
   /** Tells `sink` what has become of the rows, one after the other. */
@@ -73,6 +82,8 @@ export class OwnerRows<Row> {
   seq = 0
   /** Its owner is connected in the epoch of the rows, or is this node. */
   isVisible = false
+  /** The disc may have lost some of them: they are taken anew from whoever has them. */
+  mayLack = false
   disc: OwnerDisc<Row> | undefined
 
   constructor(definition: TableDefinition<Row>, owner: string) {

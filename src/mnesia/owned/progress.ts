@@ -23,7 +23,12 @@ export class Progress {
     const list: Have[] = []
     for (const table of tables) {
       if (table.copy === 'none') continue
-      for (const owner of this.#core.members) if (owner !== state.node) list.push(this.#haveOf(table, owner))
+      for (const owner of this.#core.members) {
+        if (owner === state.node) continue
+        list.push(this.#haveOf(table, owner))
+        // Whoever is told now may be told again what the others have heard last.
+        this.#told.delete(keyOf(owner, table.definition.name))
+      }
     }
     return list
   }

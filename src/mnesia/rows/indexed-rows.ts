@@ -7,11 +7,27 @@ import type { KeyChunk, Position } from './shards.ts'
 
 export class IndexedRows<Row> implements Rows<Row> {
   readonly #rows: Rows<Row>
-  readonly #indexes: ReadonlyMap<keyof Row & string, RowIndex>
+  readonly #indexes = new Map<keyof Row & string, RowIndex>()
 
   constructor(rows: Rows<Row>, fields: readonly (keyof Row & string)[]) {
     this.#rows = rows
-    this.#indexes = new Map(fields.map((field) => [field, new RowIndex()]))
+    this.setFields(fields)
+  }
+
+  /** The container without indexes. */
+  get rows(): Rows<Row> {
+    return this.#rows
+  }
+
+  /** Adds and removes indexes, so that there are these. */
+  setFields(fields: readonly (keyof Row & string)[]): void {
+    for (const field of this.#indexes.keys()) if (!fields.includes(field)) this.#indexes.delete(field)
+    for (const field of fields) {
+      if (this.#indexes.has(field)) continue
+      const index = new RowIndex()
+      for (const key of this.#rows.keys()) for (const row of this.#rows.read(key)) index.add(row[field], key)
+      this.#indexes.set(field, index)
+    }
   }
 
   get size(): number {

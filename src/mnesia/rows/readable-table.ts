@@ -27,10 +27,12 @@ export abstract class ReadableTable<Row> implements TableReader<Row> {
   protected readonly keyField: keyof Row & string
   #listeners: ((event: TableEvent<Row>) => void)[] = []
   #version = 0
+  #indexes: readonly (keyof Row & string)[]
 
   constructor(definition: TableDefinition<Row>) {
     this.definition = definition
     this.keyField = definition.key
+    this.#indexes = definition.index ?? []
   }
 
   abstract get size(): number
@@ -50,9 +52,22 @@ export abstract class ReadableTable<Row> implements TableReader<Row> {
   protected abstract order(): OrderedKeys
   /** Visible rows whose indexed field has this value; asked only of fields that have an index. */
   protected abstract indexed(field: keyof Row & string, value: unknown): readonly Row[]
+  /** `indexes` are others now. */
+  protected abstract reindex(): void
 
   get version(): number {
     return this.#version
+  }
+
+  /** Fields that have an index: those of the definition, until others are set. */
+  get indexes(): readonly (keyof Row & string)[] {
+    return this.#indexes
+  }
+
+  /** Adds and removes indexes, so that it has these. Those that are new are filled before it returns. */
+  setIndexes(fields: readonly string[]): void {
+    this.#indexes = fields as readonly (keyof Row & string)[]
+    this.reindex()
   }
 
   /** Only owned tables have such rows. */
@@ -88,7 +103,7 @@ export abstract class ReadableTable<Row> implements TableReader<Row> {
   }
 
   indexRead<F extends keyof Row & string>(field: F, value: Row[F]): readonly Row[] {
-    if (this.definition.index?.includes(field) !== true) {
+    if (!this.#indexes.includes(field)) {
       throw new TypeError(`${this.definition.name} has no index on ${field}`)
     }
     return this.indexed(field, value)
@@ -148,7 +163,7 @@ export abstract class ReadableTable<Row> implements TableReader<Row> {
 
   #candidates(pattern: Partial<Row>, fields: readonly (keyof Row & string)[]): Iterable<Row> {
     if (fields.includes(this.keyField)) return this.read(String(pattern[this.keyField]))
-    const field = this.definition.index?.find((each) => fields.includes(each))
+    const field = this.#indexes.find((each) => fields.includes(each))
     return field === undefined ? this.rows() : this.indexed(field, pattern[field])
   }
 }

@@ -51,12 +51,26 @@ export interface Rows<Row> {
   keyChunk(from: Position, to?: Position): KeyChunk
 }
 
-/** An empty container for a table. `owner` is the node whose rows it will hold: `compact` rows may leave it out. */
-export function createRows<Row>(definition: TableDefinition<Row>, owner: string): Rows<Row> {
-  const rows = plainRows(definition, owner)
-  return definition.index === undefined || definition.index.length === 0
-    ? rows
-    : new IndexedRows(rows, definition.index)
+/**
+ * An empty container for a table, with indexes on these fields. `owner` is the node whose rows it will hold: `compact` rows may
+ * leave it out.
+ */
+export function createRows<Row>(
+  definition: TableDefinition<Row>,
+  owner: string,
+  indexes: readonly (keyof Row & string)[] = definition.index ?? [],
+): Rows<Row> {
+  return withIndexes(plainRows(definition, owner), indexes)
+}
+
+/** The same rows with indexes on these fields and no others; the container that was given is not to be used any more. */
+export function withIndexes<Row>(rows: Rows<Row>, fields: readonly (keyof Row & string)[]): Rows<Row> {
+  if (rows instanceof IndexedRows) {
+    if (fields.length === 0) return rows.rows
+    rows.setFields(fields)
+    return rows
+  }
+  return fields.length === 0 ? rows : new IndexedRows(rows, fields)
 }
 
 function plainRows<Row>(definition: TableDefinition<Row>, owner: string): Rows<Row> {

@@ -1,5 +1,6 @@
 /**
- * Tables as rows of the schema: `table/NAME` says what a table is, `copy/NAME/NODE` that a node has another copy than the others.
+ * Tables as rows of the schema: `table/NAME` says what a table is, `copy/NAME/NODE` that a node has another copy than the others,
+ * `index/NAME/FIELD` that there is an index which the definition does not have, or none although it does.
  *
  * Code cannot be compared, so a description says only which functions a definition has. Two definitions are of one table when they agree in
  * what decides how rows replicate: type, key, replication, and whether rows have an identity or are compact. In the rest they may differ, so
@@ -25,6 +26,7 @@ const FUNCTIONS = ['bytes', 'compact', 'identity', 'merge', 'parked'] as const
 
 const TABLE = 'table/'
 const COPY = 'copy/'
+const INDEX = 'index/'
 
 export function tableKey(name: string): string {
   return `${TABLE}${name}`
@@ -33,6 +35,37 @@ export function tableKey(name: string): string {
 export function copyKey(name: string, node: string): string {
   // A node name has no slash, so the last one parts the two.
   return `${COPY}${name}/${node}`
+}
+
+/** What the schema says of the index on a field, which may be nothing. */
+export function indexKey(name: string, field: string): string {
+  return `${indexesKey(name)}${field}`
+}
+
+function indexesKey(name: string): string {
+  // The name of a table may have a slash, so that one could seem to be the beginning of another.
+  return `${INDEX}${encodeURIComponent(name)}/`
+}
+
+/** Rows of the schema that change what `indexesOf` says. */
+export function isOfIndex({ key }: RegistryRow): boolean {
+  return key.startsWith(INDEX)
+}
+
+/** The fields of which the schema says something. */
+export function indexRows(rows: Pick<Registry, 'under'>, name: string): readonly RegistryRow[] {
+  return rows.under(indexesKey(name))
+}
+
+/** The fields that have an index, sorted: those of definitions, with what has been added and deleted since. */
+export function indexesOf(rows: Pick<Registry, 'under'>, name: string, defined: Iterable<string>): readonly string[] {
+  const fields = new Set(defined)
+  for (const { key, value } of indexRows(rows, name)) {
+    const field = key.slice(indexesKey(name).length)
+    if (value.kind === 'added') fields.add(field)
+    else if (value.kind === 'deleted') fields.delete(field)
+  }
+  return [...fields].sort()
 }
 
 export function describe<Row>(definition: TableDefinition<Row>): TableDescription {

@@ -23,7 +23,7 @@ export interface OpenNodeOptions {
 }
 
 export type OpenNodeResult =
-  | { readonly ok: true; readonly own: OwnRecord; readonly linked: Linked }
+  | { readonly ok: true; readonly own: OwnRecord; readonly linked: Linked; readonly isLost: boolean }
   | { readonly ok: false; readonly reason: 'other_node' | 'bad_format' | 'disc'; readonly problem: string }
 
 /** Resolves when the disc has taken the epoch, which must never be used again after a crash. */
@@ -31,7 +31,7 @@ export async function openNode({ store, node, system, rename, emptyTables }: Ope
   const opened = openOwnRecord({ store, node, system, rename })
   if (!opened.ok) return opened
   let { own, linked } = opened
-  if (opened.isRenamed) {
+  if (opened.isRenamed || opened.isLost) {
     store.commit(renameOperations(store, own))
     linked = { up: [], seen: linked.seen }
   }
@@ -51,5 +51,5 @@ export async function openNode({ store, node, system, rename, emptyTables }: Ope
     if (!(error instanceof StoreError)) throw error
     return { ok: false, reason: 'disc', problem: error.message }
   }
-  return { ok: true, own, linked }
+  return { ok: true, own, linked, isLost: opened.isLost }
 }

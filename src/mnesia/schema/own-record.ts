@@ -8,6 +8,7 @@
 import type { System } from '../../actors/system.ts'
 import { RowBytesError } from '../errors.ts'
 import { termBytes } from '../row-bytes.ts'
+import { isDamaged } from '../store/damage.ts'
 import type { Store, StoreOperation } from '../store/store.ts'
 import { memberKey, membersIn } from './members.ts'
 import { Registry, type RegistryRow, registryRowsOf } from './registry.ts'
@@ -66,7 +67,14 @@ export interface Linked {
 
 /** What was found, or the sentence that says why the node does not start. */
 export type OpenResult =
-  | { readonly ok: true; readonly own: OwnRecord; readonly linked: Linked; readonly isRenamed: boolean }
+  | {
+      readonly ok: true
+      readonly own: OwnRecord
+      readonly linked: Linked
+      readonly isRenamed: boolean
+      /** The disc has lost the record: the node does not know any more whose member it was. */
+      readonly isLost: boolean
+    }
   | { readonly ok: false; readonly reason: 'other_node' | 'bad_format'; readonly problem: string }
 
 export interface OpenOptions {
@@ -90,19 +98,21 @@ export function openOwnRecord({ store, node, system, rename = false }: OpenOptio
     if (!(error instanceof RowBytesError)) throw error
     return badFormat(`the record of the node on this disc cannot be read: ${error.message}`)
   }
-  if (found === undefined)
-    return { ok: true, own: freshRecord(node, newClusterId(system), nowMs), linked: NONE, isRenamed: false }
+  if (found === undefined) {
+    const own = freshRecord(node, newClusterId(system), nowMs)
+    return { ok: true, own, linked: NONE, isRenamed: false, isLost: isDamaged(store.damage, META) }
+  }
   if (found.format > FORMAT) {
     return badFormat(`this disc was written by a later version (format ${found.format}; this version reads ${FORMAT})`)
   }
   const linked = (read(store, LINKED) as Linked | undefined) ?? NONE
   // A disc that was put back from a copy, or a clock that went back: neither may bring an epoch back.
   const epoch = Math.max(found.epoch + 1, nowMs, (linked.seen[found.node] ?? 0) + 1)
-  if (found.node === node) return { ok: true, own: { ...found, epoch }, linked, isRenamed: false }
+  if (found.node === node) return { ok: true, own: { ...found, epoch }, linked, isRenamed: false, isLost: false }
   const others = membersIn(readRegistry(store, () => {})).filter((name) => name !== found.node)
   if (!rename) return { ok: false, reason: 'other_node', problem: renamedProblem(found.node, node, others) }
   const own = { ...freshRecord(node, newClusterId(system), nowMs), epoch, mayAutoJoin: false }
-  return { ok: true, own, linked, isRenamed: true }
+  return { ok: true, own, linked, isRenamed: true, isLost: false }
 }
 
 const NONE: Linked = { up: [], seen: {} }

@@ -94,7 +94,10 @@ export class Core {
     this.log = new EntryLog(this.limits.logBytes)
     this.tasks = new Tasks(links)
     this.disc = new Disc({ store, origins: this.origins, vector: this.vector, copies: () => this.copies })
-    for (const [name, coverage] of this.disc.load(this.settled)) this.unopened.set(name, coverage)
+    for (const [name, coverage] of this.disc.load(this.settled)) {
+      if (this.disc.mayLack(name)) coverage.openAll(this.vector)
+      this.unopened.set(name, coverage)
+    }
     this.disc.durableCopies = this.copies
     this.self = this.origins.of(links.node, links.epoch)
     this.forgotten = this.disc.forgotten

@@ -6,16 +6,23 @@
  * rows, tombstones and the vector that tells that they are there. `durable` is the vector as of the last commit that is known to be flushed.
  */
 import { BinaryReader, BinaryWriter, Damaged } from '../binary.ts'
+import { isDamaged } from '../store/damage.ts'
 import type { Store, StoreOperation } from '../store/store.ts'
+import { decodeCell } from './cell-record.ts'
 import type { Stamp } from './cells.ts'
 import { Coverage, type Floor, type Settled } from './coverage.ts'
 import type { SentCopy } from './messages.ts'
-import type { Origin, Origins } from './origin.ts'
+import { Origin, type Origins } from './origin.ts'
 import { Vector } from './vector.ts'
 
 const META = 'shared'
 const CEILING = 'clock/'
 const VERSION = 1
+/** Stands in for nodes whose names have been lost: of two stamps with the same clock any other is the later one. */
+const LOST = ''
+const UNKNOWN = new Origin(LOST, 0, 0)
+/** Rows that are not looked into. */
+const AS_BYTES = { encode: (row: Uint8Array) => row, decode: (bytes: Uint8Array) => bytes }
 
 /** What the store holds of a disc copy, besides its rows. */
 export interface CopyRecord {
@@ -95,14 +102,50 @@ export class Disc {
       else if (kind === 'removed') removed.push(name)
     }
     numbered.sort((a, b) => a.number - b.number)
+    const mayLack = isDamaged(this.store.damage, META)
     for (const { node, epoch, number } of numbered) {
+      if (mayLack) this.#fillOrigins(number)
       if (this.#origins.of(node, epoch).number !== number) throw new Damaged(`origin ${number} is missing in the store`)
     }
-    this.#namedOrigins = numbered.length
+    if (mayLack) this.#fillOrigins(this.#greatestOrigin() + 1)
+    // Those that stand in are on disc from now on.
+    this.#namedOrigins = mayLack ? 0 : numbered.length
     for (const { number, seq, clock } of progress) this.#vector.set(this.originOf(number), seq, clock)
     this.durable = this.#vector.copy()
     for (const name of removed) this.#removeRows(name)
     return new Map(copies.map((name) => [name, this.copy(name)!.coverage]))
+  }
+
+  /** Has some origin stand in for each that is missing below a number. */
+  #fillOrigins(number: number): void {
+    for (let next = this.#origins.all.length; next < number; next++) this.#origins.of(LOST, next + 1)
+  }
+
+  /** The greatest number of an origin that a record refers to; -1 when there is none. */
+  #greatestOrigin(): number {
+    let greatest = -1
+    const seen = (number: number): Origin => {
+      greatest = Math.max(greatest, number)
+      return this.#origins.all[number] ?? this.#origins.all[0] ?? UNKNOWN
+    }
+    for (const space of this.store.spaces()) {
+      if (!space.startsWith(spaceOf(''))) continue
+      for (const [, value] of this.store.entries(space)) {
+        try {
+          this.#reader.open(value)
+          if (this.#reader.byte() === VERSION) decodeCell(this.#reader, undefined, AS_BYTES, seen, undefined)
+        } catch {
+          // It is left out when the table is loaded.
+        }
+      }
+    }
+    return greatest
+  }
+
+  /** Whether rows of a copy may have been lost, or what was known of it. */
+  mayLack(table: string): boolean {
+    const { damage } = this.store
+    return isDamaged(damage, META) || isDamaged(damage, spaceOf(table))
   }
 
   get ceiling(): number {
@@ -184,6 +227,8 @@ export class Disc {
   /** Removes all that there is of a table. Should the end come in between, the rest is removed at the next start. */
   remove(table: string): void {
     for (const kind of ['copy', 'kept']) this.#pending.push({ space: META, key: `${kind}/${table}`, value: undefined })
+    // Rows of this turn are to be removed as well.
+    this.commit()
     if (this.store.count(spaceOf(table)) === 0) return
     this.#writeMeta(`removed/${table}`, () => undefined)
     this.#removeRows(table)

@@ -149,6 +149,11 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#core.deliver()
   }
 
+  /** Tables of which this node has a copy that lacks something, or may. */
+  get lacking(): string[] {
+    return [...this.#core.coverages].filter(([, coverage]) => !coverage.isWhole).map(([name]) => name)
+  }
+
   /** Whether all that a connected member had when it connected is here. */
   isCaughtUp(node: string): boolean {
     const peer = this.#peers.get(node)
@@ -602,7 +607,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     // Rows that were kept while the table was not known are not all that there are.
     const known = opaque?.isKept === false ? opaque.coverage : unopened.get(name)
     const coverage = known ?? new Coverage()
-    if (known === undefined && !isNew) coverage.openAll(vector)
+    if (known === undefined && (!isNew || disc.mayLack(name))) coverage.openAll(vector)
     unopened.delete(name)
     const replica = new Replica<Row>(
       {

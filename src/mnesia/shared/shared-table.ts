@@ -10,6 +10,7 @@ import { NoCopyError } from '../errors.ts'
 import { termBytes } from '../row-bytes.ts'
 import { NO_ROWS, type OrderedKeys, ReadableTable } from '../rows/readable-table.ts'
 import { RowIndex } from '../rows/row-index.ts'
+import { sameRow, sameValue } from '../rows/same-value.ts'
 import type { Table, TableEvent, TableOperation, WriteOptions, WriteOutcome } from '../table.ts'
 import { clearOf, identityOfBytes, type Operation } from './entry.ts'
 import type { Knowledge } from './merged-cell.ts'
@@ -68,7 +69,7 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     this.#writer = writer
     this.#isOwnIdentity = definition.type === 'bag' && definition.identity === undefined
     if (definition.type === 'ordered_set') this.#sorted = new SortedKeys<string>(byCodeUnits)
-    for (const field of definition.index ?? []) this.#indexes.set(field, new RowIndex())
+    for (const field of this.indexes) this.#indexes.set(field, new RowIndex())
   }
 
   /** Undefined when this node has no copy. */
@@ -172,7 +173,7 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
   }
 
   /** For `SharedReplication`: what the operation is, given the rows as they are now. A delete of what is not there is nothing. */
-  operationsOf({ op, key, identity, bytes }: Wish<Row>): readonly Operation[] {
+  operationsOf({ op, key, identity, row, bytes }: Wish<Row>): readonly Operation[] {
     const table = this.definition.name
     if (op === 'clear') return [clearOf(table)]
     const replica = this.#replica
@@ -182,7 +183,9 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
         .map((cell) => this.#removal(key, cell.identity))
     }
     if (op !== 'write') {
-      const isThere = replica === undefined || replica.cells.rows.get(key, identity ?? '') !== undefined
+      const held = replica?.cells.rows.get(key, identity ?? '')?.value
+      // Without a copy here nobody can tell.
+      const isThere = replica === undefined || (held !== undefined && (row === undefined || this.#isSame(held, row)))
       return isThere ? [this.#removal(key, identity)] : []
     }
     const seen = this.#seenOf(key)
@@ -213,11 +216,23 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     return this.#sorted!
   }
 
+  protected override reindex(): void {
+    for (const field of this.#indexes.keys()) if (!this.indexes.includes(field)) this.#indexes.delete(field)
+    for (const field of this.indexes) {
+      if (this.#indexes.has(field)) continue
+      const index = new RowIndex()
+      if (this.#replica !== undefined) {
+        for (const key of this.keys()) for (const row of this.read(key)) index.add(row[field], key)
+      }
+      this.#indexes.set(field, index)
+    }
+  }
+
   protected override indexed(field: keyof Row & string, value: unknown): readonly Row[] {
     this.#held()
     const found: Row[] = []
     for (const key of this.#indexes.get(field)!.keys(value)) {
-      for (const row of this.read(key)) if (isSameValue(row[field], value)) found.push(row)
+      for (const row of this.read(key)) if (sameValue(row[field], value)) found.push(row)
     }
     return found
   }
@@ -232,16 +247,20 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
   #reindex(field: keyof Row, index: RowIndex, key: string, row: Row | undefined, old: Row | undefined): void {
     const value = row?.[field]
     const former = old?.[field]
+    if (row !== undefined && old !== undefined && sameValue(value, former)) return
+    if (old !== undefined) index.delete(former, key)
     if (row !== undefined) index.add(value, key)
-    if (old === undefined || (row !== undefined && isSameValue(value, former))) return
-    const isStillThere = this.read(key).some((each) => isSameValue(each[field], former))
-    if (!isStillThere) index.delete(former, key)
   }
 
   #removal(key: string, identity: string | undefined): Operation {
     const seen = this.#seenOf(key)
     const table = this.definition.name
     return { kind: 'delete', table, key, identity, isOwnIdentity: this.#isOwnIdentity, bytes: undefined, seen }
+  }
+
+  /** Rows of a bag are the same by their identity. */
+  #isSame(held: Row, row: Row): boolean {
+    return this.definition.type === 'bag' || sameRow(this.definition, held, row)
   }
 
   /** In a table whose rows are merged: what this node has seen of a key, which is what it may have forgotten and what it holds. */
@@ -265,9 +284,4 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     }
     return this.#replica
   }
-}
-
-/** As an index compares. */
-function isSameValue(a: unknown, b: unknown): boolean {
-  return a === b || (Number.isNaN(a) && Number.isNaN(b))
 }

@@ -21,6 +21,11 @@ export interface Damage {
   readonly foundAt: string
 }
 
+/** Whether keys of a space may be missing, or older than they were. */
+export function isDamaged(damage: readonly Damage[], space: string): boolean {
+  return damage.some(({ spaces }) => spaces === 'all' || spaces.includes(space))
+}
+
 /** What has been found and not been forgotten. */
 export function readDamage(directory: string): readonly Damage[] {
   try {

@@ -13,7 +13,7 @@ import { basename } from 'node:path'
 import type { System, TimerHandle } from '../../actors/system.ts'
 import { StoreError } from '../errors.ts'
 import { Abandoned, sourcesOf, spacesOf, writeCheckpoint } from './checkpoint.ts'
-import { writeDamage } from './damage.ts'
+import { type Damage, writeDamage } from './damage.ts'
 import type { DirectoryLock } from './directory-lock.ts'
 import { headerOf } from './file-header.ts'
 import { storeError } from './files.ts'
@@ -57,6 +57,7 @@ export interface StoreContents {
   /** Number of the next log. */
   readonly next: number
   readonly lock: DirectoryLock
+  readonly damage: readonly Damage[]
 }
 
 export interface StoreInfo {
@@ -106,6 +107,8 @@ export class LogStore implements Store {
   #checkpointTimer: TimerHandle | undefined
   #checkpointFailure: StoreError | undefined
   #isClosed = false
+  #damage: readonly Damage[]
+  readonly #watchers: ((failure: StoreError | undefined) => void)[] = []
 
   constructor(contents: StoreContents, positions: PositionsFile, options: LogStoreOptions) {
     this.directory = contents.directory
@@ -115,6 +118,7 @@ export class LogStore implements Store {
     this.#logs = [...contents.logs]
     this.#next = contents.next
     this.#positions = positions
+    this.#damage = contents.damage
     this.#options = options
     this.#condenseAbove = options.waitingBytes ?? WAITING_BYTES
   }
@@ -218,9 +222,22 @@ export class LogStore implements Store {
     if (failure !== undefined) throw failure
   }
 
-  /** Forgets what was found damaged: what was lost has been replaced, or nobody has it. */
+  get damage(): readonly Damage[] {
+    return this.#damage
+  }
+
   async forgetDamage(): Promise<void> {
-    await writeDamage(this.directory, [])
+    try {
+      await writeDamage(this.directory, [])
+    } catch (error) {
+      throw storeError(error, 'write to', this.directory)
+    }
+    this.#damage = []
+  }
+
+  watch(listener: (failure: StoreError | undefined) => void): void {
+    this.#watchers.push(listener)
+    if (this.failure !== undefined) listener(this.failure)
   }
 
   info(): StoreInfo {
@@ -288,7 +305,7 @@ export class LogStore implements Store {
     this.#failure = error
     const told = this.#waiters.findIndex((waiter) => waiter.commits > commits)
     for (const { reject } of this.#waiters.splice(0, told < 0 ? this.#waiters.length : told)) reject(error)
-    if (isNews) this.#options.onFailure?.(error)
+    if (isNews) this.#tell(error)
     this.#condense()
     if (this.#isClosed) return
     this.#retryTimer = this.#options.system.timers.set(this.#options.retryMs ?? RETRY_MS, () => this.#retry())
@@ -303,7 +320,13 @@ export class LogStore implements Store {
   #recovered(): void {
     this.#failure = undefined
     this.#condenseAbove = this.#options.waitingBytes ?? WAITING_BYTES
-    if (this.failure === undefined) this.#options.onRecovery?.()
+    if (this.failure === undefined) this.#tell(undefined)
+  }
+
+  #tell(failure: StoreError | undefined): void {
+    if (failure === undefined) this.#options.onRecovery?.()
+    else this.#options.onFailure?.(failure)
+    for (const listener of this.#watchers) listener(failure)
   }
 
   #condense(): void {
@@ -354,7 +377,7 @@ export class LogStore implements Store {
   #checkpointWritten(): void {
     if (this.#checkpointFailure === undefined) return
     this.#checkpointFailure = undefined
-    if (this.failure === undefined) this.#options.onRecovery?.()
+    if (this.failure === undefined) this.#tell(undefined)
   }
 
   /** The logs stay, and nothing is lost; it is tried again. */
@@ -363,7 +386,7 @@ export class LogStore implements Store {
     const failure = storeError(error, 'write a checkpoint to', this.directory)
     const isNews = this.#checkpointFailure?.fault !== failure.fault
     this.#checkpointFailure = failure
-    if (isNews) this.#options.onFailure?.(failure)
+    if (isNews) this.#tell(failure)
     if (this.#isClosed) return
     this.#checkpointTimer = this.#options.system.timers.set(CHECKPOINT_RETRY_MS, () => {
       this.#checkpointTimer = undefined

@@ -4,10 +4,12 @@
  *
  * Its spaces keep their keys unsorted and sort them when they are iterated, since that happens at a start and hardly ever else.
  */
+import type { Damage } from './damage.ts'
 import type { Store, StoreOperation } from './store.ts'
 
 export class MemoryStore implements Store {
   readonly isDurable: boolean = false
+  readonly damage: readonly Damage[] = []
   readonly #spaces = new Map<string, Map<string, Uint8Array>>()
 
   get(space: string, key: string): Uint8Array | undefined {
@@ -42,6 +44,10 @@ export class MemoryStore implements Store {
   clear(space: string): void {
     this.#spaces.delete(space)
   }
+
+  async forgetDamage(): Promise<void> {}
+
+  watch(): void {}
 
   async flushed(): Promise<void> {}
 

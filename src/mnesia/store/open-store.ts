@@ -66,7 +66,7 @@ async function openLocked(options: OpenStoreOptions, lock: DirectoryLock): Promi
     },
     listing,
   )
-  const store = new LogStore({ ...contents, directory, storeId, lock }, new PositionsFile(directory), options)
+  const store = new LogStore({ ...contents, directory, storeId, lock, damage }, new PositionsFile(directory), options)
   await store.start()
   return { store, damage }
 }

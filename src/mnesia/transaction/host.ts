@@ -1,7 +1,7 @@
 /** The tables of a node as transactions use them. */
 import type { Cluster } from '../schema/cluster.ts'
 import type { SharedReplication } from '../shared/replication.ts'
-import type { TransactionHost } from './transaction.ts'
+import type { TransactionHost } from './transactions.ts'
 
 /** `running`: the members that are linked, this node included, sorted. */
 export function transactionHost(

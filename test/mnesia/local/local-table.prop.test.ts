@@ -1,4 +1,5 @@
 /** local_content tables of every kind against a list of rows, in memory and on disc, across restarts and kills. */
+import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import pino from 'pino'
 import { describe, expect, test } from 'vitest'
@@ -85,6 +86,8 @@ class Model {
     if (operation.op === 'delete') this.rows = this.rows.filter(({ k }) => k !== operation.key)
     else {
       const { row: each } = operation
+      const isOther = (old: Row) => old.k === each.k && !isDeepStrictEqual(old, each)
+      if (operation.op === 'delete_object' && this.#identity(each) === '' && this.rows.some(isOther)) return
       this.rows = this.rows.filter((old) => old.k !== each.k || this.#identity(old) !== this.#identity(each))
       if (operation.op === 'write') this.rows.push(each)
     }

@@ -224,6 +224,7 @@ export class OwnedWorld {
     const node = this.node(name)
     const table = node.copies.get(definition.name)!.table
     if (table.copy === 'none') return
+    const before = table.of(name)!.seq
     const promise = table.batch(operations, wait === undefined ? {} : { wait })
     this.#note(node, definition.name)
     const { epoch, seq } = table.of(name)!
@@ -231,7 +232,7 @@ export class OwnedWorld {
       void promise?.then(() => {
         if (this.nodes.get(name) === node) this.#flushed.set(`${name} ${definition.name}`, seq)
       })
-    } else if (wait === 'members') {
+    } else if (wait === 'members' && seq > before) {
       const expected = node.link.connected()
       // Who is still linked when it is said to be complete has it, or is named.
       void promise?.then((outcome) => {

@@ -62,19 +62,26 @@ function writeSomething(world: World): void {
     if (replica === undefined && definition.merge !== undefined) continue
     // To remove all rows of a key from a bag one has to have them.
     const canDelete = replica !== undefined || definition.type !== 'bag'
-    parts.push([name, Array.from({ length: count }, () => someOperation(world, name, canDelete))])
+    const held = (key: string) =>
+      (replica === undefined ? undefined : node.replication.table(name)!.get(key)) as Row | undefined
+    parts.push([name, Array.from({ length: count }, () => someOperation(world, name, canDelete, held))])
   }
   world.write(node, parts, wait)
 }
 
-function someOperation(world: World, table: string, canDelete: boolean): SharedOperation<Row> {
+function someOperation(
+  world: World,
+  table: string,
+  canDelete: boolean,
+  held: (key: string) => Row | undefined,
+): SharedOperation<Row> {
   const { random } = world
   const key = random.pick(KEYS)
   const n = world.nextValue()
   const row: Row = { key, who: `w${random.below(3)}`, n, ...(table === 'votes' ? { parts: [`p${n}`] } : {}) }
   const dice = random.below(100)
   if (dice < 1) return { op: 'clear' }
-  if (dice < 25) return { op: 'delete_object', row }
+  if (dice < 25) return { op: 'delete_object', row: dice < 20 ? (held(key) ?? row) : row }
   if (dice < 40 && canDelete) return { op: 'delete', key }
   return { op: 'write', row }
 }

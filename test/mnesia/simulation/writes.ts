@@ -89,8 +89,11 @@ export class Writes {
         operations.push({ op: 'delete', key })
         for (const each of definition.type === 'bag' ? PARTS : ['p']) note(key, each, undefined)
       } else {
-        operations.push({ op: 'delete_object', row: { key, part, n: 0, by: '' } })
-        note(key, part, undefined)
+        const held = found(key, part)
+        const isHeld = held !== undefined && random.below(4) > 0
+        operations.push({ op: 'delete_object', row: isHeld ? held : { key, part, n: 0, by: '' } })
+        // Rows of the bag are the same by their part, those of the sets in all.
+        if (isHeld || definition.type === 'bag') note(key, part, undefined)
       }
     }
     const options = this.#options() ?? {}

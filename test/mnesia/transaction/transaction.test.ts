@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { table } from '../../../src/mnesia/definition.ts'
 import type { Table } from '../../../src/mnesia/table.ts'
-import type { Transaction, TransactionOptions, TransactionResult } from '../../../src/mnesia/transaction/transaction.ts'
+import type { Transaction, TransactionResult } from '../../../src/mnesia/transaction/transaction.ts'
+import type { TransactionOptions } from '../../../src/mnesia/transaction/transactions.ts'
 import { MnesiaWorld } from '../mnesia-world.ts'
 
 interface Account {

@@ -128,8 +128,10 @@ export class World {
     this.services.set(name, services)
     const environment = {
       ...connectionEnvironment(services, this.config.listeners.tcp),
-      openSession: (client: ClientInfo) =>
-        runtime.send({ name: 'sm', node: `${NODE_OF_SESSIONS}@sim` }, { tag: 'open', client }),
+      openSession: (client: ClientInfo) => {
+        const manager = { name: 'sm', node: `${NODE_OF_SESSIONS}@sim` }
+        runtime.send(manager, { tag: 'lease', client, manager })
+      },
     }
     await this.#started(simListener.startLink(runtime, environment, { name: LISTENER_SIM }))
   }

@@ -1,0 +1,278 @@
+/**
+ * The sessions that live on this node: makes them, keeps their rows in the table `session`, and finds those that must give way.
+ *
+ * A session that ends takes its row with it; the will of one that crashed is published, unless it is stored and starts again. When another node turns out to have a session of the same client id, as
+ * after a partition, the one that was opened last stays, and the owner of the other ends it. The will of a client whose node has died is
+ * published by the node that is the home of its client id.
+ */
+import type { ExitReason } from '../../actors/errors.ts'
+import type { From } from '../../actors/gen.ts'
+import { replyTo } from '../../actors/gen-server.ts'
+import type { Pid } from '../../actors/pid.ts'
+import type { StartResult } from '../../actors/proc-lib.ts'
+import type { ProcessContext } from '../../actors/process.ts'
+import type { Ref } from '../../actors/ref.ts'
+import type { DownMessage, RemoteName } from '../../actors/signal.ts'
+import type { Table } from '../../mnesia/table.ts'
+import type { ClientInfo, Will } from '../process-messages.ts'
+import { publishAll, type SessionEnvironment } from '../publish.ts'
+import { RC } from '../reason-codes.ts'
+import type { SessionRow } from '../tables.ts'
+import { type BetweenManagers, isLater } from './directory.ts'
+import type { SessionStart } from './session.ts'
+import type { FromManager } from './session-messages.ts'
+import type { StoredSession } from './stored/forms.ts'
+import type { FoundSession } from './stored/session-store.ts'
+import { willDelaySec, willMessage } from './will.ts'
+
+/** Starts a session process; the sessions' supervisor does it. */
+export type StartSession = (caller: ProcessContext, start: SessionStart, manager: RemoteName) => Promise<StartResult>
+
+export interface LocalSessionsOptions {
+  readonly environment: Pick<SessionEnvironment, 'hooks' | 'metrics' | 'pubsub' | 'nextMessageId' | 'sessionStore'>
+  readonly table: Table<SessionRow>
+  readonly startSession: StartSession
+  /** Of this process, for the sessions. */
+  readonly name: RemoteName
+  /** Whether this process is responsible for a client id. */
+  readonly isOurs: (clientId: string) => boolean
+  /** Whether a node is a member that runs. */
+  readonly isRunning: (node: string) => boolean
+  /** Whether this node decides about a client id. */
+  readonly isHome: (clientId: string) => boolean
+  /** Whether other members run. */
+  readonly othersRun: () => boolean
+}
+
+/** The start of a stored session. */
+interface Revival {
+  /** Who waits for it. */
+  readonly restorer: From | undefined
+  session: Pid | undefined
+  hasRoutes: boolean
+  /** Homes that want a session for a client whose session it is. */
+  readonly claims: { readonly client: ClientInfo; readonly home: RemoteName }[]
+}
+
+/** How often a stored session is started again that has crashed, before it is set aside. */
+const MAX_CRASHES = 3
+
+/** Messages of this part to its own process. */
+export type LocalMessage =
+  | { readonly tag: 'made'; readonly client: ClientInfo; readonly home: RemoteName; readonly outcome: StartResult }
+  | { readonly tag: 'revived'; readonly clientId: string; readonly outcome: StartResult }
+  /** A node with sessions is down. */
+  | { readonly tag: 'owner_lost'; readonly owner: string }
+  /** The will of a client whose node has died is due. */
+  | { readonly tag: 'will_due'; readonly row: SessionRow; readonly will: Will }
+
+export class LocalSessions {
+  readonly #self: ProcessContext
+  readonly #options: LocalSessionsOptions
+  /** Client ids of the sessions that are monitored, by the number of the monitor. */
+  readonly #clientIds = new Map<Ref['id'], string>()
+  /** Stored sessions that are being started, by client id. */
+  readonly #revivals = new Map<string, Revival>()
+  /** How often the stored session of a client id has crashed. */
+  readonly #crashes = new Map<string, number>()
+
+  constructor(self: ProcessContext, options: LocalSessionsOptions) {
+    this.#self = self
+    this.#options = options
+    const { table, isOurs } = options
+    for (const { clientId, pid } of table.rowsOf(self.pid.node)) {
+      if (isOurs(clientId)) this.#watch(clientId, pid)
+    }
+    self.onExit(
+      table.subscribe((event) => {
+        if (event.type === 'write') this.#met(event.row)
+        else if (event.type === 'shown') for (const row of table.rowsOf(event.owner)) this.#met(row)
+        // Not at once: who the home of a client id is, is about to change.
+        else if (event.type === 'hidden')
+          self.runtime.send(self.pid, { tag: 'owner_lost', owner: event.owner } satisfies LocalMessage)
+      }),
+    )
+  }
+
+  /** Number of sessions. */
+  get size(): number {
+    return this.#clientIds.size
+  }
+
+  /** Makes a session; `made` comes when it is there. */
+  start(client: ClientInfo, home: RemoteName): void {
+    const revival = this.#revivals.get(client.clientId)
+    if (revival !== undefined) revival.claims.push({ client, home })
+    else this.#startSession({ client }, (outcome) => ({ tag: 'made', client, home, outcome }))
+  }
+
+  /**
+   * Starts a session that is stored. Whoever asks gets an answer when its routes stand, or it could not be started; claims that come
+   * meanwhile wait.
+   */
+  restore(found: FoundSession, restorer: From | undefined): void {
+    const { clientId } = found.session.client
+    this.#revivals.set(clientId, { restorer, session: undefined, hasRoutes: false, claims: [] })
+    const othersRun = this.#options.othersRun()
+    this.#startSession({ found, othersRun }, (outcome) => ({ tag: 'revived', clientId, outcome }))
+  }
+
+  /** A stored session has been started, or could not be. */
+  revived(clientId: string, outcome: StartResult): void {
+    const revival = this.#revivals.get(clientId)
+    if (revival === undefined) return
+    if (!outcome.ok || outcome.pid === undefined) {
+      this.#endRevival(clientId, revival, outcome)
+      return
+    }
+    this.#watch(clientId, outcome.pid)
+    revival.session = outcome.pid
+    const stored = this.#options.environment.sessionStore?.rowOf(clientId)
+    // It may have ended in the meantime, as one whose time is up does.
+    if (stored !== undefined) this.#writeStored(stored, outcome.pid)
+    if (revival.hasRoutes) this.#endRevival(clientId, revival, outcome)
+  }
+
+  /** The routes of a stored session stand; it may say so before its start has been answered. */
+  restored(clientId: string): void {
+    const revival = this.#revivals.get(clientId)
+    if (revival === undefined) return
+    revival.hasRoutes = true
+    if (revival.session !== undefined) this.#endRevival(clientId, revival, { ok: true, pid: revival.session })
+  }
+
+  #endRevival(clientId: string, { restorer, claims }: Revival, outcome: StartResult): void {
+    this.#revivals.delete(clientId)
+    if (restorer !== undefined) replyTo(this.#self, restorer, undefined)
+    for (const { home } of claims) {
+      this.#self.send(home, { tag: 'started', clientId, outcome } satisfies BetweenManagers)
+    }
+  }
+
+  #startSession(start: SessionStart, answer: (outcome: StartResult) => LocalMessage): void {
+    const { runtime, pid } = this.#self
+    this.#options.startSession(this.#self, start, this.#options.name).then(
+      (outcome) => runtime.send(pid, answer(outcome)),
+      (error: unknown) => runtime.send(pid, answer({ ok: false, reason: { error: String(error) } })),
+    )
+  }
+
+  /** A session has been made: its row is there before anybody is told. */
+  made(client: ClientInfo, outcome: StartResult): void {
+    if (!outcome.ok || outcome.pid === undefined) return
+    this.#watch(client.clientId, outcome.pid)
+    this.#write(client, outcome.pid)
+  }
+
+  /** A session of this node has been opened by a connection. */
+  opened(session: Pid, client: ClientInfo): void {
+    this.#write(client, session)
+  }
+
+  /** The connection of a session has ended. `will` is still to be published; undefined: it is settled. */
+  detached(session: Pid, clientId: string, will: Will | undefined): void {
+    const row = this.#own(clientId)
+    if (row?.pid.equals(session)) this.#options.table.write({ ...row, connection: undefined, will })
+  }
+
+  /** Takes a DOWN; returns whether it was of a session. */
+  down({ ref, pid, reason }: DownMessage): boolean {
+    const clientId = this.#clientIds.get(ref.id)
+    if (clientId === undefined) return false
+    this.#clientIds.delete(ref.id)
+    const row = this.#own(clientId)
+    const livesOn = reason !== 'normal' && this.#canRevive(clientId, reason)
+    if (row?.pid.equals(pid)) {
+      this.#options.table.delete(clientId)
+      // A session that ends settles its will itself. That of one that crashed is due, since the session is over; a connection sees to it itself.
+      if (row.will !== undefined && row.connection === undefined && reason !== 'normal' && !livesOn)
+        this.#publishWill(row.clientId, row.will)
+    }
+    if (reason === 'normal') this.#crashes.delete(clientId)
+    const revival = this.#revivals.get(clientId)
+    if (revival?.session?.equals(pid)) this.#endRevival(clientId, revival, { ok: false, reason })
+    if (livesOn && !this.#revivals.has(clientId)) {
+      const found = this.#options.environment.sessionStore?.find(clientId)
+      if (found !== undefined) this.restore(found, undefined)
+    }
+    return true
+  }
+
+  /** Whether a session that has crashed is stored, and has not crashed too often. */
+  #canRevive(clientId: string, reason: ExitReason): boolean {
+    const { sessionStore } = this.#options.environment
+    if (sessionStore?.has(clientId) !== true) return false
+    const crashes = (this.#crashes.get(clientId) ?? 0) + 1
+    this.#crashes.set(clientId, crashes)
+    if (crashes <= MAX_CRASHES) return true
+    this.#crashes.delete(clientId)
+    sessionStore.setAside(clientId, reason)
+    return false
+  }
+
+  /**
+   * A node is down, and its sessions with it: somebody has to see to their wills. Every node waits, and whoever is the home of a client id by
+   * then publishes.
+   */
+  ownerLost(owner: string): void {
+    const { table, isOurs, isRunning } = this.#options
+    for (const row of table.rowsOf(owner)) {
+      const { will, clientId, connection, expirySec } = row
+      if (will === undefined || !isOurs(clientId)) continue
+      // It sees its session die.
+      if (connection !== undefined && connection !== owner && isRunning(connection)) continue
+      const delayMs = willDelaySec(will, expirySec) * 1000
+      this.#self.sendAfter(delayMs, this.#self.pid, { tag: 'will_due', row, will } satisfies LocalMessage)
+    }
+  }
+
+  /** The will of a client of a node that is down is due, unless the client is back. */
+  willDue({ clientId, connectedAtMs }: SessionRow, will: Will): void {
+    const { table, isHome } = this.#options
+    const isBack = table.read(clientId).some((row) => row.connectedAtMs >= connectedAtMs)
+    if (!isBack && isHome(clientId)) this.#publishWill(clientId, will)
+  }
+
+  /** Another node has a session: when its client id has one here too, the earlier of the two ends. */
+  #met(row: SessionRow): void {
+    if (row.pid.node === this.#self.pid.node || !this.#options.isOurs(row.clientId)) return
+    const own = this.#own(row.clientId)
+    if (own === undefined || !isLater(row, own)) return
+    const message: FromManager = { tag: 'discard', reasonCode: RC.session_taken_over, reason: 'session_taken_over' }
+    this.#self.runtime.send(own.pid, message)
+  }
+
+  #own(clientId: string): SessionRow | undefined {
+    const row = this.#options.table.get(clientId)
+    return row?.pid.node === this.#self.pid.node ? row : undefined
+  }
+
+  #publishWill(clientId: string, will: Will): void {
+    const { environment } = this.#options
+    const nowMs = this.#self.runtime.clock.now()
+    publishAll(environment, [willMessage(will, clientId, environment.nextMessageId(nowMs), nowMs)])
+  }
+
+  #watch(clientId: string, session: Pid): void {
+    this.#clientIds.set(this.#self.monitor(session).id, clientId)
+  }
+
+  #write({ clientId, connection, expirySec, connectedAtMs, will }: ClientInfo, pid: Pid): void {
+    this.#options.table.write({
+      clientId,
+      pid,
+      persistent: expirySec > 0,
+      stored: this.#options.environment.sessionStore?.has(clientId) === true,
+      expirySec,
+      connectedAtMs,
+      connection: connection.node,
+      will,
+    })
+  }
+
+  #writeStored({ client, expirySec, will }: StoredSession, pid: Pid): void {
+    const { clientId, connectedAtMs } = client
+    const common = { clientId, pid, persistent: true, stored: true, connection: undefined }
+    this.#options.table.write({ ...common, expirySec, connectedAtMs, will })
+  }
+}

@@ -1,0 +1,40 @@
+/** A real node whose files are damaged while it is down has all rows again from another one, as soon as they are linked. */
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, it } from 'vitest'
+import { eventually } from '../support/eventually.ts'
+import { type Peer, testPeers } from '../support/peer.ts'
+
+const [N1, N2] = ['n1@127.0.0.1', 'n2@127.0.0.1']
+const PROGRAM = fileURLToPath(new URL('../support/table-node.ts', import.meta.url))
+
+async function ask<T>(peer: Peer, what: string, ...args: string[]): Promise<T> {
+  return JSON.parse(String(await peer.rpc('tables', 'call', [what, JSON.stringify(args)]))) as T
+}
+
+it('a file that is damaged is named, set aside, and what it had comes from the other member', async () => {
+  const peers = await testPeers({ cuttable: true })
+  const start = (name: string) => peers.start(name, { program: ['--import', 'tsx', PROGRAM] })
+  const n1 = await start(N1)
+  let n2 = await start(N2)
+  expect(await ask(n2, 'join', N1)).toMatchObject({ ok: true })
+  for (let i = 0; i < 10; i++) await ask(n1, 'fill', `topic${i}`, '200')
+  await eventually(async () => expect(await ask(n2, 'size')).toBe(2000))
+  await ask(n2, 'write', 'flushed', 'x')
+  await n2.kill()
+
+  const directory = join(peers.folder, 'data', N2, 'tables')
+  const files = readdirSync(directory).filter((name) => /\.(log|rows)$/.test(name))
+  const [file] = files.sort((a, b) => statSync(join(directory, b)).size - statSync(join(directory, a)).size)
+  const bytes = readFileSync(join(directory, file!))
+  bytes.fill(0, bytes.length >> 2, bytes.length >> 1)
+  writeFileSync(join(directory, file!), bytes)
+
+  n2 = await start(N2)
+  expect(await ask(n2, 'size')).toBe(2001)
+  expect((await n2.logged('the file as it was found is')).msg).toContain(`${file}.damaged-`)
+  expect(readdirSync(directory).some((name) => name.startsWith(`${file}.damaged-`))).toBe(true)
+  await n2.logged('what the disc had lost has come from other members')
+  await eventually(async () => expect(await ask(n2, 'alarms')).not.toHaveProperty('store_damaged'))
+})
