@@ -9,7 +9,7 @@ import type { Store } from '../../src/mnesia/store/store.ts'
 import { Machine, pid } from './session-support.ts'
 
 /** A store of sessions that must have no reason to complain, unless `unreadable` takes it. */
-export function sessionStore(store: Store, unreadable?: (row: UnreadableRow) => void): SessionStore {
+function sessionStore(store: Store, unreadable?: (row: UnreadableRow) => void): SessionStore {
   const fail = (what: unknown): never => {
     throw new Error(JSON.stringify(what))
   }

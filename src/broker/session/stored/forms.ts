@@ -22,7 +22,7 @@ import type { Subscription } from '../session-state.ts'
 import { qosOf, readMessage, readWill, writeMessage, writeWill } from './message-bytes.ts'
 
 /** Grows when rows change in a way that an earlier version cannot read. */
-export const VERSION = 1
+const VERSION = 1
 
 export const SESSIONS = 'session'
 export const SUBSCRIPTIONS = 'subscription'
