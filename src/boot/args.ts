@@ -4,7 +4,7 @@
  * Erlang's spellings (`-name`, `-setcookie`) are turned into ours before commander sees them: it would read `-name` as
  * four one-letter options.
  */
-import { Command, CommanderError, Option } from 'commander'
+import { Command, CommanderError } from 'commander'
 
 /** What a command line asks for. */
 export type Invocation =
@@ -34,6 +34,8 @@ export interface StartOptions {
   /** `KEY=VALUE`, in the order given. */
   readonly sets: readonly string[]
   readonly detached: boolean
+  /** With a shell on the node itself. */
+  readonly console: boolean
 }
 
 const SPELLINGS: Readonly<Record<string, string>> = {
@@ -73,6 +75,7 @@ export function parseArgs(argv: readonly string[], version: string): Invocation 
       '--detached',
       'start in the background, return when started; output goes to agner.log in the data directory',
     )
+    .option('--console', 'start with a shell on the node, that of bin/observer; whoever leaves it stops the node')
     .option('--hash-password', 'read a password from standard input and print its hash for [access.users]')
     .version(version, '--version', 'print the version')
     .helpOption('--help', 'print this help')
@@ -80,8 +83,6 @@ export function parseArgs(argv: readonly string[], version: string): Invocation 
     .exitOverride()
     .configureOutput({ writeOut: (text) => (printed += text), writeErr: () => {}, getOutHelpWidth: () => 100 })
     .showSuggestionAfterError(true)
-  // Known, so that the answer says that it is not there yet and not "unknown option".
-  command.addOption(new Option('--console').hideHelp())
   try {
     command.parse(argv.map(normalise), { from: 'user' })
   } catch (error) {
@@ -109,9 +110,6 @@ function collect(value: string, earlier: readonly string[] = []): readonly strin
 
 function invocationOf(options: Readonly<Record<string, unknown>>): Invocation {
   if (options.hashPassword === true) return { kind: 'hash_password' }
-  if (options.console !== undefined) {
-    return { kind: 'refuse', problem: '--console is not available yet: the shell is not part of this version' }
-  }
   const { name, sname, join, cookie, config, dataDir, set } = options as Given
   if (name !== undefined && sname !== undefined) {
     return { kind: 'refuse', problem: 'a node has one name: give --name or --sname, not both' }
@@ -120,6 +118,9 @@ function invocationOf(options: Readonly<Record<string, unknown>>): Invocation {
   if (given === undefined) return { kind: 'refuse', problem: 'a node needs a name: --name n1@127.0.0.1' }
   if (options.yes === true && join === undefined) {
     return { kind: 'refuse', problem: '--yes goes with --join, and there is no --join' }
+  }
+  if (options.console === true && options.detached === true) {
+    return { kind: 'refuse', problem: '--console needs the terminal that --detached gives up: give one of them' }
   }
   return {
     kind: 'start',
@@ -135,6 +136,7 @@ function invocationOf(options: Readonly<Record<string, unknown>>): Invocation {
       dataDir,
       sets: set ?? [],
       detached: options.detached === true,
+      console: options.console === true,
     },
   }
 }

@@ -2,6 +2,7 @@
  * Starts a node from a command line, keeps it until it is told to stop, and stops it in order.
  *
  *     arguments → node name → configuration → cookie → (background) → node (run-node.ts) → "is started" → signal → stop
+ *                 └──────────────────────────────── `bin/ctl restart` ◀─────────────────────────────────┘
  *
  * The contract with scripts: stdout gets `Node 'NAME' is started` when every listener is open, then what listens
  * where; exit 0 after an ordered stop, 1 when the start fails, 2 for a bad command line or configuration, each with one
@@ -17,6 +18,7 @@ import { readCookie } from '../dist/cookie.ts'
 import { canTalk, checkNodeName, checkShortNodeName, parseNodeName, type Resolve } from '../dist/node-name.ts'
 import { parseArgs, type StartOptions } from './args.ts'
 import { type Config, readConfig } from './config-file.ts'
+import type { NodeConsole, Terminal } from './console.ts'
 import { type DistOptions, distOptions } from './dist-options.ts'
 import { epmdPort } from './epmd.ts'
 import type { NodeStart, RunningNode } from './run-node.ts'
@@ -45,8 +47,10 @@ export interface World {
   /** Starts an epmd that outlives the node; resolves when it listens or cannot be had. */
   startEpmd(port: number): Promise<void>
   runNode(start: NodeStart): Promise<RunningNode>
-  /** Resolves with the name of the first signal that asks the node to stop. */
-  untilSignal(): Promise<string>
+  /** For `--console`. */
+  readonly terminal: Terminal
+  /** Resolves with the name of the first signal that asks the node to stop; Ctrl+C does not when there is a console. */
+  untilSignal(hasConsole: boolean): Promise<string>
   /** Starts the same command line without `--detached` in the background; resolves with its exit code, 0 when it runs. */
   detach(dataDir: string): Promise<number>
 }
@@ -84,43 +88,38 @@ async function printHash(world: World): Promise<number> {
 }
 
 async function startNode(world: World, options: StartOptions): Promise<number> {
-  const prepared = await prepare(world, options)
-  if (!prepared.ok) {
-    for (const problem of prepared.problems) world.err(`${problem}\n`)
-    return BAD_USAGE
+  let signal: Promise<string> | undefined
+  for (;;) {
+    const prepared = await prepare(world, options)
+    if (!prepared.ok) {
+      for (const problem of prepared.problems) world.err(`${problem}\n`)
+      return BAD_USAGE
+    }
+    if (options.detached) return world.detach(prepared.dataDir)
+    signal ??= world.untilSignal(options.console)
+    const end = await runOnce(world, options, prepared, signal)
+    if (end !== 'restart') return end
   }
-  const { name, config, dataDir } = prepared
-  if (options.detached) return world.detach(dataDir)
+}
 
-  const startLog = new StartLog(world.log)
+/** Resolves with the exit code, or with the wish to be started again. */
+async function runOnce(
+  world: World,
+  options: StartOptions,
+  prepared: Prepared,
+  signal: Promise<string>,
+): Promise<number | 'restart'> {
+  const { name, config } = prepared
+  let nodeConsole: NodeConsole | undefined
+  const startLog = new StartLog((line) =>
+    nodeConsole === undefined ? world.log(line) : nodeConsole.notice(line.trimEnd()),
+  )
   const logger = createNodeLogger(world, config, name, startLog)
   for (const warning of prepared.warnings) logger.warn(warning)
   if (prepared.isNewCookie) logger.info(`a cookie was made at random in ${world.home}/.agner.cookie`)
   let node: RunningNode
   try {
-    const { version } = world
-    const { log: _log, dist: _dist, cluster, ...brokerConfig } = config
-    const { cookie, dist, epmdPort } = prepared
-    const { hidden, join, yes, rename } = options
-    node = await world.runNode({
-      name,
-      cookie,
-      hidden,
-      cluster: {
-        seeds: join === undefined ? cluster.seeds : [join, ...cluster.seeds],
-        confirmSeeds: yes,
-        partitionPolicy: cluster.partition,
-        startWaitMs: cluster.startWaitMs,
-        rename,
-      },
-      dist,
-      epmdPort,
-      config: brokerConfig,
-      dataDir,
-      logger,
-      version,
-      startEpmd: () => world.startEpmd(epmdPort),
-    })
+    node = await world.runNode(nodeStart(world, options, prepared, logger))
   } catch (error) {
     logger.debug({ err: error }, 'start failed')
     const { sentence, isConfiguration, isExplained } = describeStartError(error, config)
@@ -129,16 +128,48 @@ async function startNode(world: World, options: StartOptions): Promise<number> {
     return isConfiguration ? BAD_USAGE : FAILED
   }
   startLog.release()
-  world.out(announcement(name, node))
+  world.out(announcement(name, node, options.console))
+  if (options.console) nodeConsole = await node.openConsole(world.terminal)
   const why = await Promise.race([
-    world.untilSignal().then((signal) => ({ signal })),
+    ...(nodeConsole === undefined ? [] : [nodeConsole.ended.then(() => ({ console: 'left' }))]),
+    signal.then((name) => ({ signal: name })),
+    node.asked.then((asked) => ({ asked })),
     node.ended.then((reason) => ({ reason })),
   ])
-  if ('signal' in why) logger.info(why, 'stopping')
-  else logger.fatal(why, 'the node has ended by itself')
+  if ('reason' in why) logger.fatal(why, 'the node has ended by itself')
+  else logger.info(why, 'stopping')
+  nodeConsole?.close()
+  await nodeConsole?.ended
+  nodeConsole = undefined
   await node.stop()
   logger.info('stopped')
-  return 'signal' in why ? 0 : FAILED
+  if ('asked' in why && why.asked === 'restart') return 'restart'
+  return 'reason' in why ? FAILED : 0
+}
+
+function nodeStart(world: World, options: StartOptions, prepared: Prepared, logger: Logger): NodeStart {
+  const { log: _log, dist: _dist, cluster, ...brokerConfig } = prepared.config
+  const { name, cookie, dist, dataDir, epmdPort } = prepared
+  const { hidden, join, yes, rename } = options
+  return {
+    name,
+    cookie,
+    hidden,
+    cluster: {
+      seeds: join === undefined ? cluster.seeds : [join, ...cluster.seeds],
+      confirmSeeds: yes,
+      partitionPolicy: cluster.partition,
+      startWaitMs: cluster.startWaitMs,
+      rename,
+    },
+    dist,
+    epmdPort,
+    config: { ...brokerConfig, cluster: { autocleanMs: cluster.autocleanMs } },
+    dataDir,
+    logger,
+    version: world.version,
+    startEpmd: () => world.startEpmd(epmdPort),
+  }
 }
 
 /** All that is known and checked before anything is started. */
@@ -243,13 +274,15 @@ function createNodeLogger(world: World, { log }: Config, node: string, destinati
   })
 }
 
-function announcement(name: string, { listeners }: RunningNode): string {
+function announcement(name: string, { listeners }: RunningNode, hasConsole: boolean): string {
   const lines = [`Node '${name}' is started`]
   for (const { name: listener, host, port } of listeners) lines.push(`listener on ${listener}:${address(host, port)}`)
   const mqtt = listeners.find((listener) => listener.name === 'mqtt')
   if (mqtt !== undefined) {
     const to = `-h ${isAnyAddress(mqtt.host) ? '127.0.0.1' : mqtt.host} -p ${mqtt.port} -t hello`
-    lines.push(`Try: mosquitto_sub ${to}    and, beside it: mosquitto_pub ${to} -m world    (Ctrl-C ends the node)`)
+    lines.push(
+      `Try: mosquitto_sub ${to}    and, beside it: mosquitto_pub ${to} -m world${hasConsole ? '' : '    (Ctrl-C ends the node)'}`,
+    )
   }
   return `${lines.join('\n')}\n`
 }

@@ -1,4 +1,4 @@
-/** The settings of `[cluster]`: how a node finds its cluster, and what becomes of partitions. */
+/** The node's settings of `[cluster]`: how it finds its cluster, and what becomes of partitions. Those of the broker are in broker/config.ts. */
 import { duration, list, oneOf, type Settings } from '../broker/settings.ts'
 
 export const CLUSTER_SETTINGS = {

@@ -15,7 +15,7 @@ import { keyLines, lineOf } from './toml-lines.ts'
 /** The settings of a node, as the tables of its configuration file. */
 export const SETTINGS = {
   ...BROKER_SETTINGS,
-  cluster: CLUSTER_SETTINGS,
+  cluster: { ...CLUSTER_SETTINGS, ...BROKER_SETTINGS.cluster },
   dist: DIST_SETTINGS,
   log: {
     level: oneOf({

@@ -8,7 +8,7 @@
  * while the broker starts. When a part does not start, those that did are stopped again. An epmd that was started on the
  * way stays, as Erlang's does: other nodes may have registered by then.
  */
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Logger } from 'pino'
 import * as application from '../actors/application.ts'
 import type { ExitReason } from '../actors/errors.ts'
@@ -26,6 +26,7 @@ import type { Mnesia } from '../mnesia/mnesia.ts'
 import { openStore } from '../mnesia/store/open-store.ts'
 import type { Store } from '../mnesia/store/store.ts'
 import { makeObservable } from '../observer/backend/application.ts'
+import { type NodeConsole, openConsole, type Terminal } from './console.ts'
 import type { DistOptions } from './dist-options.ts'
 import { DataError, NodeStartError } from './start-error.ts'
 
@@ -62,6 +63,10 @@ export interface ClusterOptions {
 export interface RunningNode {
   /** In the order in which they were opened for clients; the one for other nodes is the last. */
   readonly listeners: readonly { readonly name: string; readonly host: string; readonly port: number }[]
+  /** Opens a shell on the node itself. */
+  openConsole(terminal: Terminal): Promise<NodeConsole>
+  /** Resolves when bin/ctl asks the node to end. */
+  readonly asked: Promise<'stop' | 'restart'>
   /** Resolves with the reason when the broker or the distribution ends by itself. */
   readonly ended: Promise<unknown>
   /** Ends listeners, connections, sessions, distribution and runtime, in this order; resolves when all are gone. */
@@ -92,8 +97,15 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
     const sessionStore = sessions === undefined ? {} : { sessionStore: sessions }
     const broker = await startBroker({ ...config, mnesia, alarms, version, ...sessionStore })
     await makeObservable(node, { version, tables: mnesia, remoteShell: dist.remoteShell })
-    exportCommands(node.exports, commandTable(), { runtime: node.runtime, services: broker.services })
+    let ask: (how: 'stop' | 'restart') => void = () => {}
+    const asked = new Promise<'stop' | 'restart'>((resolve) => {
+      ask = resolve
+    })
+    const program = { dataDir: resolve(start.dataDir), end: ask }
+    exportCommands(node.exports, commandTable(), { runtime: node.runtime, services: broker.services, program })
     return {
+      openConsole: (terminal) => openConsole(node.runtime, version, terminal),
+      asked,
       listeners: [...broker.listeners, { name: 'dist', host: node.host, port: node.port }],
       ended: Promise.race([broker.ended, distributionEnded(node)]),
       stop: async () => {
@@ -116,7 +128,7 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
 /** The tables of the node, in `tables` of its data directory; what it gives up when it changes its cluster is saved in `backup`. */
 async function openTables(runtime: Runtime, alarms: Alarms, { name, dataDir, cluster }: NodeStart): Promise<Mnesia> {
   const { store } = await openStore({ directory: join(dataDir, 'tables'), system: runtime.system, owner: name })
-  const backup = backupTo(runtime, join(dataDir, 'backup'))
+  const backup = backupTo(runtime, resolve(dataDir, 'backup'))
   const started = await startTables(runtime, { ...cluster, store, alarms, backup })
   if (started.ok) return started.mnesia
   await store.close()

@@ -12,6 +12,8 @@ import { packageRoot, packageVersion } from './package-root.ts'
 import { runNode } from './run-node.ts'
 
 const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+/** Ctrl+C at a console is for what runs there. */
+const SIGNALS_OF_CONSOLE = ['SIGTERM', 'SIGHUP'] as const
 
 /** The world of this OS process. */
 export function realWorld(): World {
@@ -51,9 +53,10 @@ export function realWorld(): World {
       await startEpmdInBackground(['-port', String(port)], rest)
     },
     runNode,
-    untilSignal: () =>
+    terminal: { input: process.stdin, output: process.stdout, home: homedir() },
+    untilSignal: (hasConsole) =>
       new Promise((resolve) => {
-        for (const signal of SIGNALS) {
+        for (const signal of hasConsole ? SIGNALS_OF_CONSOLE : SIGNALS) {
           process.once(signal, () => {
             for (const other of SIGNALS) process.on(other, () => process.exit(128 + constants.signals[other]))
             resolve(signal)

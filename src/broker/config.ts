@@ -418,6 +418,15 @@ export const BROKER_SETTINGS = {
       doc: 'A process with more messages waiting than this is reported.',
     }),
   },
+  cluster: {
+    autoclean: duration({
+      field: 'autocleanMs',
+      default: 'off',
+      min: 1000,
+      word: OFF,
+      doc: 'A member that has been down for longer is removed from the cluster, by a side that has more than half of the members.',
+    }),
+  },
 } satisfies Settings
 
 /** The configuration of a broker. Units are in the fields' names; a limit that is off is Infinity, a feature that is off 0. */

@@ -10,6 +10,7 @@ import type { Retainer } from './retained/retainer.ts'
 import type { PubSub } from './routing/pubsub.ts'
 import type { RouterPool } from './routing/router.ts'
 import type { SessionLimits } from './session/session-state.ts'
+import type { StaticSubscriptions } from './session/static-subscriptions.ts'
 import type { SessionStore } from './session/stored/session-store.ts'
 
 /** What publishing needs. */
@@ -24,6 +25,8 @@ export interface SessionEnvironment extends PublishEnvironment {
   readonly limits: SessionLimits
   readonly routers: RouterPool
   readonly retainer: Pick<Retainer, 'open'>
+  /** Undefined: there are none. */
+  readonly staticSubscriptions?: Pick<StaticSubscriptions, 'subscribeOf'>
   /** Makes message ids; see guid.ts. */
   readonly nextMessageId: (nowMs: number) => string
   /** Where sessions that outlive their connection are stored; undefined: in memory only. */

@@ -27,6 +27,7 @@ import { RouterPool } from './routing/router.ts'
 import { Routing } from './routing/routing.ts'
 import { Homes } from './session/home.ts'
 import { Sessions } from './session/sessions.ts'
+import { StaticSubscriptions } from './session/static-subscriptions.ts'
 import { SessionStore } from './session/stored/session-store.ts'
 import { reportStore } from './session/stored/store-reports.ts'
 
@@ -50,6 +51,7 @@ export interface Services extends SessionEnvironment {
   readonly retainer: Retainer
   readonly sessions: Sessions
   readonly sessionStore: SessionStore | undefined
+  readonly staticSubscriptions: StaticSubscriptions
   /** Which node decides about a client id. */
   readonly homes: Homes
   /** Clients that are connected to this node. */
@@ -152,6 +154,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     connections: new Connections(runtime),
     limits: config.session,
     routers: new RouterPool(runtime),
+    staticSubscriptions: new StaticSubscriptions(mnesia),
     nextMessageId,
     publish,
     publishSys,

@@ -2,15 +2,17 @@
  * The broker's supervision tree, in the order in which it starts; it ends in reverse.
  *
  *     broker_sup (one_for_one)
- *     ├─ router          subscriptions and routes
- *     ├─ forwarder       messages from and to other nodes
- *     ├─ retainer        expiry of retained messages
- *     ├─ session_sup     a session for each client id
- *     ├─ sm              opens, resumes and ends sessions
+ *     ├─ router             subscriptions and routes
+ *     ├─ forwarder          messages from and to other nodes
+ *     ├─ retainer           expiry of retained messages
+ *     ├─ session_sup        a session for each client id
+ *     ├─ sm                 opens, resumes and ends sessions
  *     ├─ session_restorer   has stored sessions started, and is gone when they are
- *     ├─ sys_topics      $SYS, on a schedule
- *     ├─ sysmon          long pauses and mailboxes
- *     └─ listener_tcp    a connection for each socket
+ *     ├─ cluster            what members that come and go mean for clients
+ *     ├─ trace              what clients do, and what happens on topics, to files
+ *     ├─ sys_topics         $SYS, on a schedule
+ *     ├─ sysmon             long pauses and mailboxes
+ *     └─ listener_tcp       a connection for each socket
  *
  * Listeners come last, so that nobody is let in before all is there, and go first. What the processes work on outlives them
  * (services.ts), so each is restarted by itself. Differs from emqttd, whose tree is one_for_all: there a fault of the
@@ -18,12 +20,14 @@
  */
 import type { ChildSpec } from '../actors/supervisor/child-spec.ts'
 import { child, supervisor } from '../actors/supervisor.ts'
+import { CLUSTER, cluster } from './cluster.ts'
 import { connectionEnvironment } from './connection/connection-services.ts'
 import { tcpListener } from './connection/listener-tcp.ts'
 import { forwarder } from './forward/forwarder.ts'
 import { FORWARDER } from './forward/messages.ts'
 import { sysTopics } from './monitor/sys-topics.ts'
 import { sysmon } from './monitor/sysmon.ts'
+import { TRACE, trace } from './monitor/trace.ts'
 import { retainer } from './retained/retainer.ts'
 import { router } from './routing/router.ts'
 import type { Services } from './services.ts'
@@ -84,6 +88,16 @@ export function serviceChildren(services: Services): ChildSpec[] {
     ...(services.sessionStore === undefined
       ? []
       : [child('session_restorer', sessionRestorer, [services], { restart: 'temporary' })]),
+    child(CLUSTER, cluster, [
+      {
+        mnesia,
+        connections: services.connections,
+        alarms: services.alarms,
+        autocleanMs: config.cluster.autocleanMs,
+      },
+      { name: CLUSTER },
+    ]),
+    child(TRACE, trace, [services.hooks, { name: TRACE }]),
     child('sys_topics', sysTopics, [
       {
         publish: publishSys,

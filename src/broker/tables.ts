@@ -186,6 +186,23 @@ export const USERS = table<UserRow>('users', {
   copies: 'disc_copies',
 })
 
+/** A subscription that an operator has made for a client id. */
+export interface StaticSubscriptionRow {
+  readonly clientId: string
+  /** The filter in one spelling. */
+  readonly filter: string
+  readonly qos: QoS
+}
+
+/** Client id → static subscriptions. Written by `ctl subscriptions`. */
+export const BACKEND_SUBSCRIPTION = table<StaticSubscriptionRow>('backend_subscription', {
+  type: 'bag',
+  key: 'clientId',
+  replication: 'shared',
+  copies: 'disc_copies',
+  identity: (row) => row.filter,
+})
+
 /** The tables that every broker has. They are opened before other members are met, so that no row comes before its table. */
 export const TABLES = [
   ROUTE,
@@ -197,4 +214,5 @@ export const TABLES = [
   RETAINED_SYS,
   BANNED,
   USERS,
+  BACKEND_SUBSCRIPTION,
 ] as const

@@ -1,11 +1,14 @@
 /**
  * One command on a node, from outside: a hidden node of its own for as long as the command takes, which registers nowhere that
  * others would look and is no member of anything.
+ *
+ * After `stop` and `restart` it stays until the node is gone, and is there again: a script that goes on finds what it has asked for.
  */
 import pino from 'pino'
 import * as rpc from '../dist/rpc.ts'
-import { startNode } from '../dist/start-node.ts'
+import { type Node, startNode } from '../dist/start-node.ts'
 import { isTuple, text } from '../dist/term.ts'
+import { Departure } from './departure.ts'
 import { CTL_MODULE } from './server.ts'
 
 /** What is to be run, and where. */
@@ -40,15 +43,25 @@ export async function request({ node, cookie, epmdPort, words, unique }: Request
     const isDown = started.reason === 'epmd'
     return { kind: 'failed', problem: isDown ? notRunning(node) : started.problem }
   }
-  const { runtime, distribution, stop } = started.node
   try {
-    if (!(await distribution.connect(node))) return { kind: 'failed', problem: notRunning(node) }
-    const result = await rpc.call(runtime, node, CTL_MODULE, 'run', [[...words]], TIMEOUT_MS)
-    if (!result.ok) return { kind: 'failed', problem: unanswered(node, result.reason) }
-    return answerOf(result.value) ?? { kind: 'failed', problem: `${node} has answered in a form of another version` }
+    return await runOn(started.node, node, words)
   } finally {
-    await stop()
+    await started.node.stop()
   }
+}
+
+async function runOn(own: Node, node: string, words: readonly string[]): Promise<Response> {
+  const { runtime, distribution } = own
+  if (!(await distribution.connect(node))) return { kind: 'failed', problem: notRunning(node) }
+  const departure = new Departure(own, node)
+  const result = await rpc.call(runtime, node, CTL_MODULE, 'run', [[...words]], TIMEOUT_MS)
+  if (!result.ok) return { kind: 'failed', problem: unanswered(node, result.reason) }
+  const answer = answerOf(result.value)
+  if (answer === undefined) return { kind: 'failed', problem: `${node} has answered in a form of another version` }
+  const [command] = words
+  if (!answer.ok || (command !== 'stop' && command !== 'restart')) return answer
+  const problem = (await departure.gone()) ?? (command === 'restart' ? await departure.back() : undefined)
+  return problem === undefined ? answer : { kind: 'failed', problem }
 }
 
 /** emqttd_ctl's words, and what else it may be: a wrong cookie looks the same from here. */
@@ -62,7 +75,7 @@ function unanswered(node: string, reason: Extract<rpc.RpcResult, { ok: false }>[
   return `${node} has no commands: it is no node of this program`
 }
 
-function answerOf(term: unknown): Response | undefined {
+function answerOf(term: unknown): Extract<Response, { kind: 'answered' }> | undefined {
   if (!isTuple(term, 3)) return undefined
   const [ok, lines, json] = term.elements
   if (typeof ok !== 'boolean' || !Array.isArray(lines)) return undefined

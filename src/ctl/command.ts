@@ -11,7 +11,26 @@ import type { Services } from '../broker/services.ts'
 export interface CtlContext {
   readonly runtime: Runtime
   readonly services: Services
+  /** The node as a program; undefined for a broker within another program, which has no such commands. */
+  readonly program?: NodeProgram
 }
+
+/** A node that is a program of its own. */
+export interface NodeProgram {
+  /** Absolute path of its data directory. */
+  readonly dataDir: string
+  /** Has the node stopped, or stopped and started again, in order; returns at once. */
+  end(how: 'stop' | 'restart'): void
+}
+
+/**
+ * The word by which a command line says that it means what it says. A refusal whose reason is `confirm` asks for it: whoever has typed the
+ * command at a terminal is asked, and the command is run again with this word behind it.
+ */
+export const YES = '--yes'
+
+/** The reason of a refusal that asks for `YES`. */
+export const CONFIRM = 'confirm'
 
 /** One way to use a command, as `help` shows it. */
 export interface Usage {

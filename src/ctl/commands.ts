@@ -3,19 +3,30 @@ import { CommandTable } from './command-table.ts'
 import { acl, alarms } from './commands/access.ts'
 import { broker } from './commands/broker.ts'
 import { clients } from './commands/clients.ts'
+import { cluster } from './commands/cluster.ts'
+import { data } from './commands/data.ts'
 import { listeners } from './commands/listeners.ts'
+import { mnesia } from './commands/mnesia.ts'
+import { plugins } from './commands/plugins.ts'
+import { ping, restart, stop } from './commands/program.ts'
 import { retained } from './commands/retained.ts'
 import { routes, topics } from './commands/routes.ts'
 import { sessions } from './commands/sessions.ts'
 import { status } from './commands/status.ts'
 import { subscriptions } from './commands/subscriptions.ts'
+import { trace } from './commands/trace.ts'
 import { users } from './commands/users.ts'
 import { vm } from './commands/vm.ts'
+
+const COMMANDS = [
+  ...[status, ping, stop, restart],
+  ...[broker, cluster, users, clients, sessions, routes, topics, subscriptions, retained, data, plugins],
+  ...[vm, mnesia, trace, acl, alarms, listeners],
+]
 
 /** A new table with all commands; modules of other layers add theirs. */
 export function commandTable(): CommandTable {
   const table = new CommandTable()
-  const commands = [status, broker, users, clients, sessions, routes, topics, subscriptions, retained]
-  for (const command of [...commands, vm, acl, alarms, listeners]) table.register(command)
+  for (const command of COMMANDS) table.register(command)
   return table
 }

@@ -1,13 +1,15 @@
 /**
  * The program bin/ctl without the OS process around it.
  *
- * Prints what the node answers: to stdout, the reason of a failure to stderr. The exit code is 0 for a success, 1 for a refusal
+ * Prints what the node answers: to stdout, the reason of a failure to stderr. A command that wants to be confirmed is asked about when
+ * there is somebody to ask. The exit code is 0 for a success, 1 for a refusal
  * and for a node that cannot be asked, 2 for a command line that makes no sense.
  */
 import { readCookie } from '../dist/cookie.ts'
 import { parseNodeName } from '../dist/node-name.ts'
 import { parseArgs } from './args.ts'
-import { request } from './client.ts'
+import { type Response, request } from './client.ts'
+import { CONFIRM, YES } from './command.ts'
 
 /** The OS process around bin/ctl. */
 export interface CtlWorld {
@@ -21,6 +23,8 @@ export interface CtlWorld {
   readonly unique: string
   out(text: string): void
   err(text: string): void
+  /** Asks the user a question; undefined when nobody is there to answer. */
+  readonly ask: ((question: string) => Promise<boolean>) | undefined
 }
 
 const FAILED = 1
@@ -44,7 +48,16 @@ export async function ctl(world: CtlWorld): Promise<number> {
   const cookie = await readCookie({ option: options.cookie, env, home })
   if (!cookie.ok) return refuse(cookie.problem)
   const { node, words } = options
-  const response = await request({ node, words, cookie: cookie.cookie, epmdPort, unique })
+  const asked = { node, cookie: cookie.cookie, epmdPort, unique }
+  let response = await request({ ...asked, words })
+  const question = world.ask && toConfirm(response)
+  if (question !== undefined) {
+    if (!(await world.ask!(question))) {
+      world.err('Not done.\n')
+      return FAILED
+    }
+    response = await request({ ...asked, words: [...words, YES] })
+  }
   if (response.kind === 'failed') {
     if (options.json) world.out(`${JSON.stringify({ error: 'unreachable', message: response.problem })}\n`)
     world.err(`${response.problem}\n`)
@@ -54,4 +67,11 @@ export async function ctl(world: CtlWorld): Promise<number> {
   if (options.json) world.out(`${json}\n`)
   else if (lines.length > 0) world.out(`${lines.join('\n')}\n`)
   return ok ? 0 : FAILED
+}
+
+/** What the user is to confirm before the command does it. */
+function toConfirm(response: Response): string | undefined {
+  if (response.kind === 'failed' || response.ok) return undefined
+  const { error, message } = JSON.parse(response.json) as { readonly error?: unknown; readonly message?: unknown }
+  return error === CONFIRM && typeof message === 'string' ? message : undefined
 }

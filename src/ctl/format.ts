@@ -19,6 +19,11 @@ export function atomText(name: string): string {
   return /^[a-z][\w@]*$/.test(name) ? name : `'${name.replaceAll("'", "\\'")}'`
 }
 
+/** A list of atoms as Erlang prints it: `['n1@127.0.0.1',a]`. */
+export function atomList(names: readonly string[]): string {
+  return `[${names.map(atomText).join(',')}]`
+}
+
 /** Seconds since 1970. */
 export function unixSeconds(ms: number): number {
   return Math.floor(ms / 1000)

@@ -2,7 +2,8 @@
  * Writes that wait until every connected member has applied them.
  *
  * A peer confirms by the number of the last entry that it has applied, so a wait is over when all connected peers have confirmed its
- * number. Who is lost meanwhile has not confirmed, and nobody waits for it any longer; who comes later is not waited for.
+ * number. Who is lost meanwhile has not confirmed, and nobody waits for it any longer; who comes later is not waited for. A peer for which
+ * a wait was in vain is *late*: as long as it says nothing, as one that stands still does, it is named in each outcome and holds up none.
  */
 import type { Links } from './link.ts'
 import type { WriteOutcome } from './table.ts'
@@ -29,6 +30,7 @@ export class Confirmations {
   #group: Group | undefined
   /** Connected peer → what it has confirmed, or need not confirm. */
   readonly #confirmed = new Map<string, number>()
+  readonly #late = new Set<string>()
 
   constructor(links: Pick<Links, 'now' | 'setTimer'>) {
     this.#links = links
@@ -48,6 +50,7 @@ export class Confirmations {
     const held = this.#confirmed.get(node)
     if (held === undefined || held >= seq) return
     this.#confirmed.set(node, seq)
+    this.#late.delete(node)
     this.#settle()
   }
 
@@ -60,13 +63,17 @@ export class Confirmations {
     const confirmed = this.#confirmed.get(node)
     if (confirmed === undefined) return
     this.#confirmed.delete(node)
+    this.#late.delete(node)
     for (const waiter of this.#waiters) if (waiter.seq > confirmed) waiter.unconfirmed.push(node)
     this.#settle()
   }
 
   /** Undefined when nobody has to confirm the entry. */
   wait(seq: number, timeoutMs: number): Promise<WriteOutcome> | undefined {
-    if (this.#least() >= seq) return undefined
+    if (this.#least() >= seq) {
+      const unconfirmed = this.#behind(seq)
+      return unconfirmed.length === 0 ? undefined : Promise.resolve({ unconfirmed })
+    }
     return new Promise((resolve) => {
       const group = this.#groupOf(timeoutMs)
       group.waiting++
@@ -80,10 +87,19 @@ export class Confirmations {
     this.#waiters = []
   }
 
+  /** What all have confirmed who are not late. */
   #least(): number {
     let least = Number.POSITIVE_INFINITY
-    for (const seq of this.#confirmed.values()) if (seq < least) least = seq
+    for (const [node, seq] of this.#confirmed) if (seq < least && !this.#late.has(node)) least = seq
     return least
+  }
+
+  /** Peers that have not confirmed an entry, sorted. */
+  #behind(seq: number): string[] {
+    return [...this.#confirmed]
+      .filter(([, confirmed]) => confirmed < seq)
+      .map(([node]) => node)
+      .sort()
   }
 
   #settle(): void {
@@ -96,8 +112,7 @@ export class Confirmations {
   }
 
   #finish({ seq, resolve, group, unconfirmed }: Waiter): void {
-    for (const [node, confirmed] of this.#confirmed) if (confirmed < seq) unconfirmed.push(node)
-    resolve({ unconfirmed: unconfirmed.sort() })
+    resolve({ unconfirmed: [...unconfirmed, ...this.#behind(seq)].sort() })
     if (--group.waiting > 0) return
     group.cancel()
     if (this.#group === group) this.#group = undefined
@@ -116,6 +131,11 @@ export class Confirmations {
     const expired = this.#waiters.filter((waiter) => waiter.group === group)
     this.#waiters = this.#waiters.filter((waiter) => waiter.group !== group)
     if (this.#group === group) this.#group = undefined
-    for (const waiter of expired) this.#finish(waiter)
+    for (const waiter of expired) {
+      for (const node of this.#behind(waiter.seq)) this.#late.add(node)
+      this.#finish(waiter)
+    }
+    // Others may have waited for nobody but them.
+    this.#settle()
   }
 }

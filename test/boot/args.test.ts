@@ -27,6 +27,7 @@ describe('the command line', () => {
       dataDir: 'd',
       sets: ['a=1', 'b=2'],
       detached: false,
+      console: false,
     })
   })
 
@@ -55,8 +56,8 @@ describe('the command line', () => {
     expect(refusal('--cookie', 'x')).toBe('a node needs a name: --name n1@127.0.0.1')
   })
 
-  it('says that the shell is not there yet', () => {
-    expect(refusal('--name', 'n1@127.0.0.1', '--console')).toContain('--console is not available yet: ')
+  it('refuses a shell in the background', () => {
+    expect(refusal('--name', 'n1@127.0.0.1', '--console', '--detached')).toContain('--console needs the terminal')
   })
 
   it('refuses unknown options with the one that was meant, stray words and missing values', () => {

@@ -18,6 +18,7 @@ afterEach(() => rm(folder, { recursive: true }))
 /** The node does not end by itself. */
 const NEVER = new Promise<never>(() => {})
 const LISTENERS = [{ name: 'mqtt', host: '127.0.0.1', port: 1883 }]
+const NODE = { listeners: LISTENERS, openConsole: () => NEVER, asked: NEVER, ended: NEVER }
 
 /** A world in which a node starts at once and is told to stop when it has started. */
 function world(over: Partial<World> = {}) {
@@ -50,8 +51,9 @@ function world(over: Partial<World> = {}) {
     runNode: async (start): Promise<RunningNode> => {
       seen.starts.push(start)
       seen.order.push('started')
-      return { listeners: LISTENERS, ended: NEVER, stop: async () => void seen.order.push('stopped') }
+      return { ...NODE, stop: async () => void seen.order.push('stopped') }
     },
+    terminal: { input: process.stdin, output: process.stdout, home: folder },
     untilSignal: async () => 'SIGTERM',
     detach: async () => 0,
     ...over,
@@ -74,7 +76,7 @@ describe('a node', () => {
   it('leaves with 1 when the node ends by itself', async () => {
     const { seen, run } = world({
       runNode: async () => ({
-        listeners: LISTENERS,
+        ...NODE,
         ended: Promise.resolve('shutdown'),
         stop: async () => void seen.order.push('stopped'),
       }),
@@ -91,7 +93,7 @@ describe('a node', () => {
     const running = run()
     await new Promise((resolve) => setImmediate(resolve))
     expect(seen.out).toBe('')
-    opened.resolve({ listeners: LISTENERS, ended: NEVER, stop: async () => undefined })
+    opened.resolve({ ...NODE, stop: async () => undefined })
     expect(await running).toBe(0)
     expect(seen.out).toContain('is started')
   })
@@ -176,7 +178,7 @@ describe('a node', () => {
       argv: ['--name', 'n1@127.0.0.1', '--cookie', 'topsecret', '--set', 'log.level=trace'],
       runNode: async (start) => {
         start.logger.info({ start, cookie: start.cookie }, 'starting')
-        return { listeners: [], ended: NEVER, stop: async () => undefined }
+        return { ...NODE, stop: async () => undefined }
       },
     })
     await runVerbose()
@@ -238,7 +240,7 @@ describe('a start that fails', () => {
     const started = world({
       runNode: async ({ logger }) => {
         logger.error('crashed once')
-        return { listeners: [], ended: NEVER, stop: async () => undefined }
+        return { ...NODE, stop: async () => undefined }
       },
     })
     expect(await messages(started)).toContain('crashed once')

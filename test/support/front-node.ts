@@ -48,6 +48,8 @@ async function runFront(start: NodeStart): Promise<RunningNode> {
       { name: 'mqtt', host, port },
       { name: 'dist', host: node.host, port: node.port },
     ],
+    openConsole: () => Promise.reject(new Error()),
+    asked: new Promise(() => {}),
     ended: new Promise(() => {}),
     stop: () => node.stop(),
   }

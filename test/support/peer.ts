@@ -24,7 +24,7 @@ import { realSystem } from '../../src/actors/system.ts'
 import { EpmdClient } from '../../src/dist/epmd-client.ts'
 import * as rpc from '../../src/dist/rpc.ts'
 import { type Node, type StartNodeOptions, startNode } from '../../src/dist/start-node.ts'
-import { type Atom, atom, atomName } from '../../src/dist/term.ts'
+import { type Atom, atom, atomName, text } from '../../src/dist/term.ts'
 import { tcpTransport } from '../../src/dist/transport-tcp.ts'
 import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
@@ -59,6 +59,14 @@ export interface PeerOptions {
   readonly env?: Readonly<Record<string, string>>
   /** The program and its arguments, when it is not bin/node's. */
   readonly program?: readonly string[]
+}
+
+/** What a command of bin/ctl has said. */
+export interface CtlAnswer {
+  readonly ok: boolean
+  readonly lines: readonly string[]
+  /** What `--json` prints. */
+  readonly data: unknown
 }
 
 /** Makes room for nodes that end with the test. */
@@ -279,6 +287,15 @@ export class Peer {
     const result = await rpc.call(runtime, this.name, module, name, [...args], RPC_TIMEOUT_MS)
     if (result.ok) return result.value
     throw new Error(`${module}:${name} on ${this.name}: ${JSON.stringify(result.reason)}`)
+  }
+
+  /** Runs a command of bin/ctl on the node. */
+  async ctl(...words: readonly string[]): Promise<CtlAnswer> {
+    const { elements } = (await this.rpc('agner_ctl', 'run', [[...words]])) as {
+      elements: [boolean, unknown[], unknown]
+    }
+    const [ok, lines, json] = elements
+    return { ok, lines: lines.map((line) => text(line)!), data: JSON.parse(text(json)!) }
   }
 
   /** `nodes()` of the node, or `nodes(hidden)` and so on. */

@@ -45,6 +45,8 @@ class Peer {
   bytes = 0
   /** Messages that were ever sent. */
   messages = 0
+  /** It has been waited for in vain: as long as it confirms nothing, as when it stands still, it holds up nobody. */
+  isLate = false
 }
 
 export class Forwarding {
@@ -100,6 +102,7 @@ export class Forwarding {
   confirmed({ node, stream, taken, refused }: Forwarded): void {
     const peer = this.#peers.get(node)
     if (peer === undefined || peer.stream !== stream) return
+    peer.isLate = false
     for (let i = 0; i + 1 < taken.length; i += 2) {
       for (let seq = taken[i]!; seq <= taken[i + 1]!; seq += 1) this.#settle(peer, seq)?.receipt?.taken()
     }
@@ -115,6 +118,7 @@ export class Forwarding {
     peer.unconfirmed.clear()
     peer.bytes = 0
     peer.stream += 1
+    peer.isLate = false
     for (const entry of entries) this.#failed(entry)
   }
 
@@ -122,8 +126,8 @@ export class Forwarding {
   check(nowMs: number): boolean {
     const { metrics, waitMs } = this.#options
     let isAnyLeft = false
-    for (const { unconfirmed } of this.#peers.values()) {
-      for (const entry of unconfirmed.values()) {
+    for (const peer of this.#peers.values()) {
+      for (const entry of peer.unconfirmed.values()) {
         const { receipt, sentAtMs } = entry
         if (sentAtMs + waitMs > nowMs) {
           isAnyLeft = true
@@ -131,6 +135,7 @@ export class Forwarding {
         }
         if (receipt === undefined) continue
         entry.receipt = undefined
+        peer.isLate = true
         metrics['messages/forward/unconfirmed'] += 1
         receipt.taken()
       }
@@ -167,12 +172,14 @@ export class Forwarding {
   }
 
   #expect(peer: Peer, entry: Omit<Unconfirmed, 'sentAtMs'>): number {
-    const { runtime } = this.#options
     peer.seq += 1
     peer.bytes += entry.bytes
-    peer.unconfirmed.set(peer.seq, { ...entry, sentAtMs: runtime.clock.now() })
-    if (entry.receipt === undefined) return peer.seq
-    entry.receipt.expect()
+    const { metrics, runtime } = this.#options
+    if (peer.isLate && entry.receipt !== undefined) metrics['messages/forward/unconfirmed'] += 1
+    const receipt = peer.isLate ? undefined : entry.receipt
+    peer.unconfirmed.set(peer.seq, { ...entry, receipt, sentAtMs: runtime.clock.now() })
+    if (receipt === undefined) return peer.seq
+    receipt.expect()
     if (!this.#isWatched) {
       this.#isWatched = true
       const forwarder = runtime.whereis(FORWARDER)

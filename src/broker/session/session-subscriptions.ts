@@ -20,9 +20,13 @@ import {
   type SessionState,
   type Subscription,
 } from './session-state.ts'
+import { NOT_OF_CLIENT } from './static-subscriptions.ts'
 
 /** The connection has checked every filter; what is left is to read it. */
 const NO_LIMITS = { maxLevels: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
+
+/** The attachment of a request that nobody waits for. */
+const NOBODYS = 0
 
 /** Takes a SUBSCRIBE [MQTT5-3.8.4] [MQTT311-3.8.4]. */
 export function subscribe(state: SessionState, packet: AuthorizedSubscribe, effects: Effect[]): void {
@@ -52,11 +56,13 @@ export function subscribe(state: SessionState, packet: AuthorizedSubscribe, effe
     granted.push(subscription.qos)
     entries.push({ index, isNew, subscription })
   }
+  if (entries.length === 0 && messageId === NOT_OF_CLIENT) return
   if (entries.length === 0) {
     outStored(state, effects, { cmd: 'suback', messageId, granted })
     return
   }
-  const ticket = remember(state, { messageId, attachment: state.attachment, granted, entries })
+  const attachment = messageId === NOT_OF_CLIENT ? NOBODYS : state.attachment
+  const ticket = remember(state, { messageId, attachment, granted, entries })
   effects.push({ tag: 'subscribe', ticket, subscriptions: entries.map(({ subscription }) => subscription) })
 }
 
@@ -152,7 +158,7 @@ function remember(state: SessionState, pending: PendingSubscribe | PendingUnsubs
   const ticket = nextTicket(state)
   state.pendingSubscribes ??= new Map()
   state.pendingSubscribes.set(ticket, pending)
-  state.asking += 1
+  if (pending.attachment !== NOBODYS) state.asking += 1
   return ticket
 }
 

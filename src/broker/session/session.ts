@@ -380,6 +380,11 @@ class SessionProcess {
       metrics['session/created'] += 1
       hooks.notify('session.created', state.client)
     }
+    const own = this.#environment.staticSubscriptions?.subscribeOf(state.clientId)
+    if (own === undefined) return
+    // In the mailbox before any packet of the client, which waits for `opened`.
+    const message: ToSession = { tag: 'packets', from: state.client.connection, packets: [own], sync: false }
+    this.#self.send(this.#self.pid, message)
   }
 
   #detached(): void {

@@ -26,10 +26,14 @@ export interface PromptOptions {
   readonly home: string
   /** Changes are made without asking. */
   readonly yes: boolean
+  /** What leaving means, for people. @default Ctrl+D leaves, the node stays */
+  readonly leaving?: string
 }
 
 const NARROWEST = 40
 const DEFAULT_COLUMNS = 120
+
+const LEAVING = 'Ctrl+D leaves, the node stays'
 
 export class Prompt {
   /** Resolves when the user has left. */
@@ -52,7 +56,7 @@ export class Prompt {
     const confirm = (question: string): Promise<boolean> => prompt?.confirm(question) ?? Promise.resolve(false)
     const session = new Session({ ...options.session, confirm })
     try {
-      options.output.write(await bannerOf(session, options.greeting))
+      options.output.write(await bannerOf(session, options))
     } catch (error) {
       await session.close()
       throw error
@@ -167,7 +171,7 @@ export class Prompt {
     }
     const isEmpty = this.#repl.line === ''
     this.#repl.write(null, { ctrl: true, name: 'e' })
-    this.#options.output.write(isEmpty ? '\n(Ctrl+D leaves)\n' : '^C\n')
+    this.#options.output.write(isEmpty ? `\n(${this.#options.leaving ?? LEAVING})\n` : '^C\n')
     this.#repl.clearBufferedCommand()
     this.#repl.write(null, { ctrl: true, name: 'u' })
     this.#repl.displayPrompt()
@@ -228,9 +232,9 @@ export class Prompt {
   }
 }
 
-async function bannerOf(session: Session, greeting: string): Promise<string> {
+async function bannerOf(session: Session, { greeting, leaving = LEAVING }: PromptOptions): Promise<string> {
   const { product } = await session.sourceOf(session.node)
   const who =
     session.runtime.node.name === session.node ? '' : `, looked at by the hidden node ${session.runtime.node.name}`
-  return `${greeting}: ${session.node}, ${product}${who}\nhelp() lists commands, Ctrl+D leaves, the node stays\n`
+  return `${greeting}: ${session.node}, ${product}${who}\nhelp() lists commands, ${leaving}\n`
 }

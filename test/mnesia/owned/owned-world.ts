@@ -89,6 +89,15 @@ function same(found: readonly unknown[], expected: readonly unknown[]): void {
   if (found.length !== expected.length || found.some((each, i) => each !== expected[i])) expect(found).toEqual(expected)
 }
 
+function throwsNoCopy(read: () => unknown): boolean {
+  try {
+    read()
+  } catch (error) {
+    return error instanceof NoCopyError
+  }
+  return false
+}
+
 function identityOf({ definition }: OwnedTable<Row>, row: Row): string {
   return definition.compact === undefined ? definition.identity!(row) : `${row.id}/${row.v}`
 }
@@ -239,8 +248,9 @@ export class OwnedWorld {
         const isHere = this.nodes.get(name) === node && this.#members?.includes(name) !== false
         const linked = isHere ? node.link.connected() : []
         const missing = expected.flatMap(({ node: peer, epoch: of }) => {
-          const copy = this.nodes.get(peer)?.copies.get(definition.name)?.table
-          const isLinked = linked.some((each) => each.node === peer && each.epoch === of)
+          const other = this.nodes.get(peer)
+          const copy = other?.copies.get(definition.name)?.table
+          const isLinked = other?.link.epoch === of && linked.some((each) => each.node === peer && each.epoch === of)
           // Whose copy is new is not waited for before that is known; when the writer or its copy goes, its rows go everywhere.
           const isOther = [name, peer].some((each) => this.#copyChanged.has(`${each} ${definition.name}`))
           if (!isLinked || copy === undefined || isOther) return []
@@ -257,7 +267,7 @@ export class OwnedWorld {
       for (const [name, copy] of node.copies) {
         const { table, heard, checked } = copy
         if (table.copy === 'none') {
-          expect(() => table.size).toThrow(NoCopyError)
+          same([throwsNoCopy(() => table.size)], [true])
           same([...heard.keys()], [])
           continue
         }
@@ -276,9 +286,12 @@ export class OwnedWorld {
           const claimed = `${name} ${owner} ${epoch} ${seq}`
           if (epoch > 0) same([claimed, all.join(' ')], [claimed, this.#history.get(claimed)])
           same([rows.rows.size], [all.length])
-          const digest = new BucketDigest()
-          for (const row of table.rowsOf(owner)) digest.toggle(hashOf(row.k), held.form.contentOf(row))
-          same([digest.total], [held.digest.total])
+          // One that is wrong stays wrong.
+          if (isThorough) {
+            const digest = new BucketDigest()
+            for (const row of table.rowsOf(owner)) digest.toggle(hashOf(row.k), held.form.contentOf(row))
+            same([digest.total], [held.digest.total])
+          }
           if (isVisible) same(shown(heard.get(owner)!), all)
           else same([heard.has(owner)], [false])
         }
@@ -292,7 +305,8 @@ export class OwnedWorld {
       const { windowBytes = 512 << 10, chunkBytes = 64 << 10 } = this.#limits
       // A message is sent when the window has any room, and its last row may make it longer than a chunk.
       const most = windowBytes + chunkBytes + 200
-      expect(node.replication.status().mostUnacknowledgedBytes).toBeLessThanOrEqual(most)
+      const { mostUnacknowledgedBytes } = node.replication.status()
+      if (mostUnacknowledgedBytes > most) expect(mostUnacknowledgedBytes).toBeLessThanOrEqual(most)
     }
   }
 
@@ -307,7 +321,7 @@ export class OwnedWorld {
           const rows = table.of(owner)
           if (this.nodes.get(owner)?.copies.get(name)?.table.copy === 'none') {
             // Who has heard that it has no copy any more has forgotten its rows, others have them still.
-            expect(rows?.isVisible ?? false).toBe(false)
+            same([rows?.isVisible ?? false], [false])
             continue
           }
           // All who can talk to each other about the table agree, and with the owner when it is among them.
@@ -315,17 +329,16 @@ export class OwnedWorld {
           const running = reachable.find((other) => other.name === owner)
           const others = reachable.map((other) => other.copies.get(name)!.table.of(owner))
           const places = others.map((other) => `${other?.epoch ?? 0}/${other?.seq ?? 0}`)
-          expect(`${name} ${owner}: ${[...new Set(places)]}`).toBe(`${name} ${owner}: ${places[0]}`)
-          if (running !== undefined) expect(rows?.epoch).toBe(running.link.epoch)
+          same([name, owner, ...new Set(places)], [name, owner, places[0]])
+          if (running !== undefined) same([rows?.epoch], [running.link.epoch])
           const isLinked = running !== undefined && node.peers.includes(owner)
-          if (isLinked) expect(rows?.isVisible).toBe(true)
+          if (isLinked) same([rows?.isVisible], [true])
         }
-        expect(
-          table
-            .owners()
-            .map(({ owner }) => owner)
-            .filter((owner) => owner !== node.name && !members.includes(owner)),
-        ).toEqual([])
+        const strangers = table.owners().filter(({ owner }) => owner !== node.name && !members.includes(owner))
+        same(
+          strangers.map(({ owner }) => owner),
+          [],
+        )
         if (table.copy === 'none') continue
         const { parked } = table.definition
         const expected = table
@@ -333,18 +346,18 @@ export class OwnedWorld {
           .filter(({ isVisible }) => !isVisible)
           .flatMap(({ owner }) => [...table.rowsOf(owner)].filter((row) => parked?.(row)))
         const keys = new Set(table.owners().flatMap(({ owner }) => [...table.rowsOf(owner)].map(({ k }) => k)))
-        expect(shown([...keys].flatMap((key) => table.readParked(key)))).toEqual(shown(expected))
+        same(shown([...keys].flatMap((key) => table.readParked(key))), shown(expected))
       }
       const { unacknowledgedBytes, waiting, work, logBytes, feedsIn, feedsOut } = node.replication.status()
-      expect({ unacknowledgedBytes, waiting, work }).toEqual({ unacknowledgedBytes: 0, waiting: 0, work: 0 })
+      same(['unacknowledged', unacknowledgedBytes, waiting, work], ['unacknowledged', 0, 0, 0])
       const streams = this.definitions.length * members.length
       // A segment may stick out.
       expect(logBytes).toBeLessThanOrEqual((this.#limits.logBytes ?? 64 << 20) + (64 << 10))
       expect(feedsIn).toBeLessThanOrEqual(streams)
       expect(feedsOut).toBeLessThanOrEqual(streams * members.length)
-      for (const peer of node.peers) expect(node.replication.isCaughtUp(peer)).toBe(true)
+      for (const peer of node.peers) same([peer, node.replication.isCaughtUp(peer)], [peer, true])
     }
-    for (const { missing } of this.outcomes) expect(missing).toEqual([])
+    for (const { missing } of this.outcomes) same(missing, [])
   }
 
   /** Nodes with a copy of a table that a node with one can talk to, through others with one too. */
