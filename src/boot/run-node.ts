@@ -88,14 +88,15 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
   if (!started.ok) throw new NodeStartError(started)
   const { node } = started
   logNodes(node.distribution, logger)
-  let sessions: Store | undefined
+  let sessionStore: Store | undefined
+  let hintStore: Store | undefined
   try {
     await application.startController(node.runtime, { onTermination: () => {} })
     const alarms = new Alarms(() => node.runtime.clock.now())
     const mnesia = await openTables(node.runtime, alarms, start)
-    sessions = await openSessions(node.runtime, start)
-    const sessionStore = sessions === undefined ? {} : { sessionStore: sessions }
-    const broker = await startBroker({ ...config, mnesia, alarms, version, ...sessionStore })
+    if (config.session.durability === 'disc') sessionStore = await openOwnStore(node.runtime, start, 'sessions')
+    hintStore = await openOwnStore(node.runtime, start, 'hints')
+    const broker = await startBroker({ ...config, mnesia, alarms, version, hintStore, sessionStore })
     await makeObservable(node, { version, tables: mnesia, remoteShell: dist.remoteShell })
     let ask: (how: 'stop' | 'restart') => void = () => {}
     const asked = new Promise<'stop' | 'restart'>((resolve) => {
@@ -111,7 +112,8 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
       stop: async () => {
         try {
           await broker.stop()
-          await sessions?.close()
+          await sessionStore?.close()
+          await hintStore?.close()
           await mnesia.stop()
         } finally {
           await node.stop()
@@ -119,7 +121,8 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
       },
     }
   } catch (error) {
-    await sessions?.close()
+    await sessionStore?.close()
+    await hintStore?.close()
     await node.stop()
     throw error
   }
@@ -135,19 +138,12 @@ async function openTables(runtime: Runtime, alarms: Alarms, { name, dataDir, clu
   throw new DataError(started.problem)
 }
 
-/** The store of the sessions of the node, in `sessions` of its data directory; undefined when they are in memory only. */
-async function openSessions(runtime: Runtime, { config, dataDir, name }: NodeStart): Promise<Store | undefined> {
-  if (config.session.durability === 'memory') return undefined
-  const { store, damage } = await openStore({
-    directory: join(dataDir, 'sessions'),
-    system: runtime.system,
-    owner: name,
-  })
+/** A store that no other node has anything of, in a folder of the data directory. What is damaged is said and left out. */
+async function openOwnStore(runtime: Runtime, { dataDir, name }: NodeStart, folder: string): Promise<Store> {
+  const { store, damage } = await openStore({ directory: join(dataDir, folder), system: runtime.system, owner: name })
   for (const { what, file, setAside } of damage) {
-    const text = `sessions may be missing, or older than they were: ${what}`
-    runtime.logger.error({ report: 'damage', file, setAside }, text)
+    runtime.logger.error({ report: 'damage', file, setAside }, `${folder} may be incomplete: ${what}`)
   }
-  // Nobody else has what was lost, so it is not looked for again.
   if (damage.length > 0) await store.forgetDamage()
   return store
 }

@@ -12,6 +12,7 @@ import { readRules } from './access/acl.ts'
 import type { BrokerConfig } from './config.ts'
 import { Connections } from './connection/cm.ts'
 import { Forwarding } from './forward/forwarding.ts'
+import { HintLog } from './forward/hints.ts'
 import { guidGenerator } from './guid.ts'
 import { Hooks } from './hooks.ts'
 import type { Message } from './message.ts'
@@ -78,11 +79,13 @@ export interface ServicesOptions {
   readonly alarms: Alarms
   /** Where sessions are stored; undefined: in memory only. */
   readonly sessionStore?: Store | undefined
+  /** Where messages for members that are away are kept; undefined: they are not. Nobody else writes to it. */
+  readonly hintStore?: Store | undefined
 }
 
 /** Makes the services of a broker. Rejects with `AclFileError` when `access.acl_file` cannot be used. */
 export async function createServices(options: ServicesOptions): Promise<Services> {
-  const { config, version, vm, mnesia, alarms, sessionStore } = options
+  const { config, version, vm, mnesia, alarms } = options
   const { runtime } = mnesia
   const rules = await readRules(config.access.aclFile)
   if (!rules.ok) throw new AclFileError(rules.errors.join('\n'))
@@ -98,7 +101,8 @@ export async function createServices(options: ServicesOptions): Promise<Services
     random: () => runtime.random(),
     sharedStrategy: config.broker.sharedStrategy,
     retain: (message) => retain(retainer, metrics, message),
-    forward: (node, batches, receipt) => forwarding.send(node, batches, receipt),
+    forward: (to, batches, receipt) => forwarding.send(to, batches, receipt),
+    park: (node, batches, receipt) => forwarding.keep(node, batches, receipt),
     forwardTo: (to, run, receipt) => forwarding.sendTo(to, run, receipt),
   })
   const forwarding = new Forwarding({
@@ -106,6 +110,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     metrics,
     waitMs: config.broker.forwardWaitMs,
     maxBytes: config.broker.forwardMaxBytes,
+    hints: hintLog(options, metrics),
     redispatch: (messages, group, filter, exclude) => {
       const lost = pubsub.redispatch(messages, group, filter, exclude).length
       metrics['messages/dropped'] += lost
@@ -149,7 +154,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     forwarding,
     retainer,
     sessions,
-    sessionStore: sessionStoreOf(sessionStore, config, runtime, alarms),
+    sessionStore: sessionStoreOf(options),
     homes: new Homes(mnesia),
     connections: new Connections(runtime),
     limits: config.session,
@@ -163,14 +168,24 @@ export async function createServices(options: ServicesOptions): Promise<Services
   return services
 }
 
-function sessionStoreOf(
-  store: Store | undefined,
-  config: BrokerConfig,
-  runtime: Runtime,
-  alarms: Alarms,
-): SessionStore | undefined {
-  if (store === undefined || config.session.durability === 'memory') return undefined
-  return new SessionStore(store, {
+function hintLog({ config, hintStore, mnesia }: ServicesOptions, metrics: Metrics): HintLog | undefined {
+  if (hintStore === undefined) return undefined
+  return new HintLog({
+    store: hintStore,
+    maxBytes: config.broker.hintMaxBytes,
+    maxAgeMs: config.broker.hintMaxAgeMs,
+    now: () => mnesia.runtime.clock.now(),
+    onDropped: (messages) => {
+      metrics['messages/dropped'] += messages
+      metrics['messages/dropped/hints'] += messages
+    },
+  })
+}
+
+function sessionStoreOf({ config, sessionStore, mnesia, alarms }: ServicesOptions): SessionStore | undefined {
+  if (sessionStore === undefined || config.session.durability === 'memory') return undefined
+  const { runtime } = mnesia
+  return new SessionStore(sessionStore, {
     send: (to, message) => runtime.send(to, message),
     ...reportStore(alarms, runtime.logger),
   })
