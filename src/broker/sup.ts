@@ -97,7 +97,10 @@ export function serviceChildren(services: Services): ChildSpec[] {
       { name: CLUSTER },
     ]),
     child(TRACE, trace, [services.hooks, { name: TRACE }]),
-    child(FORWARDER, forwarder, [{ forwarding, pubsub, routing, mnesia }, { name: FORWARDER }]),
+    child(FORWARDER, forwarder, [
+      { forwarding, pubsub, routing, mnesia, onReady: (node) => sessions.nodeReady(node) },
+      { name: FORWARDER },
+    ]),
     child('sys_topics', sysTopics, [
       {
         publish: publishSys,

@@ -31,6 +31,8 @@ export interface ForwarderOptions {
   readonly pubsub: PubSub
   readonly routing: Pick<Routing, 'parked'>
   readonly mnesia: Pick<Mnesia, 'subscribe' | 'status'>
+  /** Called when the sessions of a member are there. */
+  readonly onReady: (node: string) => void
 }
 
 type Own =
@@ -88,6 +90,7 @@ class ForwarderState {
       case 'node_ready':
         forwarding.ready(message.node)
         this.#options.routing.parked.release(message.node)
+        this.#options.onReady(message.node)
         break
       case 'hints':
         this.#hints(message)
