@@ -43,6 +43,15 @@ describe('what waits for the disc', () => {
     expect(node.stored!.disc.contents.spaces()).toEqual(['number'])
   })
 
+  test('a connection that is taken over before its CONNACK is refused', async () => {
+    const node = await storing()
+    const first = node.connect({ clientId: 'c' })
+    await node.run()
+    const second = node.connect({ clientId: 'c' })
+    await node.pass('30ms')
+    expect([first.answer?.tag, first.closed, second.session.present]).toEqual(['refused', undefined, true])
+  })
+
   test('SUBACK and UNSUBACK', async () => {
     const node = await storing()
     const connection = node.connect({ clientId: 'c' })

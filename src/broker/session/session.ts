@@ -31,7 +31,7 @@ import { passOn, redispatchAll } from './redispatch.ts'
 import { type ReadRetained, type RetainedPage, RetainedReads } from './retained-reads.ts'
 import { SessionBacklog } from './session-backlog.ts'
 import { handle } from './session-machine.ts'
-import type { FromManager, ToManager } from './session-messages.ts'
+import type { FromManager, OpenAnswer, ToManager } from './session-messages.ts'
 import { SessionPublisher, type TakenOver } from './session-publisher.ts'
 import { reportAnswered, reportDelivered, reportDropped } from './session-reports.ts'
 import { restoredSessionState, takeContents } from './session-restored.ts'
@@ -287,13 +287,7 @@ class SessionProcess {
           this.#environment.metrics['messages/dropped'] += 1
           this.#environment.metrics['messages/dropped/receive_maximum'] += 1
         }
-        // At once: what it has not been told it need not know.
-        this.#self.send(effect.to, {
-          tag: 'close',
-          from: this.#self.pid,
-          reasonCode: effect.reasonCode,
-          reason: effect.reason,
-        } satisfies ToConnection)
+        this.#close(effect)
         break
       case 'publish':
         this.#publisher.add(effect)
@@ -475,6 +469,14 @@ class SessionProcess {
   #toConnection(connection: Pid | undefined, message: ToClient, waits: boolean): void {
     if (connection === undefined || this.#storage?.holds(connection, message, waits) === true) return
     this.#self.send(connection, message)
+  }
+
+  /** At once: what the connection has not been told it need not know. */
+  #close({ to, reasonCode, reason }: Extract<Effect, { tag: 'close' }>): void {
+    if (this.#storage?.isOpening === true) {
+      // It knows of no session yet.
+      this.#self.send(to, { tag: 'refused', reasonCode: RC.server_unavailable, reason } satisfies OpenAnswer)
+    } else this.#self.send(to, { tag: 'close', from: this.#self.pid, reasonCode, reason } satisfies ToConnection)
   }
 
   #tellManager(message: ToManager): void {

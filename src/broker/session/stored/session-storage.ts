@@ -98,6 +98,11 @@ export class SessionStorage {
     return true
   }
 
+  /** Whether the connection that the session has does not know that yet, since CONNACK is kept back. */
+  get isOpening(): boolean {
+    return this.#held[0]?.message.tag === 'opened'
+  }
+
   /** The connection has gone, or is another one: it gets nothing more. */
   forget(): void {
     this.#held = []
