@@ -9,6 +9,7 @@ import { RC } from './reason-codes.ts'
 import type { Retainer } from './retained/retainer.ts'
 import type { PubSub } from './routing/pubsub.ts'
 import type { RouterPool } from './routing/router.ts'
+import type { Homes } from './session/home.ts'
 import type { SessionLimits } from './session/session-state.ts'
 import type { StaticSubscriptions } from './session/static-subscriptions.ts'
 import type { SessionStore } from './session/stored/session-store.ts'
@@ -29,6 +30,8 @@ export interface SessionEnvironment extends PublishEnvironment {
   readonly staticSubscriptions?: Pick<StaticSubscriptions, 'subscribeOf'>
   /** Makes message ids; see guid.ts. */
   readonly nextMessageId: (nowMs: number) => string
+  /** Tells whether other members of the cluster run; undefined: there are none. */
+  readonly homes?: Pick<Homes, 'othersRun'>
   /** Where sessions that outlive their connection are stored; undefined: in memory only. */
   readonly sessionStore?: SessionStore | undefined
 }

@@ -25,6 +25,10 @@ class Restless {
   readonly client: MqttClient
   readonly #nodes: () => readonly Peer[]
   readonly #random: SeededRandom
+  readonly #stores = {
+    incomingStore: new mqtt.Store({ clean: false }),
+    outgoingStore: new mqtt.Store({ clean: false }),
+  }
   #isOver = false
 
   constructor(clientId: string, nodes: () => readonly Peer[], random: SeededRandom) {
@@ -41,6 +45,7 @@ class Restless {
       connectTimeout: 90_000,
       keepalive: 3,
       resubscribe: false,
+      ...this.#stores,
     })
     this.client.on('error', () => {})
     this.client.on('close', () => {
@@ -56,7 +61,8 @@ class Restless {
   #again(): void {
     if (this.#isOver) return
     this.client.options.port = this.#port()
-    this.client.reconnect()
+    // Given again, or it forgets what it has under way.
+    this.client.reconnect(this.#stores)
   }
 
   #port(): number {

@@ -73,6 +73,9 @@ type Own =
 
 type Incoming = ToSession | FromManager | FromRouter | typeof RELIEVED | Own | DownMessage
 
+/** Tickets that wait to be published, above which the client is not read on. */
+const MAX_UNPUBLISHED = 64
+
 /** Ticket of the request that takes a session's shared subscriptions away before it ends; the machine's begin with 1. */
 const FAREWELL = 0
 /** Ticket of the request that brings the subscriptions of a stored session back. */
@@ -136,6 +139,7 @@ class SessionProcess {
     const removal = store.removalOf(clientId)
     if (journal === undefined && removal === 0) return undefined
     return new SessionStorage(this.#self, store, journal, removal, {
+      publish: (effect) => this.#publisher.add(effect),
       taken: (message) => this.#backlog.taken(message),
       refused: (message) => this.#backlog.refused(message),
     })
@@ -212,9 +216,11 @@ class SessionProcess {
     }
     this.#publisher.settle()
     // As long as there is room, the client is read on although not all that it has published is accepted.
-    if (this.#publisher.isWaiting && this.#publisher.hasRoom) this.#handle({ tag: 'deferred' })
+    const unpublished = this.#storage?.unpublished ?? 0
+    const hasRoom = this.#publisher.hasRoom && unpublished < MAX_UNPUBLISHED
+    if ((this.#publisher.isWaiting || unpublished > 0) && hasRoom) this.#handle({ tag: 'deferred' })
     this.#settleCongestion()
-    this.#backlog.settle(this.state, this.#publisher.hasRoom)
+    this.#backlog.settle(this.state, hasRoom)
     return this.#isOver
   }
 
@@ -290,7 +296,9 @@ class SessionProcess {
         this.#close(effect)
         break
       case 'publish':
-        this.#publisher.add(effect)
+        if (this.#storage?.holdsPublish(effect, this.#environment.homes?.othersRun === true) !== true) {
+          this.#publisher.add(effect)
+        }
         break
       case 'subscribe':
         this.#router.subscribe(effect.ticket, state.clientId, state.expirySec > 0, effect.subscriptions)
@@ -403,6 +411,7 @@ class SessionProcess {
     }
     metrics['session/terminated'] += 1
     hooks.notify('session.terminated', state.clientId, reason)
+    this.#storage?.publishAll()
     this.#publisher.flush()
     const shared = [...state.subscriptions.values()]
       .map(({ filter }) => filter)

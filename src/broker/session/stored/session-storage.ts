@@ -5,11 +5,15 @@
  * stays. When that is much the session is to queue, as if the socket took no more. When the disc refuses nothing waits: the session
  * goes on in memory.
  *
+ * To other nodes waits what the client publishes at QoS 2, and all that is behind it: a repetition is known only by what the disc has of it, and who is on
+ * this node loses that together with the message.
+ *
  * To publishers: what the session was sent is `taken` when it is on disc, `refused` when the disc refuses.
  */
 import type { Pid } from '../../../actors/pid.ts'
 import type { ProcessContext } from '../../../actors/process.ts'
 import type { OpenedSession, ToConnection, ToSession } from '../../process-messages.ts'
+import type { Effect } from '../session-state.ts'
 import type { Journal } from './journal.ts'
 import type { SessionStore } from './session-store.ts'
 
@@ -29,13 +33,21 @@ interface Held {
 /** What a session was sent, of which somebody may wait to hear. */
 type Deliver = Extract<ToSession, { tag: 'deliver' }>
 
+type Publish = Extract<Effect, { tag: 'publish' }>
+
+interface Unpublished {
+  readonly commit: number
+  readonly effect: Publish
+}
+
 interface Owed {
   readonly commit: number
   readonly message: Deliver
 }
 
-/** Learns what has become of what a session was sent. */
+/** Learns what has become of what a session was sent, and publishes what has waited. */
 export interface Creditors {
+  publish(effect: Publish): void
   /** All of it is on disc, or need not be. */
   taken(message: Deliver): void
   /** The disc refuses; the session has it in memory. */
@@ -51,6 +63,7 @@ export class SessionStorage {
   #commit: number
   #held: Held[] = []
   #owed: Owed[] = []
+  #unpublished: Unpublished[] = []
   #hasAsked = false
 
   /** `commit`: what else has to be on disc before the client is told anything. */
@@ -98,6 +111,29 @@ export class SessionStorage {
     return true
   }
 
+  /** Keeps what the client publishes back if others may get it and it must not be forgotten, or is behind such; returns whether it is kept back. */
+  holdsPublish(effect: Publish, othersRun: boolean): boolean {
+    if (this.#unpublished.length === 0) {
+      const waits = othersRun && this.isStored && effect.messages.some(({ qos }) => qos === 2)
+      if (!waits || this.#store.isSettled(this.#commit)) return false
+    }
+    this.#unpublished.push({ commit: this.#commit, effect })
+    this.#ask()
+    return true
+  }
+
+  /** Tickets of the client that are kept back. */
+  get unpublished(): number {
+    return this.#unpublished.length
+  }
+
+  /** Publishes all that is kept back: the session ends. */
+  publishAll(): void {
+    const unpublished = this.#unpublished
+    this.#unpublished = []
+    for (const { effect } of unpublished) this.#creditors.publish(effect)
+  }
+
   /** Whether the connection that the session has does not know that yet, since CONNACK is kept back. */
   get isOpening(): boolean {
     return this.#held[0]?.message.tag === 'opened'
@@ -118,9 +154,19 @@ export class SessionStorage {
   /** Takes `SETTLED`. */
   settled(): void {
     this.#hasAsked = false
+    this.#publish()
     this.#release()
     this.#settle()
-    if (this.#held.length + this.#owed.length > 0) this.#ask()
+    if (this.#held.length + this.#owed.length + this.#unpublished.length > 0) this.#ask()
+  }
+
+  #publish(): void {
+    const unpublished = this.#unpublished
+    let count = 0
+    while (count < unpublished.length && this.#store.isSettled(unpublished[count]!.commit)) count++
+    if (count === 0) return
+    this.#unpublished = unpublished.slice(count)
+    for (const { effect } of unpublished.slice(0, count)) this.#creditors.publish(effect)
   }
 
   #release(): void {
