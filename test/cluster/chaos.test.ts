@@ -7,6 +7,7 @@
  */
 import mqtt, { type MqttClient } from 'mqtt'
 import { expect, onTestFailed, onTestFinished, test } from 'vitest'
+import { rangesOf } from '../../src/broker/forward/messages.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { startCluster } from '../support/cluster.ts'
 import { elapse, eventually } from '../support/eventually.ts'
@@ -31,7 +32,7 @@ class Restless {
   }
   #isOver = false
 
-  constructor(clientId: string, nodes: () => readonly Peer[], random: SeededRandom) {
+  constructor(clientId: string, nodes: () => readonly Peer[], random: SeededRandom, note: (what: string) => void) {
     this.#nodes = nodes
     this.#random = random
     this.client = mqtt.connect({
@@ -48,6 +49,11 @@ class Restless {
       ...this.#stores,
     })
     this.client.on('error', () => {})
+    let isFirst = true
+    this.client.on('connect', ({ sessionPresent }) => {
+      if (!isFirst && !sessionPresent) note(`${clientId} has lost its session (port ${this.client.options.port})`)
+      isFirst = false
+    })
     this.client.on('close', () => {
       if (!this.#isOver) setTimeout(() => this.#again(), 50 + this.#random.below(200))
     })
@@ -79,8 +85,8 @@ class Publisher extends Restless {
   #underWay = 0
   #isDone = false
 
-  constructor(name: string, nodes: () => readonly Peer[], random: SeededRandom) {
-    super(name, nodes, random)
+  constructor(name: string, nodes: () => readonly Peer[], random: SeededRandom, note: (what: string) => void) {
+    super(name, nodes, random, note)
     this.topic = `chaos/${name}`
     const timer = setInterval(() => this.#publish(), PAUSE_MS)
     onTestFinished(() => clearInterval(timer))
@@ -113,13 +119,29 @@ const qosOf = (number: number) => (number % 2 === 0 ? 2 : 1)
 class Listener extends Restless {
   readonly heard = new Map<string, number[]>()
 
-  constructor(name: string, nodes: () => readonly Peer[], random: SeededRandom) {
-    super(name, nodes, random)
+  constructor(name: string, nodes: () => readonly Peer[], random: SeededRandom, note: (what: string) => void) {
+    super(name, nodes, random, note)
     this.client.on('message', (topic, payload) => {
       const numbers = this.heard.get(topic)
       if (numbers === undefined) this.heard.set(topic, [Number(payload)])
       else numbers.push(Number(payload))
     })
+  }
+}
+
+/** What the nodes have, for whoever has to find out what went wrong. */
+async function describe(nodes: readonly Peer[], note: (what: string) => void): Promise<void> {
+  for (const node of nodes) {
+    note(`${node.name}, port ${node.mqttPort}: ${(await node.ctl('routes', 'list')).lines.join('; ')}`)
+    note((await node.ctl('sessions', 'list')).lines.join('; '))
+    const { data } = await node.ctl('broker', 'metrics', 'all')
+    const counted = Object.entries(data as Record<string, number>).filter(([, count]) => count > 0)
+    note(
+      counted
+        .filter(([name]) => /^(messages|delivery|session)/.test(name))
+        .map((pair) => pair.join(' '))
+        .join(', '),
+    )
   }
 }
 
@@ -129,15 +151,18 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
   const random = new SeededRandom(SEED)
   const history: string[] = []
   const begun = performance.now()
-  const note = (what: string) => history.push(`${((performance.now() - begun) / 1000).toFixed(1)} s: ${what}`)
+  const progress = () => publishers.map(({ topic, sent }) => `${topic} ${sent}`).join(', ')
+  const note = (what: string) =>
+    history.push(`${((performance.now() - begun) / 1000).toFixed(1)} s: ${what} (${progress()})`)
+  const publishers: Publisher[] = []
   onTestFailed(() => console.error(`seed ${SEED}\n${history.join('\n')}`))
   const peers = await testPeers({ cuttable: true })
   const nodes = await startCluster(peers, NAMES, { sets: SETS })
   const up = new Set(nodes)
   const running = () => (up.size > 0 ? [...up] : nodes)
-  const listeners = ['l1', 'l2'].map((name) => new Listener(name, running, random))
+  const listeners = ['l1', 'l2'].map((name) => new Listener(name, running, random, note))
   for (const { client } of listeners) await client.subscribeAsync('chaos/+', { qos: 2 })
-  const publishers = ['p1', 'p2'].map((name) => new Publisher(name, running, random))
+  for (const name of ['p1', 'p2']) publishers.push(new Publisher(name, running, random, note))
   onTestFinished(() => {
     for (const each of [...listeners, ...publishers]) each.end()
   })
@@ -194,10 +219,7 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
         `${client.options.clientId}: ${client.connected ? 'connected' : 'not connected'}, port ${client.options.port}`,
       )
     }
-    for (const node of nodes) {
-      note(`${node.name}, port ${node.mqttPort}: ${(await node.ctl('sessions', 'list')).lines.join('; ')}`)
-      note(`${JSON.stringify((await node.ctl('broker', 'metrics', 'all')).data)}`)
-    }
+    await describe(nodes, note)
     throw error
   }
   note('all is acknowledged')
@@ -210,8 +232,8 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
         const got = new Set(heard.get(topic))
         return [...acknowledged].filter((number) => !got.has(number))
       }
-      await eventually(() => missing().length === 0, { withinMs: 60_000 }).catch(() => {})
-      expect(missing(), `l${i + 1} has not heard of ${topic}`).toEqual([])
+      await eventually(() => missing().length === 0, { withinMs: 60_000 }).catch(() => describe(nodes, note))
+      expect(rangesOf(missing()), `l${i + 1} has not heard of ${topic}`).toEqual([])
       const numbers = heard.get(topic)!
       const twice = numbers.filter((number, at) => qosOf(number) === 2 && numbers.indexOf(number) !== at)
       expect(twice, `l${i + 1} has heard twice of ${topic}`).toEqual([])

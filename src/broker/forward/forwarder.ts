@@ -9,8 +9,8 @@ import type { ProcessContext } from '../../actors/process.ts'
 import { type SystemEventMessage, subscribeSystem } from '../../mnesia/events.ts'
 import type { Mnesia } from '../../mnesia/mnesia.ts'
 import type { SystemEvent } from '../../mnesia/system-events.ts'
-import { batchOf } from '../message.ts'
-import type { PubSub } from '../routing/pubsub.ts'
+import { type Batch, batchOf, type Message, type PlainBatch } from '../message.ts'
+import type { PubSub, Reach } from '../routing/pubsub.ts'
 import type { Receipt } from '../routing/receipt.ts'
 import type { Routing } from '../routing/routing.ts'
 import { type Forwarding, WATCH } from './forwarding.ts'
@@ -24,6 +24,7 @@ import {
   type NodeReady,
   rangesOf,
 } from './messages.ts'
+import { RecentIds } from './recent-ids.ts'
 import { Seen } from './seen.ts'
 
 export interface ForwarderOptions {
@@ -58,6 +59,8 @@ class ForwarderState {
   readonly #options: ForwarderOptions
   readonly #due = new Map<string, Due>()
   readonly #seen = new Seen()
+  /** Of what was sent for sessions that outlive their connection, and for the others. */
+  readonly #recent = { durable: new RecentIds(), volatile: new RecentIds() }
 
   constructor(self: ProcessContext, options: ForwarderOptions) {
     this.#self = self
@@ -65,7 +68,7 @@ class ForwarderState {
     subscribeSystem(self, options.mnesia)
     self.send(self.pid, WATCH)
     const { node, running } = options.mnesia.status()
-    for (const other of running) if (other !== node) this.#sayReady(other)
+    for (const other of running) if (other !== node) this.#sayReady(other, true)
   }
 
   describe(): unknown {
@@ -91,6 +94,7 @@ class ForwarderState {
         forwarding.ready(message.node)
         this.#options.routing.parked.release(message.node)
         this.#options.onReady(message.node)
+        if (message.asks) this.#sayReady(message.node, false)
         break
       case 'hints':
         this.#hints(message)
@@ -118,7 +122,7 @@ class ForwarderState {
 
   #memberEvent(event: SystemEvent): void {
     const { forwarding, mnesia, routing } = this.#options
-    if (event.tag === 'mnesia_up') this.#sayReady(event.node)
+    if (event.tag === 'mnesia_up') this.#sayReady(event.node, false)
     else if (event.tag === 'mnesia_down') forwarding.lost(event.node)
     else if (event.tag === 'members' || event.tag === 'cluster') {
       const { running, stopped, partitioned } = mnesia.status()
@@ -131,8 +135,8 @@ class ForwarderState {
     }
   }
 
-  #sayReady(node: string): void {
-    const message: NodeReady = { tag: 'node_ready', node: this.#self.pid.node }
+  #sayReady(node: string, asks: boolean): void {
+    const message: NodeReady = { tag: 'node_ready', node: this.#self.pid.node, asks }
     this.#self.send({ name: FORWARDER, node }, message)
   }
 
@@ -140,11 +144,8 @@ class ForwarderState {
     const { pubsub } = this.#options
     const fresh = hints.filter(({ stream, seq }) => stream === undefined || !this.#seen.has(node, stream, seq!))
     const nowMs = this.#self.runtime.clock.now()
-    const batches = fresh
-      .map(({ messages }) => messages.filter(({ expiresAtMs }) => expiresAtMs > nowMs))
-      .filter((messages) => messages.length > 0)
-      .map((messages) => batchOf({ messages }))
-    pubsub.dispatch(batches, 'durable')
+    const live = fresh.map(({ messages }) => ({ messages: messages.filter(({ expiresAtMs }) => expiresAtMs > nowMs) }))
+    pubsub.dispatch(this.#new(live, 'durable'), 'durable')
     const receipt = pubsub.takeReceipt()
     if (receipt === undefined) {
       this.#sayHinted(node, last)
@@ -152,6 +153,21 @@ class ForwarderState {
     }
     const { runtime, pid } = this.#self
     receipt.whenDone(() => runtime.send(pid, { tag: '$hinted', node, last } satisfies Own))
+  }
+
+  /** The messages that have not come already. */
+  #new(batches: readonly PlainBatch[], reach: Reach = 'all'): Batch[] {
+    const { durable, volatile } = this.#recent
+    const isNew = ({ id, qos }: Message) => {
+      if (qos < 2) return true
+      const isNewToVolatile = reach === 'durable' || volatile.add(id)
+      const isNewToDurable = reach === 'volatile' || durable.add(id)
+      return isNewToVolatile && isNewToDurable
+    }
+    return batches
+      .map(({ messages }) => messages.filter(isNew))
+      .filter((messages) => messages.length > 0)
+      .map((messages) => batchOf({ messages }))
   }
 
   #sayHinted(node: string, last: number): void {
@@ -162,7 +178,7 @@ class ForwarderState {
   #forward({ node, stream, seq, batches, reach }: Forward): void {
     const { pubsub } = this.#options
     this.#seen.add(node, stream, seq)
-    pubsub.dispatch(batches.map(batchOf), reach)
+    pubsub.dispatch(this.#new(batches, reach), reach)
     this.#takenOver(node, stream, seq, pubsub.takeReceipt())
   }
 

@@ -34,6 +34,8 @@ export interface Forward {
 export interface NodeReady {
   readonly tag: 'node_ready'
   readonly node: string
+  /** It has just begun to listen, and may have missed what others said when they were linked. */
+  readonly asks: boolean
 }
 
 /** What has been kept for a node, in order. */
