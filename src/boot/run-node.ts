@@ -111,7 +111,7 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
       ended: Promise.race([broker.ended, distributionEnded(node)]),
       stop: async () => {
         try {
-          await broker.stop()
+          await broker.stop({ leaving: true })
           await sessionStore?.close()
           await hintStore?.close()
           await mnesia.stop()

@@ -83,8 +83,11 @@ export interface Broker {
    * it yet. Rejects with a TypeError for a bad topic.
    */
   publish(message: PublishOptions): Promise<void>
-  /** Ends listeners, connections, sessions and a runtime of the broker's own, in this order. */
-  stop(): Promise<void>
+  /**
+   * Ends listeners, connections, sessions and a runtime of the broker's own, in this order. `leaving`: the whole node stops, so its routes stay for
+   * those who keep messages for it.
+   */
+  stop(options?: { readonly leaving?: boolean }): Promise<void>
 }
 
 /** Starts a broker. Rejects when a setting is wrong (TypeError) or a listener cannot open (`Exit`), and has then left nothing behind. */
@@ -162,7 +165,8 @@ function brokerHandle(services: Services, listeners: readonly OpenListener[], en
     listeners,
     ended,
     publish: async (message) => services.publish([messageOf(services, message)]),
-    stop: () => {
+    stop: ({ leaving = false } = {}) => {
+      if (leaving) services.routing.freeze()
       stopping ??= end()
       return stopping
     },

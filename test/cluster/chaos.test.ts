@@ -17,7 +17,7 @@ const NAMES = ['n1@127.0.0.1', 'n2@127.0.0.1', 'n3@127.0.0.1'] as const
 const SECONDS = Number(process.env.CHAOS_SECONDS ?? 30)
 const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1_000_000))
 
-const SETS = ['dist.net_ticktime=4', 'session.home_wait=60s']
+const SETS = ['dist.net_ticktime=4', 'session.home_wait=60s', 'session.queue.max_length=infinity']
 const WINDOW = 8
 const PAUSE_MS = 5
 
@@ -250,6 +250,7 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
     const [one, two, three] = await Promise.all(nodes.map(routes))
     expect(two).toEqual(one)
     expect(three).toEqual(one)
+    return true
   })
   for (const each of [...listeners, ...publishers]) each.end()
   for (const clientId of ['l1', 'l2', 'p1', 'p2']) {
@@ -266,6 +267,7 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
     await eventually(async () => {
       expect(await routes(node)).toEqual([])
       expect((await node.ctl('sessions', 'list')).lines).toEqual([])
+      return true
     })
   }
 })

@@ -85,6 +85,7 @@ export class Routing {
   /** Routes of members that are away. */
   readonly parked: ParkedRoutes
   readonly #unwritten = { global: new Unwritten(), local: new Unwritten() }
+  #isFrozen = false
   readonly #listeners: ((filter: string) => void)[] = []
   readonly #max = { topics: 0, routes: 0, subscribers: 0, subscriptions: 0 }
 
@@ -179,8 +180,17 @@ export class Routing {
     }
   }
 
+  /**
+   * Leaves the routes as they are from now on: the node stops, its lasting sessions are on its disc, and what is published to them is to be kept by
+   * the other members until it is back.
+   */
+  freeze(): void {
+    this.#isFrozen = true
+  }
+
   /** Writes to the tables what has changed. Returns undefined when that is complete, else what to wait for. */
   flush(options: WriteOptions): Promise<readonly WriteOutcome[]> | undefined {
+    if (this.#isFrozen) return undefined
     const waits: Promise<WriteOutcome>[] = []
     this.#flushIndex(this.#unwritten.global, this.global, false, options, waits)
     this.#flushIndex(this.#unwritten.local, this.local, true, options, waits)
