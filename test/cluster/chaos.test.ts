@@ -15,7 +15,7 @@ import { type Peer, testPeers } from '../support/peer.ts'
 
 const NAMES = ['n1@127.0.0.1', 'n2@127.0.0.1', 'n3@127.0.0.1'] as const
 const SECONDS = Number(process.env.CHAOS_SECONDS ?? 30)
-const SEED = Number(process.env.SEED ?? 1 + Math.floor(Math.random() * 1_000_000))
+const SEED = Number(process.env.SEED ?? 6)
 
 const SETS = ['dist.net_ticktime=4', 'session.home_wait=60s', 'session.queue.max_length=infinity']
 const WINDOW = 8

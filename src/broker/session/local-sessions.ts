@@ -273,6 +273,9 @@ export class LocalSessions {
   #writeStored({ client, expirySec, will }: StoredSession, pid: Pid): void {
     const { clientId, connectedAtMs } = client
     const common = { clientId, pid, persistent: true, stored: true, connection: undefined }
-    this.#options.table.write({ ...common, expirySec, connectedAtMs, will })
+    const { table } = this.#options
+    table.write({ ...common, expirySec, connectedAtMs, will })
+    // Its client may have got another one elsewhere while this node was down.
+    for (const row of table.read(clientId)) this.#met(row)
   }
 }
