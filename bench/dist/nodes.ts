@@ -28,9 +28,16 @@ export interface NodeOptions {
 
 interface OurNodeOptions extends NodeOptions {
   /** The checkout that it is of. @default this one */
-  readonly root: string | undefined
+  readonly root?: string | undefined
   /** Where it writes its CPU profile. */
-  readonly profile: string | undefined
+  readonly profile?: string | undefined
+  /** Its program, from the root of the checkout. @default bench/dist/our-node.ts */
+  readonly script?: string
+}
+
+interface ErlangNodeOptions extends NodeOptions {
+  /** Its program: a module with `start/0`. @default dist_bench */
+  readonly module?: string
 }
 
 /** A node that answers commands. */
@@ -76,6 +83,15 @@ export class BenchNode {
     const answer = this.#answer(id)
     this.#child.stdin!.write(`${[id, ...command].join(' ')}\n`)
     return answer
+  }
+
+  /** Stands still until it is told to go on; its connections stay. */
+  freeze(): void {
+    this.#child.kill('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.#child.kill('SIGCONT')
   }
 
   /** CPU time of all threads since the start, ns. */
@@ -137,24 +153,30 @@ export function hasErlang(): boolean {
   return spawnSync('erlc', ['-help']).error === undefined
 }
 
-/** Compiles the Erlang node into `build/bench`. */
-export function compileErlang(): void {
+/** Compiles an Erlang node into `build/bench`. */
+export function compileErlang(source = join(HERE, 'dist_bench.erl')): void {
   mkdirSync(BUILD, { recursive: true })
-  const { status, stdout, stderr } = spawnSync('erlc', ['-o', BUILD, join(HERE, 'dist_bench.erl')])
+  const { status, stdout, stderr } = spawnSync('erlc', ['-o', BUILD, source])
   if (status !== 0) throw new Error(`erlc: ${stdout}${stderr}`)
 }
 
 /** Starts a node of ours. */
-export function startOurs({ name, epmdPort, flags = [], root = ROOT, profile }: OurNodeOptions): BenchNode {
+export function startOurs({
+  name,
+  epmdPort,
+  flags = [],
+  root = ROOT,
+  profile,
+  script = 'bench/dist/our-node.ts',
+}: OurNodeOptions): BenchNode {
   const hook = profile === undefined ? [] : ['--require', join(HERE, '../mqtt/profile-hook.cjs')]
-  const script = join(root, 'bench/dist/our-node.ts')
-  const args = [...flags, ...hook, '--import', 'tsx', script, name, COOKIE, String(epmdPort)]
+  const args = [...flags, ...hook, '--import', 'tsx', join(root, script), name, COOKIE, String(epmdPort)]
   return new BenchNode(name, launch(process.execPath, args, { AGNER_PROFILE: profile }), profile)
 }
 
 /** Starts a node of Erlang. */
-export function startErlang({ name, epmdPort, flags = [] }: NodeOptions): BenchNode {
-  const args = ['-name', name, '-setcookie', COOKIE, '-noshell', '-pa', BUILD, ...flags, '-s', 'dist_bench']
+export function startErlang({ name, epmdPort, flags = [], module = 'dist_bench' }: ErlangNodeOptions): BenchNode {
+  const args = ['-name', name, '-setcookie', COOKIE, '-noshell', '-pa', BUILD, ...flags, '-s', module]
   return new BenchNode(name, launch('erl', args, { ERL_EPMD_PORT: String(epmdPort) }), undefined)
 }
 

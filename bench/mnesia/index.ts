@@ -1,7 +1,7 @@
 /**
- * Tables: rows in memory, and owned tables between nodes of one process.
+ * Tables: rows in memory, owned tables between nodes of one process, and all of it beside Mnesia on real nodes.
  *
- *     npm run bench -- mnesia [--quick] [rows|owned]...
+ *     npm run bench -- mnesia [--quick] [rows|owned|beside]...
  *
  * Each figure is measured in a process of its own. Time is CPU time of the process, collection of garbage included, so that other work on the
  * machine counts less; pauses are wall-clock time, and show it. Every line says the unit and n.
@@ -20,6 +20,7 @@ const RUNS: readonly { readonly part: string; readonly args: readonly string[] }
   ),
   ...['table', 'replicate', 'snapshot'].map((kind) => ({ part: 'owned', args: [kind, isQuick ? '20000' : '1000000'] })),
   ...(isQuick ? [] : [{ part: 'owned', args: ['routes', '10000000'] }]),
+  { part: 'beside', args: isQuick ? ['--quick'] : [] },
 ]
 
 for (const { part, args: own } of RUNS) {

@@ -24,6 +24,7 @@ import { type Node, startNode } from '../dist/start-node.ts'
 import { backupTo } from '../mnesia/backup-to.ts'
 import type { Mnesia } from '../mnesia/mnesia.ts'
 import { openStore } from '../mnesia/store/open-store.ts'
+import type { Store } from '../mnesia/store/store.ts'
 import { makeObservable } from '../observer/backend/application.ts'
 import { type NodeConsole, openConsole, type Terminal } from './console.ts'
 import type { DistOptions } from './dist-options.ts'
@@ -87,11 +88,13 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
   if (!started.ok) throw new NodeStartError(started)
   const { node } = started
   logNodes(node.distribution, logger)
+  let hintStore: Store | undefined
   try {
     await application.startController(node.runtime, { onTermination: () => {} })
     const alarms = new Alarms(() => node.runtime.clock.now())
     const mnesia = await openTables(node.runtime, alarms, start)
-    const broker = await startBroker({ ...config, mnesia, alarms, version })
+    hintStore = await openOwnStore(node.runtime, start, 'hints')
+    const broker = await startBroker({ ...config, mnesia, alarms, version, hintStore })
     await makeObservable(node, { version, tables: mnesia, remoteShell: dist.remoteShell })
     let ask: (how: 'stop' | 'restart') => void = () => {}
     const asked = new Promise<'stop' | 'restart'>((resolve) => {
@@ -107,6 +110,7 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
       stop: async () => {
         try {
           await broker.stop()
+          await hintStore?.close()
           await mnesia.stop()
         } finally {
           await node.stop()
@@ -114,6 +118,7 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
       },
     }
   } catch (error) {
+    await hintStore?.close()
     await node.stop()
     throw error
   }
@@ -127,6 +132,16 @@ async function openTables(runtime: Runtime, alarms: Alarms, { name, dataDir, clu
   if (started.ok) return started.mnesia
   await store.close()
   throw new DataError(started.problem)
+}
+
+/** A store that no other node has anything of, in a folder of the data directory. What is damaged is said and left out. */
+async function openOwnStore(runtime: Runtime, { dataDir, name }: NodeStart, folder: string): Promise<Store> {
+  const { store, damage } = await openStore({ directory: join(dataDir, folder), system: runtime.system, owner: name })
+  for (const { what, file, setAside } of damage) {
+    runtime.logger.error({ report: 'damage', file, setAside }, `${folder} may be incomplete: ${what}`)
+  }
+  if (damage.length > 0) await store.forgetDamage()
+  return store
 }
 
 function logNodes(distribution: Distribution, logger: Logger): void {

@@ -11,6 +11,7 @@ import { type Runtime, startRuntime } from '../actors/runtime.ts'
 import type { System } from '../actors/system.ts'
 import type { Mnesia } from '../mnesia/mnesia.ts'
 import { MemoryStore } from '../mnesia/store/memory-store.ts'
+import type { Store } from '../mnesia/store/store.ts'
 import { BROKER, BROKER_SUP, brokerApplication } from './app.ts'
 import { topicNameFault } from './codec/topic-syntax.ts'
 import { type BrokerOverrides, configOf } from './config.ts'
@@ -39,6 +40,8 @@ export interface StartBrokerOptions extends BrokerOverrides {
   readonly alarms?: Alarms
   /** Version to show to clients under $SYS. */
   readonly version?: string
+  /** Where messages for members that are away are kept. Nobody else may write to it; whoever has opened it closes it, after `stop`. @default they are not kept */
+  readonly hintStore?: Store
 }
 
 /** An address that is open. */
@@ -82,7 +85,7 @@ export interface Broker {
 /** Starts a broker. Rejects when a setting is wrong (TypeError) or a listener cannot open (`Exit`), and has then left nothing behind. */
 export async function startBroker(options: StartBrokerOptions = {}): Promise<Broker> {
   const { runtime: given = options.mnesia?.runtime, mnesia: givenTables, alarms: givenAlarms, ...others } = options
-  const { name, logger, system, version = '0.1.0', ...overrides } = others
+  const { name, logger, system, hintStore, version = '0.1.0', ...overrides } = others
   if (given !== undefined && (name ?? logger ?? system) !== undefined) {
     throw new TypeError('a runtime that is there already has its name, its logger and its system')
   }
@@ -104,7 +107,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
     if (givenTables === undefined) ownTables = await tablesInMemory(runtime, alarms)
     const mnesia = givenTables ?? ownTables!
     const vm = system === undefined ? realVm() : undefined
-    const services = await createServices({ config, version, vm, mnesia, alarms })
+    const services = await createServices({ config, version, vm, mnesia, alarms, hintStore })
     const started = await application.start(runtime, brokerApplication(services), 'permanent')
     if (!started.ok) throw new Exit(started.reason)
     const { host, port } = await tcpListener.call(runtime, LISTENER_TCP, 'info')

@@ -270,6 +270,18 @@ export const BROKER_SETTINGS = {
       min: 65_536,
       doc: 'Messages that may be on their way to another node; what comes beyond is dropped and counted.',
     }),
+    hint_max: bytes({
+      field: 'hintMaxBytes',
+      default: '256MB',
+      min: 65_536,
+      doc: 'What is kept on disc for a member that is away: QoS 1 and 2 messages for sessions that outlive their connection. The oldest go first.',
+    }),
+    hint_max_age: duration({
+      field: 'hintMaxAgeMs',
+      default: '7d',
+      min: 1000,
+      doc: 'How long it is kept.',
+    }),
   },
   listeners: {
     tcp: {

@@ -6,11 +6,13 @@
  */
 import type { Runtime } from '../actors/runtime.ts'
 import type { Mnesia } from '../mnesia/mnesia.ts'
+import type { Store } from '../mnesia/store/store.ts'
 import { AccessControl } from './access/access-control.ts'
 import { readRules } from './access/acl.ts'
 import type { BrokerConfig } from './config.ts'
 import { Connections } from './connection/cm.ts'
 import { Forwarding } from './forward/forwarding.ts'
+import { HintLog } from './forward/hints.ts'
 import { guidGenerator } from './guid.ts'
 import { Hooks } from './hooks.ts'
 import type { Message } from './message.ts'
@@ -72,6 +74,8 @@ export interface ServicesOptions {
   readonly vm: VmProbe | undefined
   readonly mnesia: Mnesia
   readonly alarms: Alarms
+  /** Where messages for members that are away are kept; undefined: they are not. Nobody else writes to it. */
+  readonly hintStore?: Store | undefined
 }
 
 /** Makes the services of a broker. Rejects with `AclFileError` when `access.acl_file` cannot be used. */
@@ -92,7 +96,8 @@ export async function createServices(options: ServicesOptions): Promise<Services
     random: () => runtime.random(),
     sharedStrategy: config.broker.sharedStrategy,
     retain: (message) => retain(retainer, metrics, message),
-    forward: (node, batches, receipt) => forwarding.send(node, batches, receipt),
+    forward: (to, batches, receipt) => forwarding.send(to, batches, receipt),
+    park: (node, batches, receipt) => forwarding.keep(node, batches, receipt),
     forwardTo: (to, run, receipt) => forwarding.sendTo(to, run, receipt),
   })
   const forwarding = new Forwarding({
@@ -100,6 +105,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     metrics,
     waitMs: config.broker.forwardWaitMs,
     maxBytes: config.broker.forwardMaxBytes,
+    hints: hintLog(options, metrics),
     redispatch: (messages, group, filter, exclude) => {
       const lost = pubsub.redispatch(messages, group, filter, exclude).length
       metrics['messages/dropped'] += lost
@@ -154,6 +160,20 @@ export async function createServices(options: ServicesOptions): Promise<Services
   }
   announce(services)
   return services
+}
+
+function hintLog({ config, hintStore, mnesia }: ServicesOptions, metrics: Metrics): HintLog | undefined {
+  if (hintStore === undefined) return undefined
+  return new HintLog({
+    store: hintStore,
+    maxBytes: config.broker.hintMaxBytes,
+    maxAgeMs: config.broker.hintMaxAgeMs,
+    now: () => mnesia.runtime.clock.now(),
+    onDropped: (messages) => {
+      metrics['messages/dropped'] += messages
+      metrics['messages/dropped/hints'] += messages
+    },
+  })
 }
 
 /** Registers what stats count, and what is published under $SYS when something happens. */

@@ -3,12 +3,12 @@
  *
  *     broker_sup (one_for_one)
  *     ├─ router          subscriptions and routes
- *     ├─ forwarder       messages from and to other nodes
  *     ├─ retainer        expiry of retained messages
  *     ├─ session_sup     a session for each client id
  *     ├─ sm              opens, resumes and ends sessions
  *     ├─ cluster         what members that come and go mean for clients
  *     ├─ trace           what clients do, and what happens on topics, to files
+ *     ├─ forwarder       messages from and to other nodes, which it tells that the sessions are there
  *     ├─ sys_topics      $SYS, on a schedule
  *     ├─ sysmon          long pauses and mailboxes
  *     └─ listener_tcp    a connection for each socket
@@ -61,7 +61,6 @@ export function serviceChildren(services: Services): ChildSpec[] {
     ...routers.names.map((name, index) =>
       child(name, router, [{ routing, index, poolSize: routers.names.length, onUnconfirmed }, { name }]),
     ),
-    child(FORWARDER, forwarder, [{ forwarding, pubsub, mnesia }, { name: FORWARDER }]),
     child('retainer', retainer, [services.retainer, { name: 'retainer' }]),
     child(SESSION_SUP, sessionSup, [undefined, { name: SESSION_SUP }], {
       type: 'supervisor',
@@ -93,6 +92,10 @@ export function serviceChildren(services: Services): ChildSpec[] {
       { name: CLUSTER },
     ]),
     child(TRACE, trace, [services.hooks, { name: TRACE }]),
+    child(FORWARDER, forwarder, [
+      { forwarding, pubsub, routing, mnesia, onReady: (node) => sessions.nodeReady(node) },
+      { name: FORWARDER },
+    ]),
     child('sys_topics', sysTopics, [
       {
         publish: publishSys,

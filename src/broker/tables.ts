@@ -38,7 +38,6 @@ export const ROUTE = table<RouteRow>('route', {
   replication: 'owned',
   copies: 'ram_copies',
   compact: routeCodec,
-  parked: (row) => row.durable,
 })
 
 /** Routes of `$local/…` subscriptions, which no other node hears of. Written by the router. */
@@ -104,7 +103,6 @@ export const SESSION = table<SessionRow>('session', {
   key: 'clientId',
   replication: 'owned',
   copies: 'ram_copies',
-  parked: (row) => row.stored,
 })
 
 /** One subscription of a session, as it is shown to people. */

@@ -53,6 +53,16 @@ describe('a node', () => {
     expect((await peers.names()).map(({ name }) => name)).toEqual(['n1'])
   })
 
+  it('that may not write to its data directory says so in one sentence, and exits with 1', async () => {
+    // Nobody may write there, the superuser neither.
+    const node = (await testPeers()).launch(NAME, { args: ['--data-dir', '/sys/agner'] })
+    expect(await node.ended).toBe(1)
+    expect(node.out).toBe('')
+    expect(node.err).toMatch(
+      /^cannot open the store in \/sys\/agner\/tables: it must be writable for the user that runs the node \(\w+\)\n$/,
+    )
+  })
+
   it('that cannot have its port for other nodes says so too', async () => {
     const peers = await testPeers()
     const { distPort } = await peers.start(NAME)

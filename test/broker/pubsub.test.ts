@@ -183,7 +183,7 @@ describe('other nodes', () => {
   test('get one call per publish with all their batches, each topic once', () => {
     const calls: [string, string[]][] = []
     const { pubsub, remote, session } = member({
-      forward: (node, batches) => calls.push([node, batches.flatMap((b) => b.messages.map(({ id }) => id))]),
+      forward: ({ node }, batches) => calls.push([node, batches.flatMap((b) => b.messages.map(({ id }) => id))]),
     })
     const here = session('a')
     remote('write', 'a', 'b@sim')
@@ -206,7 +206,7 @@ describe('other nodes', () => {
 
   test('get nothing while they are lost, and again when they are back', () => {
     const calls: string[] = []
-    const { pubsub, remote, tables, routing } = member({ forward: (node) => calls.push(node) })
+    const { pubsub, remote, tables, routing } = member({ forward: ({ node }) => calls.push(node) })
     remote('write', 'a', 'b@sim')
     remote('write', 't/+', 'b@sim')
     expect([pubsub.publish([message('a')]), pubsub.publish([message('t/x')])]).toEqual([1, 1])

@@ -1,4 +1,5 @@
-/** A real node whose files are damaged while it is down has all rows again from another one, as soon as they are linked. */
+/** Real nodes whose files are damaged while they are down, and whose disc refuses while they run. */
+import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -37,4 +38,27 @@ it('a file that is damaged is named, set aside, and what it had comes from the o
   expect(readdirSync(directory).some((name) => name.startsWith(`${file}.damaged-`))).toBe(true)
   await n2.logged('what the disc had lost has come from other members')
   await eventually(async () => expect(await ask(n2, 'alarms')).not.toHaveProperty('store_damaged'))
+})
+
+it('a disc that takes no more is an alarm and a line of the log, and nothing is lost when it takes more again', async () => {
+  const peers = await testPeers({ cuttable: true })
+  const start = () => peers.start(N1, { program: ['--import', 'tsx', PROGRAM] })
+  const limit = (node: Peer, bytes: string) =>
+    execFileSync('prlimit', ['--pid', String(node.child.pid), `--fsize=${bytes}`])
+  let node = await start()
+  await ask(node, 'fill', 'before', '100')
+  limit(node, '4096:unlimited')
+  await expect(ask(node, 'fill', 'while', '100')).rejects.toThrow('no room left')
+  expect(await ask<Record<string, string>>(node, 'alarms')).toMatchObject({
+    disc_refuses: expect.stringContaining('kept in memory'),
+  })
+  await node.logged('no room left')
+  // It goes on, and serves what it could not bring to the disc.
+  expect(await ask(node, 'size')).toBe(200)
+  limit(node, 'unlimited:unlimited')
+  await eventually(async () => expect(await ask(node, 'alarms')).toEqual({}))
+  await ask(node, 'write', 'after', 'x')
+  await node.kill()
+  node = await start()
+  expect(await ask(node, 'size')).toBe(201)
 })

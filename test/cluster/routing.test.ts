@@ -32,12 +32,12 @@ test('E1 to E4: every node has the same routes, each message goes once to each s
   const E1 = [`t/# -> ${N2}`, `t/+/x -> ${N1},${N3}`, `t/+/y -> ${N1}`, `t/a -> ${N3}`]
   for (const node of nodes) expect(await routes(node)).toEqual(E1)
 
-  await client1.publish('t/a', { payload: '1' })
+  client1.sendPublish('t/a', { payload: '1' })
   await client2.expectPublish({ topic: 't/a', payload: '1' })
   await client3.expectPublish({ topic: 't/a', payload: '1' })
-  await client1.publish('t/b/x', { payload: '2' })
+  client1.sendPublish('t/b/x', { payload: '2' })
   for (const each of [client1, client2, client3]) await each.expectPublish({ topic: 't/b/x', payload: '2' })
-  await client1.publish('t', { payload: '3' })
+  client1.sendPublish('t', { payload: '3' })
   await client2.expectPublish({ topic: 't', payload: '3' })
   for (const each of [client1, client2, client3]) await each.barrier()
   expect([await forwarded(n1), await forwarded(n2), await forwarded(n3)]).toEqual([5, 0, 0])

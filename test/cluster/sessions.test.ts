@@ -195,3 +195,26 @@ test('G4: of two sessions of one client id on both sides of a partition, the lat
   await eventually(async () => expect(await sessionsOf(nodes, 'c')).toEqual([N2]))
   expect(await later.survives()).toBe(true)
 })
+
+test('what is published for a session on a member that is cut off arrives when the member is back: once, in order', async () => {
+  const peers = await testPeers({ cuttable: true })
+  const sets = ['dist.net_ticktime=4']
+  const nodes = (await startCluster(peers, [N1, N2], { sets })) as [Peer, Peer]
+  const [n1, n2] = nodes
+  const there = await client(n2, 'there', DURABLE)
+  await there.subscribe('exact', 2)
+  await there.subscribe('wild/+', 1)
+  const publisher = await client(n1, 'p')
+  await publisher.publish('exact', { qos: 2, payload: '1' })
+  peers.cut(n1, n2, 'silence')
+  // On its way when the link is lost, or afterwards: its acknowledgement says that it is safe.
+  for (const payload of ['2', '3']) await publisher.publish('exact', { qos: 2, payload })
+  await n1.logged(`node ${N2} is down`)
+  await publisher.publish('exact', { qos: 2, payload: '4' })
+  await publisher.publish('wild/x', { qos: 1, payload: '5' })
+  peers.heal()
+  expect(payloads(await take(there, 5))).toEqual(['1', '2', '3', '4', '5'])
+  await publisher.publish('exact', { qos: 2, payload: '6' })
+  expect(payloads(await take(there, 1))).toEqual(['6'])
+  await there.expectNothing()
+})

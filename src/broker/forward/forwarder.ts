@@ -8,16 +8,31 @@ import { genServer, ok } from '../../actors/gen-server.ts'
 import type { ProcessContext } from '../../actors/process.ts'
 import { type SystemEventMessage, subscribeSystem } from '../../mnesia/events.ts'
 import type { Mnesia } from '../../mnesia/mnesia.ts'
+import type { SystemEvent } from '../../mnesia/system-events.ts'
 import { batchOf } from '../message.ts'
 import type { PubSub } from '../routing/pubsub.ts'
 import type { Receipt } from '../routing/receipt.ts'
+import type { Routing } from '../routing/routing.ts'
 import { type Forwarding, WATCH } from './forwarding.ts'
-import { FORWARDER, type Forward, type Forwarded, type ForwardTo, rangesOf } from './messages.ts'
+import {
+  FORWARDER,
+  type Forward,
+  type Forwarded,
+  type ForwardTo,
+  type Hinted,
+  type Hints,
+  type NodeReady,
+  rangesOf,
+} from './messages.ts'
+import { Seen } from './seen.ts'
 
 export interface ForwarderOptions {
   readonly forwarding: Forwarding
   readonly pubsub: PubSub
-  readonly mnesia: Pick<Mnesia, 'subscribe'>
+  readonly routing: Pick<Routing, 'parked'>
+  readonly mnesia: Pick<Mnesia, 'subscribe' | 'status'>
+  /** Called when the sessions of a member are there. */
+  readonly onReady: (node: string) => void
 }
 
 type Own =
@@ -26,6 +41,7 @@ type Own =
   /** Stands behind what waited when the first confirmation was due. */
   | { readonly tag: '$confirm' }
   | { readonly tag: '$taken'; readonly node: string; readonly stream: number; readonly seq: number }
+  | { readonly tag: '$hinted'; readonly node: string; readonly last: number }
 
 /** How often it is looked who has waited for long enough. */
 const CHECK_MS = 100
@@ -41,19 +57,22 @@ class ForwarderState {
   readonly #self: ProcessContext
   readonly #options: ForwarderOptions
   readonly #due = new Map<string, Due>()
+  readonly #seen = new Seen()
 
   constructor(self: ProcessContext, options: ForwarderOptions) {
     this.#self = self
     this.#options = options
     subscribeSystem(self, options.mnesia)
     self.send(self.pid, WATCH)
+    const { node, running } = options.mnesia.status()
+    for (const other of running) if (other !== node) this.#sayReady(other)
   }
 
   describe(): unknown {
     return this.#options.forwarding.status()
   }
 
-  handle(message: Forward | ForwardTo | Forwarded | SystemEventMessage | Own): void {
+  handle(message: Forward | ForwardTo | Forwarded | NodeReady | Hints | Hinted | SystemEventMessage | Own): void {
     const { forwarding } = this.#options
     switch (message.tag) {
       case 'forward':
@@ -66,7 +85,21 @@ class ForwarderState {
         forwarding.confirmed(message)
         break
       case 'mnesia_system_event':
-        if (message.event.tag === 'mnesia_down') forwarding.lost(message.event.node)
+        this.#memberEvent(message.event)
+        break
+      case 'node_ready':
+        forwarding.ready(message.node)
+        this.#options.routing.parked.release(message.node)
+        this.#options.onReady(message.node)
+        break
+      case 'hints':
+        this.#hints(message)
+        break
+      case 'hinted':
+        forwarding.hinted(message)
+        break
+      case '$hinted':
+        this.#sayHinted(message.node, message.last)
         break
       case 'watch':
       case '$check':
@@ -83,9 +116,53 @@ class ForwarderState {
     }
   }
 
-  #forward({ node, stream, seq, batches }: Forward): void {
+  #memberEvent(event: SystemEvent): void {
+    const { forwarding, mnesia, routing } = this.#options
+    if (event.tag === 'mnesia_up') this.#sayReady(event.node)
+    else if (event.tag === 'mnesia_down') forwarding.lost(event.node)
+    else if (event.tag === 'members' || event.tag === 'cluster') {
+      const { running, stopped, partitioned } = mnesia.status()
+      const members = new Set([...running, ...stopped, ...partitioned])
+      for (const node of [...forwarding.nodes(), ...routing.parked.nodes()]) {
+        if (members.has(node)) continue
+        forwarding.removed(node)
+        routing.parked.release(node)
+      }
+    }
+  }
+
+  #sayReady(node: string): void {
+    const message: NodeReady = { tag: 'node_ready', node: this.#self.pid.node }
+    this.#self.send({ name: FORWARDER, node }, message)
+  }
+
+  #hints({ node, hints, last }: Hints): void {
     const { pubsub } = this.#options
-    pubsub.dispatch(batches.map(batchOf))
+    const fresh = hints.filter(({ stream, seq }) => stream === undefined || !this.#seen.has(node, stream, seq!))
+    const nowMs = this.#self.runtime.clock.now()
+    const batches = fresh
+      .map(({ messages }) => messages.filter(({ expiresAtMs }) => expiresAtMs > nowMs))
+      .filter((messages) => messages.length > 0)
+      .map((messages) => batchOf({ messages }))
+    pubsub.dispatch(batches, 'durable')
+    const receipt = pubsub.takeReceipt()
+    if (receipt === undefined) {
+      this.#sayHinted(node, last)
+      return
+    }
+    const { runtime, pid } = this.#self
+    receipt.whenDone(() => runtime.send(pid, { tag: '$hinted', node, last } satisfies Own))
+  }
+
+  #sayHinted(node: string, last: number): void {
+    const message: Hinted = { tag: 'hinted', node: this.#self.pid.node, last }
+    this.#self.send({ name: FORWARDER, node }, message)
+  }
+
+  #forward({ node, stream, seq, batches, reach }: Forward): void {
+    const { pubsub } = this.#options
+    this.#seen.add(node, stream, seq)
+    pubsub.dispatch(batches.map(batchOf), reach)
     this.#takenOver(node, stream, seq, pubsub.takeReceipt())
   }
 

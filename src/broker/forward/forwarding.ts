@@ -3,16 +3,21 @@
  *
  * The publisher's process hands its batches over here, and they leave at once, one message for each node. A node confirms what all its sessions have taken
  * over; until then the receipt of the publish is open, and so its acknowledgement. The wait is bounded: a node that stands still must
- * not hold up publishers of the others. What a node had not confirmed when it was lost counts as taken over by it, but for the messages of groups, which go
- * to another member.
+ * not hold up publishers of the others.
+ *
+ * What sessions on a member would have got that outlive their connection is not lost with the member: what it had not confirmed, and what is published while it is
+ * away, is kept (hints.ts) and given to it when it says that it is ready. Until it has all of that, what follows is kept as well, so that order holds.
+ * What had been sent to a member of a group goes to another one.
  */
 import type { Pid } from '../../actors/pid.ts'
 import type { Runtime } from '../../actors/runtime.ts'
 import { type Batch, type Message, plainBatch, type Run } from '../message.ts'
 import type { Metrics } from '../monitor/metrics.ts'
+import type { Destination } from '../routing/pubsub.ts'
 import type { Receipt } from '../routing/receipt.ts'
 import { travellingRun } from '../session/travel.ts'
-import { FORWARDER, type Forward, type Forwarded, type ForwardTo } from './messages.ts'
+import type { HintLog } from './hints.ts'
+import { FORWARDER, type Forward, type Forwarded, type ForwardTo, type Hinted, type Hints } from './messages.ts'
 
 export interface ForwardingOptions {
   readonly runtime: Runtime
@@ -21,6 +26,8 @@ export interface ForwardingOptions {
   readonly waitMs: number
   /** Topics and payloads that may be on their way to a node; what comes beyond is dropped, and counted. */
   readonly maxBytes: number
+  /** Undefined: nothing is kept for members that are away. */
+  readonly hints: HintLog | undefined
   /** Gives messages that a member did not get to others of its group. */
   readonly redispatch: (messages: readonly Message[], group: string, filter: string, exclude: Pid) => void
 }
@@ -31,6 +38,8 @@ interface Unconfirmed {
   receipt: Receipt | undefined
   readonly bytes: number
   readonly sentAtMs: number
+  /** To be kept when the node is lost. */
+  readonly batches: readonly Batch[]
   /** For a session as the member of a group. */
   readonly to: Pid | undefined
   readonly run: Run | undefined
@@ -38,8 +47,10 @@ interface Unconfirmed {
 
 /** What is known of a node that is forwarded to. */
 class Peer {
-  stream = 1
+  stream: number
   seq = 0
+  /** It has said that its sessions are there. */
+  isReady = false
   /** By number, the oldest first. */
   readonly unconfirmed = new Map<number, Unconfirmed>()
   bytes = 0
@@ -47,6 +58,10 @@ class Peer {
   messages = 0
   /** It has been waited for in vain: as long as it confirms nothing, as when it stands still, it holds up nobody. */
   isLate = false
+
+  constructor(stream: number) {
+    this.stream = stream
+  }
 }
 
 export class Forwarding {
@@ -59,7 +74,27 @@ export class Forwarding {
   }
 
   /** Sends batches to a node. With a receipt, the node has to take them over. */
-  send(node: string, batches: readonly Batch[], receipt: Receipt | undefined): void {
+  send({ node, durable }: Destination, batches: readonly Batch[], receipt: Receipt | undefined): void {
+    const { hints } = this.#options
+    const mustKeep = durable && receipt !== undefined && hints !== undefined
+    if (mustKeep && (hints.has(node) || this.#peers.get(node)?.isReady !== true)) {
+      this.keep(node, batches, receipt)
+      this.#send(node, batches, receipt, NONE, 'volatile')
+    } else this.#send(node, batches, receipt, mustKeep ? batches : NONE, 'all')
+  }
+
+  /** Keeps batches for a member that is away. */
+  keep(node: string, batches: readonly Batch[], receipt: Receipt): void {
+    for (const batch of batches) this.#keep(node, batch, receipt, undefined, undefined)
+  }
+
+  #send(
+    node: string,
+    batches: readonly Batch[],
+    receipt: Receipt | undefined,
+    kept: readonly Batch[],
+    reach: 'all' | 'volatile',
+  ): void {
     let bytes = 0
     let messages = 0
     for (const batch of batches) {
@@ -68,7 +103,7 @@ export class Forwarding {
     }
     const peer = this.#admit(node, messages, bytes)
     if (peer === undefined) return
-    const seq = this.#expect(peer, { receipt, bytes, to: undefined, run: undefined })
+    const seq = this.#expect(peer, { receipt, bytes, batches: kept, to: undefined, run: undefined })
     const { runtime } = this.#options
     const message: Forward = {
       tag: 'forward',
@@ -76,6 +111,7 @@ export class Forwarding {
       stream: peer.stream,
       seq,
       batches: batches.map(plainBatch),
+      reach,
     }
     runtime.send({ name: FORWARDER, node }, message)
   }
@@ -86,7 +122,7 @@ export class Forwarding {
     const batch = run.batch as Batch
     const peer = this.#admit(to.node, batch.messages.length, batch.bytes)
     if (peer === undefined) return
-    const seq = this.#expect(peer, { receipt, bytes: batch.bytes, to, run })
+    const seq = this.#expect(peer, { receipt, bytes: batch.bytes, batches: NONE, to, run })
     const message: ForwardTo = {
       tag: 'forward_to',
       node: runtime.node.name,
@@ -114,12 +150,57 @@ export class Forwarding {
   lost(node: string): void {
     const peer = this.#peers.get(node)
     if (peer === undefined) return
-    const entries = [...peer.unconfirmed.values()]
+    const { stream } = peer
+    const entries = [...peer.unconfirmed]
     peer.unconfirmed.clear()
     peer.bytes = 0
     peer.stream += 1
     peer.isLate = false
-    for (const entry of entries) this.#failed(entry)
+    peer.isReady = false
+    for (const [seq, entry] of entries) {
+      for (const batch of entry.batches) this.#keep(node, batch, entry.receipt, stream, seq)
+      this.#failed(entry)
+    }
+  }
+
+  /** A node says that its sessions are there: it gets what was kept for it. */
+  ready(node: string): void {
+    this.#peer(node).isReady = true
+    this.#giveHints(node)
+  }
+
+  /** A node has taken over what was kept for it, up to a number: it gets what follows. */
+  hinted({ node, last }: Hinted): void {
+    this.#options.hints?.remove(node, last)
+    this.#giveHints(node)
+  }
+
+  /** A node is no member any more. */
+  removed(node: string): void {
+    this.lost(node)
+    this.#peers.delete(node)
+    this.#options.hints?.forget(node)
+  }
+
+  #giveHints(node: string): void {
+    const { hints, runtime } = this.#options
+    const page = hints?.read(node, HINT_PAGE_BYTES)
+    if (page === undefined) return
+    const message: Hints = { tag: 'hints', node: runtime.node.name, last: page.last, hints: page.hints }
+    runtime.send({ name: FORWARDER, node }, message)
+  }
+
+  #keep(node: string, batch: Batch, receipt: Receipt | undefined, stream: number | undefined, seq: number | undefined) {
+    const { hints, metrics, runtime } = this.#options
+    const messages = batch.messages.filter(({ qos }) => qos > 0)
+    if (hints === undefined || messages.length === 0) return
+    metrics['messages/hinted'] += messages.length
+    receipt?.expect()
+    const taken = () => receipt?.taken()
+    hints.add(node, { atMs: runtime.clock.now(), stream, seq, messages }).then(taken, (error: unknown) => {
+      runtime.logger.error({ err: error, peer: node }, 'what was published for a member that is away is not on disc')
+      taken()
+    })
   }
 
   /** Lets publishers go on that have waited for long enough. Returns whether others still wait. */
@@ -144,6 +225,11 @@ export class Forwarding {
     return isAnyLeft
   }
 
+  /** Nodes of which something is known. */
+  nodes(): string[] {
+    return [...new Set([...this.#peers.keys(), ...(this.#options.hints?.nodes() ?? [])])]
+  }
+
   /** By node: messages that were ever sent, and what is on its way. */
   status(): Record<string, { readonly messages: number; readonly unconfirmed: number; readonly bytes: number }> {
     const status: ReturnType<Forwarding['status']> = {}
@@ -156,11 +242,7 @@ export class Forwarding {
   /** The peer, unless so much is on its way to it that these must be dropped. */
   #admit(node: string, messages: number, bytes: number): Peer | undefined {
     const { metrics, maxBytes } = this.#options
-    let peer = this.#peers.get(node)
-    if (peer === undefined) {
-      peer = new Peer()
-      this.#peers.set(node, peer)
-    }
+    const peer = this.#peer(node)
     if (peer.bytes > 0 && peer.bytes + bytes > maxBytes) {
       metrics['messages/dropped'] += messages
       metrics['messages/dropped/node_busy'] += messages
@@ -168,6 +250,16 @@ export class Forwarding {
     }
     peer.messages += messages
     metrics['messages/forward'] += messages
+    return peer
+  }
+
+  #peer(node: string): Peer {
+    let peer = this.#peers.get(node)
+    if (peer === undefined) {
+      // Greater than any of an earlier incarnation of this node.
+      peer = new Peer(this.#options.runtime.clock.now())
+      this.#peers.set(node, peer)
+    }
     return peer
   }
 
@@ -204,6 +296,10 @@ export class Forwarding {
     receipt?.taken()
   }
 }
+
+const NONE: readonly never[] = []
+/** Of one message that gives a member what was kept for it. */
+const HINT_PAGE_BYTES = 262_144
 
 /** Has the process look, in a while, who has waited for long enough. */
 export const WATCH = { tag: 'watch' } as const

@@ -3,6 +3,8 @@
  *
  *     n1 ─ forward, forward_to (stream, seq) ─▶ n2 ─ its sessions
  *     n1 ◀─ forwarded (stream, taken, refused) ─ n2
+ *     n1 ◀─ node_ready ─ n2, when they are linked and its sessions are there
+ *     n1 ─ hints ─▶ n2 ─ hinted ─▶ n1 …                 what n1 has kept for n2
  *
  * A stream lasts as long as the link between the two members; its numbers begin anew with each. Messages of one stream may overtake each other
  * when one of them is very large, so numbers are confirmed one by one, in ranges.
@@ -10,6 +12,8 @@
 
 import type { Pid } from '../../actors/pid.ts'
 import type { PlainBatch, Run } from '../message.ts'
+import type { Reach } from '../routing/pubsub.ts'
+import type { Hint } from './hints.ts'
 
 /** Registered name of the process. */
 export const FORWARDER = 'forwarder'
@@ -22,6 +26,30 @@ export interface Forward {
   readonly stream: number
   readonly seq: number
   readonly batches: readonly PlainBatch[]
+  /** Sessions that outlive their connection may get them in another way. @default all */
+  readonly reach?: Reach
+}
+
+/** The sessions of the node are there. */
+export interface NodeReady {
+  readonly tag: 'node_ready'
+  readonly node: string
+}
+
+/** What has been kept for a node, in order. */
+export interface Hints {
+  readonly tag: 'hints'
+  readonly node: string
+  readonly hints: readonly Hint[]
+  /** Number of the last of them. */
+  readonly last: number
+}
+
+/** They have been taken over. */
+export interface Hinted {
+  readonly tag: 'hinted'
+  readonly node: string
+  readonly last: number
 }
 
 /** What one session gets as the member of a group. */

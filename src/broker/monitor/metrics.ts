@@ -69,6 +69,9 @@ const MORE_METRICS = [
   /** Messages sent to other nodes, once for each of them; how often a publisher did not wait any longer for one to confirm. */
   'messages/forward',
   'messages/forward/unconfirmed',
+  /** Messages kept for members that were away, once for each of them; those that were given up, for want of room or because the member stayed away. */
+  'messages/hinted',
+  'messages/dropped/hints',
   /** Deliveries to sessions, one for each subscriber; acknowledged ones of QoS 1 and 2. */
   'messages/delivered',
   'messages/acked',

@@ -37,11 +37,23 @@ export interface PubSubOptions {
   /** Keeps or removes the retained message of a message that was published with RETAIN. */
   readonly retain?: (message: Message) => void
   /** Hands batches to another node, one call per node and publish; the receipt is told when the node has taken them over. */
-  readonly forward?: (node: string, batches: readonly Batch[], receipt: Receipt | undefined) => void
+  readonly forward?: (to: Destination, batches: readonly Batch[], receipt: Receipt | undefined) => void
+  /** Keeps batches for a member that is away. */
+  readonly park?: (node: string, batches: readonly Batch[], receipt: Receipt) => void
   /** Hands a run to a session of another node, as the member of a group. @default sends it */
   readonly forwardTo?: (to: Pid, run: Run, receipt: Receipt | undefined) => void
   readonly cache?: MatchCacheLimits
 }
+
+/** A node that gets messages. */
+export interface Destination {
+  readonly node: string
+  /** A session there outlives its connection. */
+  readonly durable: boolean
+}
+
+/** The sessions of a node that batches are for: all, or those that do, or do not, outlive their connection. */
+export type Reach = 'all' | 'durable' | 'volatile'
 
 /** Sessions that get a topic's messages in the same way. */
 interface Audience {
@@ -56,7 +68,9 @@ interface Destinations extends Weighed {
   readonly audiences: readonly Audience[]
   /** Without `$local/` subscriptions: what a message from another node reaches. */
   readonly audiencesFromAfar: readonly Audience[]
-  readonly nodes: readonly string[]
+  readonly nodes: readonly Destination[]
+  /** Members that are away. */
+  readonly parked: readonly string[]
   readonly shares: readonly ShareGroup[]
 }
 
@@ -75,6 +89,7 @@ export class PubSub {
   readonly #strategy: SharedStrategy
   readonly #retain: ((message: Message) => void) | undefined
   readonly #forward: PubSubOptions['forward']
+  readonly #park: PubSubOptions['park']
   readonly #forwardTo: NonNullable<PubSubOptions['forwardTo']>
   readonly #cache: MatchCache<Destinations>
   #wildcardChanges = 0
@@ -91,6 +106,7 @@ export class PubSub {
     this.#strategy = options.sharedStrategy ?? 'round_robin'
     this.#retain = options.retain
     this.#forward = options.forward
+    this.#park = options.park
     this.#forwardTo = options.forwardTo ?? ((to, run) => options.send(to, { tag: 'deliver', runs: [run] }))
     this.#cache = new MatchCache(options.cache ?? DEFAULT_CACHE)
     options.routing.onChange((filter) => {
@@ -120,7 +136,8 @@ export class PubSub {
     const found = this.#destinations(topic)
     // Gathered rather than sent at once only where a session might otherwise get two messages.
     if (found.shares.length > 0) return this.#publishRuns(messages, counts)
-    const count = this.#sendAll(batch, found.audiences) + this.#forwardAll(found.nodes, batch)
+    const count =
+      this.#sendAll(batch, found.audiences) + this.#forwardAll(found.nodes, batch) + this.#parkAll(found.parked, batch)
     if (counts !== undefined) for (let i = 0; i < length; i++) counts[i] = count
     return count * length
   }
@@ -136,16 +153,18 @@ export class PubSub {
   reaches(topic: string): boolean {
     const cached = this.#cache.get(topic)
     const isFresh = cached?.wildcardChanges === this.#wildcardChanges
-    const { audiences, nodes, shares } = isFresh ? cached : this.#find(topic)
-    return audiences.length > 0 || nodes.length > 0 || shares.length > 0
+    const { audiences, nodes, parked, shares } = isFresh ? cached : this.#find(topic)
+    return audiences.length > 0 || nodes.length > 0 || parked.length > 0 || shares.length > 0
   }
 
   /** Delivers batches that another node has forwarded, in order, to the sessions of this node. Returns how many took one. */
-  dispatch(batches: readonly Batch[]): number {
+  dispatch(batches: readonly Batch[], reach: Reach = 'all'): number {
     this.#receipt = undefined
-    if (batches.length === 1) return this.#sendAll(batches[0]!, this.#destinations(batches[0]!.topic).audiencesFromAfar)
+    if (batches.length === 1 && reach === 'all')
+      return this.#sendAll(batches[0]!, this.#destinations(batches[0]!.topic).audiencesFromAfar)
     let count = 0
-    for (const batch of batches) count += this.#gatherAll(batch, this.#destinations(batch.topic).audiencesFromAfar)
+    for (const batch of batches)
+      count += this.#gatherAll(batch, this.#destinations(batch.topic).audiencesFromAfar, reach)
     this.#sendGathered()
     return count
   }
@@ -231,7 +250,7 @@ export class PubSub {
   #publishRuns(messages: readonly Message[], counts: number[] | undefined): number {
     const { length } = messages
     let total = 0
-    let forwards: Map<string, Batch[]> | undefined
+    let forwards: Map<string, { durable: boolean; readonly batches: Batch[] }> | undefined
     for (let begin = 0; begin < length; ) {
       const topic = messages[begin]!.topic
       let end = begin + 1
@@ -240,22 +259,29 @@ export class PubSub {
       const found = this.#destinations(topic)
       let count = this.#gatherAll(batch, found.audiences)
       if (this.#forward !== undefined) {
-        for (const node of found.nodes) {
+        for (const { node, durable } of found.nodes) {
           forwards ??= new Map()
           const held = forwards.get(node)
-          if (held === undefined) forwards.set(node, [batch])
-          else held.push(batch)
+          if (held === undefined) forwards.set(node, { durable, batches: [batch] })
+          else {
+            held.batches.push(batch)
+            if (durable) held.durable = true
+          }
           count++
         }
       }
+      count += this.#parkAll(found.parked, batch)
       total += count * (end - begin)
       if (counts !== undefined) for (let i = begin; i < end; i++) counts[i] = count
       for (const share of found.shares) total += this.#share(batch, share, counts, begin)
       begin = end
     }
     this.#sendGathered()
-    if (forwards !== undefined)
-      for (const [node, batches] of forwards) this.#forward!(node, batches, this.#expectedOf(batches))
+    if (forwards !== undefined) {
+      for (const [node, { durable, batches }] of forwards) {
+        this.#forward!({ node, durable }, batches, this.#expectedOf(batches))
+      }
+    }
     return total
   }
 
@@ -309,21 +335,29 @@ export class PubSub {
     return count
   }
 
-  #forwardAll(nodes: readonly string[], batch: Batch): number {
+  #forwardAll(nodes: readonly Destination[], batch: Batch): number {
     if (this.#forward === undefined || nodes.length === 0) return 0
     const batches = [batch]
     for (const node of nodes) this.#forward(node, batches, this.#expectedOf(batches))
     return nodes.length
   }
 
+  /** QoS 0 is for those who are there. */
+  #parkAll(nodes: readonly string[], batch: Batch): number {
+    if (this.#park === undefined || nodes.length === 0 || batch.maxQoS === 0) return 0
+    for (const node of nodes) this.#park(node, [batch], this.#expected())
+    return nodes.length
+  }
+
   /** Adds a batch to what each session gets when `sendGathered` is called. */
-  #gatherAll(batch: Batch, audiences: readonly Audience[]): number {
+  #gatherAll(batch: Batch, audiences: readonly Audience[], reach: Reach = 'all'): number {
     const { from } = batch.messages[0]!
     let count = 0
     for (const { matched, subscribers } of audiences) {
       const run: Run = { batch, matched }
       for (const subscriber of subscribers) {
         if (matched.noLocal && subscriber.clientId === from) continue
+        if (reach !== 'all' && subscriber.durable !== (reach === 'durable')) continue
         this.#gather(subscriber, batch, run)
         count++
       }
@@ -386,13 +420,13 @@ export class PubSub {
   }
 
   #find(topic: string): Destinations {
-    const { global, local, node, subscribers } = this.#routing
-    const nodes: string[] = []
+    const { global, local, node, parked, subscribers } = this.#routing
+    const nodes = new Map<string, boolean>()
     const shares: ShareGroup[] = []
     const plain: Subscription[] = []
     for (const filter of global.match(topic)) {
       for (const row of global.routes.read(filter)) {
-        if (row.node !== node && !row.group && !nodes.includes(row.node)) nodes.push(row.node)
+        if (row.node !== node && !row.group && nodes.get(row.node) !== true) nodes.set(row.node, row.durable)
       }
       for (const share of global.groups.of(filter).values()) shares.push(share)
       append(plain, subscribers.get(filter))
@@ -414,7 +448,8 @@ export class PubSub {
       audiences,
       audiencesFromAfar,
       // Many topics that are published have no destination at all.
-      nodes: nodes.length === 0 ? NONE : nodes,
+      nodes: nodes.size === 0 ? NONE : [...nodes].map(([name, durable]) => ({ node: name, durable })),
+      parked: parked.match(topic).filter((name) => !nodes.has(name)),
       shares: shares.length === 0 ? NONE : shares,
     }
   }

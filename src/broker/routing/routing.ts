@@ -19,6 +19,7 @@ import {
   type SharedMemberRow,
 } from '../tables.ts'
 import { matchedOf } from './matched.ts'
+import { ParkedRoutes } from './parked-routes.ts'
 import { RouteIndex } from './route-index.ts'
 import { type Presence, type Subscriber, Subscribers, type Subscription } from './subscribers.ts'
 import { SubscriptionTable } from './subscription-table.ts'
@@ -81,6 +82,8 @@ export class Routing {
   readonly global: RouteIndex
   /** Routes of `$local/…` subscriptions. */
   readonly local: RouteIndex
+  /** Routes of members that are away. */
+  readonly parked: ParkedRoutes
   readonly #unwritten = { global: new Unwritten(), local: new Unwritten() }
   readonly #listeners: ((filter: string) => void)[] = []
   readonly #max = { topics: 0, routes: 0, subscribers: 0, subscriptions: 0 }
@@ -90,6 +93,7 @@ export class Routing {
     this.pressure = new BackPressure(pressure)
     const changed = (filter: string) => this.#changed(filter)
     this.global = new RouteIndex(tables.open(ROUTE), tables.open(SHARED_SUBSCRIPTION), this.subscribers, changed)
+    this.parked = new ParkedRoutes(this.global.routes, () => changed('#'))
     this.local = new RouteIndex(
       tables.open(LOCAL_ROUTE),
       tables.open(LOCAL_SHARED_SUBSCRIPTION),
@@ -208,6 +212,7 @@ export class Routing {
   /** Stops following the tables. */
   close(): void {
     this.global.close()
+    this.parked.close()
     this.local.close()
   }
 

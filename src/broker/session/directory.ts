@@ -11,7 +11,8 @@
  * client id needs nothing but the table; two sessions that come about while nodes do not agree who the home is are found by their owners
  * (local-sessions.ts).
  *
- * The session of a member that is down is waited for, since most outages are restarts; after that the client gets a new one, or is refused.
+ * The session of a member that is down is waited for, since most outages are restarts; after that the client gets a new one, or is refused. A member is down until it
+ * says that its sessions are there: they are read from its disc after it has become a member again.
  */
 import type { Pid } from '../../actors/pid.ts'
 import type { StartResult } from '../../actors/proc-lib.ts'
@@ -82,15 +83,18 @@ export class Directory {
   readonly #monitors = new Map<Ref['id'], string>()
   /** Sessions that were opened here and are not in the table yet. */
   readonly #recent = new Map<string, Pid>()
-  /** When members went down. */
+  /** When members went down that have not said since that their sessions are there. */
   readonly #downAtMs = new Map<string, number>()
+  /** Sessions on the discs of those members. */
+  readonly #away = new Map<string, SessionRow>()
 
   constructor(self: ProcessContext, options: DirectoryOptions) {
     this.#self = self
     this.#options = options
     self.onExit(
       options.table.subscribe((event) => {
-        if (event.type === 'write' && this.#recent.get(event.row.clientId)?.equals(event.row.pid)) {
+        if (event.type === 'hidden') this.#hidden(event.owner)
+        else if (event.type === 'write' && this.#recent.get(event.row.clientId)?.equals(event.row.pid)) {
           this.#recent.delete(event.row.clientId)
         }
       }),
@@ -148,16 +152,24 @@ export class Directory {
     return true
   }
 
-  memberUp(node: string): void {
-    this.#downAtMs.delete(node)
+  /** A member has all its sessions, or is none any more. */
+  release(node: string): void {
+    if (!this.#downAtMs.delete(node)) return
+    for (const [clientId, row] of this.#away) if (row.pid.node === node) this.#away.delete(clientId)
     for (const [clientId, opening] of [...this.#openings]) {
       if (opening.held === node) this.#proceed(clientId)
     }
   }
 
-  memberDown(node: string): void {
+  /** Members that went down and have not come back with their sessions. */
+  get awaited(): readonly string[] {
+    return [...this.#downAtMs.keys()]
+  }
+
+  #hidden(node: string): void {
     this.#downAtMs.set(node, this.#self.runtime.clock.monotonic())
     for (const [clientId, pid] of this.#recent) if (pid.node === node) this.#recent.delete(clientId)
+    for (const row of this.#options.table.rowsOf(node)) if (row.stored) this.#away.set(row.clientId, row)
   }
 
   /** The wait for a member may be over. */
@@ -188,7 +200,7 @@ export class Directory {
       this.#ask(clientId, opening, session)
       return
     }
-    const away = this.#options.table.readParked(clientId)[0]
+    const away = this.#away.get(clientId)
     if (away !== undefined && !opening.claim.client.cleanStart) {
       if (this.#waits(clientId, opening, away.pid.node)) return
       if (this.#options.homeDown === 'refuse') {

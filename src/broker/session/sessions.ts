@@ -51,6 +51,14 @@ export class Sessions {
     }
   }
 
+  /** The sessions of a member are there: those who have waited for one of them need not any longer. */
+  nodeReady(node: string): void {
+    for (const name of this.names) {
+      const worker = this.#runtime.whereis(name)
+      if (worker !== undefined) this.#runtime.send(worker, { tag: 'node_ready', node } satisfies ToSm)
+    }
+  }
+
   /** The session of a client, on whatever node; undefined when it has none. */
   lookup(clientId: string): SessionRow | undefined {
     let last: SessionRow | undefined

@@ -40,8 +40,12 @@ export interface SmOptions {
   readonly poolSize?: number
 }
 
-/** What the session manager is asked by connections. */
-export type ToSm = { readonly tag: 'open'; readonly client: ClientInfo }
+/** What the session manager is told by its node. */
+export type ToSm =
+  /** A connection wants a session. */
+  | { readonly tag: 'open'; readonly client: ClientInfo }
+  /** The sessions of a member are there. */
+  | { readonly tag: 'node_ready'; readonly node: string }
 
 type Incoming = ToSm | ToManager | BetweenManagers | LocalMessage | DirectoryTimer | SystemEventMessage | DownMessage
 
@@ -49,6 +53,7 @@ type Incoming = ToSm | ToManager | BetweenManagers | LocalMessage | DirectoryTim
 class SmState {
   readonly #self: ProcessContext
   readonly #homes: Homes
+  readonly #members: Members
   readonly #name: RemoteName
   readonly #directory: Directory
   readonly #local: LocalSessions
@@ -59,6 +64,7 @@ class SmState {
     this.#self = self
     const { environment, homes, startSession, tables, index = 0, poolSize = 1 } = options
     this.#homes = homes
+    this.#members = tables
     this.#name = { name: self.runtime.process(self.pid)!.name!, node: self.pid.node }
     const table = tables.open(SESSION)
     const { homeWaitMs = 0, homeDown = 'new' } = options
@@ -85,6 +91,9 @@ class SmState {
       case 'open':
         this.#pending.set(message.client.connection.key, message.client)
         this.#claim(message.client)
+        break
+      case 'node_ready':
+        this.#directory.release(message.node)
         break
       case 'lease':
         this.#directory.claim(message.client, message.manager)
@@ -151,8 +160,10 @@ class SmState {
   }
 
   #memberEvent({ event }: SystemEventMessage): void {
-    if (event.tag === 'mnesia_up') this.#directory.memberUp(event.node)
-    else if (event.tag === 'mnesia_down') this.#directory.memberDown(event.node)
+    if (event.tag !== 'members' && event.tag !== 'cluster') return
+    const { running, stopped, partitioned } = this.#members.status()
+    const members = [...running, ...stopped, ...partitioned]
+    for (const node of this.#directory.awaited) if (!members.includes(node)) this.#directory.release(node)
   }
 
   #send(to: RemoteName, message: BetweenManagers): void {

@@ -29,6 +29,8 @@ const OUTSTANDING = 4
 const CELLS_PER_REQUEST = 1000
 /** Where a bucket has fewer cells than this, the digests of its parts would be longer than they are. */
 const CELLS_WORTH_DIGESTS = 32
+/** A copy that has less than this share of the source's cells differs in nearly all parts: digests of them would tell nothing. */
+const SIMILAR_SIZE = 16
 /** A source that says nothing for so long is given up. */
 const SILENCE_MS = 20_000
 
@@ -48,6 +50,8 @@ interface Session {
   /** The source has missed deletes that this node has forgotten. */
   isSourceStale: boolean
   buckets: number[]
+  /** Cells of this copy before any had come. */
+  readonly sizeAtStart: number
   /** Requests that are under way, with their buckets. */
   readonly outstanding: Map<number, ReadonlySet<number>>
   lastRequest: number
@@ -241,6 +245,7 @@ export class SyncReceiver {
       isStale: false,
       isSourceStale: false,
       buckets: [],
+      sizeAtStart: sizeOf(replica),
       outstanding: new Map(),
       lastRequest: 0,
       seen: new Map(),
@@ -255,7 +260,8 @@ export class SyncReceiver {
   #request(session: Session): void {
     const cellsPerBucket = Math.max(session.begin!.size, sizeOf(session.replica)) / BUCKETS
     const group = Math.max(1, Math.floor(CELLS_PER_REQUEST / Math.max(1, cellsPerBucket)))
-    const isCompared = !session.isStale && cellsPerBucket >= CELLS_WORTH_DIGESTS && sizeOf(session.replica) > 0
+    const isSimilar = session.sizeAtStart * SIMILAR_SIZE >= session.begin!.size
+    const isCompared = !session.isStale && cellsPerBucket >= CELLS_WORTH_DIGESTS && isSimilar && session.sizeAtStart > 0
     while (session.outstanding.size < OUTSTANDING && session.buckets.length > 0) {
       const buckets = session.buckets.splice(0, group)
       const request = ++session.lastRequest
