@@ -216,7 +216,8 @@ export class ClusterWorld implements ClientWorld {
 
   /** Whether nothing was cut, frozen or killed from a time on. */
   isCalmSince(fromMs: number): boolean {
-    return this.frozen.size === 0 && this.calm.isSince(fromMs, this.doors)
+    const names = [...this.#discs.keys()]
+    return names.every((name) => this.services.has(name)) && this.calm.isSince(fromMs, names)
   }
 
   /** The session processes of all nodes that run, by key. */
