@@ -53,6 +53,8 @@ export class ClusterWorld implements ClientWorld {
   readonly wires = new Map<Wire, string>()
   readonly frozen = new Set<string>()
   lastKillMs = 0
+  /** Sessions to which a client has come from another one that it had, as after a partition: it knows nothing of what is under way there. */
+  readonly switched = new Set<string>()
   readonly matches = (filter: string, topic: string): boolean => matches(topic, filter)
   /** Error reports of the nodes. */
   readonly errors: string[] = []
@@ -203,11 +205,12 @@ export class ClusterWorld implements ClientWorld {
   }
 
   connected(client: SimClient, session: string, former: string): void {
+    this.ledger.known(session)
     if (!client.options.isPersistent || former === '' || session === former) return
     if (this.isCalmSince(this.ledger.knownSinceMs(former))) {
       this.ledger.violation(client.id, `session ${session} instead of ${former}`)
     }
-    this.ledger.known(session)
+    this.switched.add(session)
   }
 
   refused(client: SimClient, code: number): void {
