@@ -10,7 +10,11 @@ import type { Ref } from './ref.ts'
 export type OnMessage = (message: unknown) => void
 
 export class Aliases {
-  readonly #active = new Map<number, { readonly process: Process; readonly onMessage: OnMessage | undefined }>()
+  /** By the number of the reference; `ref` is the object that the process has, while a reply brings a copy of it. */
+  readonly #active = new Map<
+    number,
+    { readonly process: Process; readonly ref: Ref; readonly onMessage: OnMessage | undefined }
+  >()
 
   /** Number of active aliases. */
   get size(): number {
@@ -21,14 +25,15 @@ export class Aliases {
   activate(process: Process, ref: Ref, onMessage: OnMessage | undefined): void {
     process.aliases ??= new Set()
     process.aliases.add(ref)
-    this.#active.set(ref.id as number, { process, onMessage })
+    this.#active.set(ref.id as number, { process, ref, onMessage })
   }
 
   /** Returns whether it was an active alias of the process. */
   remove(process: Process, ref: Ref): boolean {
-    if (this.#active.get(ref.id as number)?.process !== process) return false
+    const alias = this.#active.get(ref.id as number)
+    if (alias?.process !== process) return false
     this.#active.delete(ref.id as number)
-    return process.aliases?.delete(ref) ?? false
+    return process.aliases?.delete(alias.ref) ?? false
   }
 
   /** Delivers to the process of a local alias. */

@@ -105,6 +105,19 @@ export const SESSION = table<SessionRow>('session', {
   copies: 'ram_copies',
 })
 
+/** A node that decides about client ids: its session manager runs. */
+export interface SessionManagerRow {
+  readonly node: string
+}
+
+/** Node → that it decides about client ids, which a member whose broker is still starting, or has none, does not. Written by the session manager. */
+export const SESSION_MANAGER = table<SessionManagerRow>('session_manager', {
+  type: 'set',
+  key: 'node',
+  replication: 'owned',
+  copies: 'ram_copies',
+})
+
 /** One subscription of a session, as it is shown to people. */
 export interface SubscriptionRow {
   readonly clientId: string
@@ -208,6 +221,7 @@ export const TABLES = [
   SHARED_SUBSCRIPTION,
   LOCAL_SHARED_SUBSCRIPTION,
   SESSION,
+  SESSION_MANAGER,
   RETAINED_MESSAGE,
   RETAINED_SYS,
   BANNED,

@@ -49,7 +49,7 @@ class WillClient {
       ...(properties !== undefined && { properties }),
     }
     const seq = this.#round++
-    const published = { key, publisher: id, seq, topic, qos: 2 as const, attempts: 1, firstSentAtMs: 0 }
+    const published = { key, publisher: id, seq, topic, qos: 2 as const, attempts: 1, firstSentAtMs: 0, session: '' }
     this.#world.ledger.published.set(key, { ...published, acceptedAtMs: undefined })
     this.expected.push({ key, due: undefined })
     this.client.connect()

@@ -257,11 +257,13 @@ export class Directory {
 
   #next(clientId: string, opening: Opening): void {
     this.#unwatch(opening)
-    const { client, manager } = opening.claim
-    this.#self.send(manager, { tag: 'settled', client } satisfies BetweenManagers)
+    this.#settle(opening.claim)
     let claim = opening.waiting.shift()
     // One whose connection has ended has nobody left to answer, and its CONNECT was never accepted.
-    while (claim !== undefined && this.#isGone(claim.client.connection)) claim = opening.waiting.shift()
+    while (claim !== undefined && this.#isGone(claim.client.connection)) {
+      this.#settle(claim)
+      claim = opening.waiting.shift()
+    }
     if (claim === undefined) {
       this.#openings.delete(clientId)
       return
@@ -271,6 +273,10 @@ export class Directory {
     opening.session = undefined
     opening.gone = undefined
     this.#proceed(clientId)
+  }
+
+  #settle({ client, manager }: Claim): void {
+    this.#self.send(manager, { tag: 'settled', client } satisfies BetweenManagers)
   }
 
   #unwatch(opening: Opening): void {

@@ -1,33 +1,52 @@
 /**
- * Which node decides about a client id: the one with the greatest hash of both names among those that run (rendezvous hashing). Every node that sees
- * the same members finds the same one, and when a node comes or goes only the client ids that it gains or had move.
+ * Which node decides about a client id: the one with the greatest hash of both names among those whose session manager runs (rendezvous hashing).
+ * Every node that sees the same members finds the same one, and when a node comes or goes only the client ids that it gains or had move.
+ *
+ * A member runs before its broker does, and a program may be a member and have no broker; so each session manager says that it is there, in the
+ * table `session_manager`.
  */
 import type { Mnesia } from '../../mnesia/mnesia.ts'
+import type { Table, Tables } from '../../mnesia/table.ts'
+import { SESSION_MANAGER, type SessionManagerRow } from '../tables.ts'
 
 /** What it needs of the tables. */
 export type Members = Pick<Mnesia, 'status' | 'subscribe'>
 
 export class Homes {
   readonly #members: Members
+  readonly #managers: Table<SessionManagerRow>
+  readonly #node: string
+  #running: readonly string[] = []
   #nodes: readonly { readonly name: string; readonly hash: number }[] = []
   readonly #listeners = new Set<() => void>()
   readonly #unsubscribe: () => void
 
-  constructor(members: Members) {
+  constructor(members: Members & Tables) {
     this.#members = members
+    this.#managers = members.open(SESSION_MANAGER)
+    this.#node = members.status().node
     this.#read()
-    this.#unsubscribe = members.subscribe(({ tag }) => {
-      if (tag !== 'mnesia_up' && tag !== 'mnesia_down' && tag !== 'members' && tag !== 'cluster') return
-      this.#read()
-      for (const listener of [...this.#listeners]) listener()
+    const fromMembers = members.subscribe(({ tag }) => {
+      if (tag === 'mnesia_up' || tag === 'mnesia_down' || tag === 'members' || tag === 'cluster') this.#changed()
     })
+    const fromManagers = this.#managers.subscribe(() => this.#changed())
+    this.#unsubscribe = () => {
+      fromMembers()
+      fromManagers()
+    }
+  }
+
+  /** This node decides from now on; returns what ends that. */
+  join(): () => void {
+    this.#managers.write({ node: this.#node })
+    return () => void this.#managers.delete(this.#node)
   }
 
   /** The node that decides about a client id. */
   of(clientId: string): string {
     const nodes = this.#nodes
     if (nodes.length === 1) return nodes[0]!.name
-    let best = ''
+    let best = this.#node
     let most = -1
     for (const { name, hash } of nodes) {
       const weight = mix(fnv(clientId, hash))
@@ -45,7 +64,7 @@ export class Homes {
 
   /** Whether a node is a member that runs. */
   isRunning(node: string): boolean {
-    return this.#nodes.some(({ name }) => name === node)
+    return this.#running.includes(node)
   }
 
   /** Calls `listener` when some client ids may have another home; returns what ends that. */
@@ -59,8 +78,15 @@ export class Homes {
     this.#unsubscribe()
   }
 
+  #changed(): void {
+    this.#read()
+    for (const listener of [...this.#listeners]) listener()
+  }
+
   #read(): void {
-    this.#nodes = this.#members.status().running.map((name) => ({ name, hash: fnv(name, 0x811c9dc5) }))
+    this.#running = this.#members.status().running
+    const deciding = this.#running.filter((name) => this.#managers.has(name))
+    this.#nodes = deciding.map((name) => ({ name, hash: fnv(name, 0x811c9dc5) }))
   }
 }
 

@@ -350,12 +350,11 @@ class SessionProcess {
     // One that is ending does not answer: its end tells the home to start another.
     if (this.state.ended) return
     const isFar = this.#self.runtime.isForeign(client.connection)
-    // A home that has taken over from another asks again for what that had asked.
-    if (!this.state.connection?.equals(client.connection)) {
-      this.#handle({ tag: 'attach', client: isFar ? arrivedClient(client) : client })
-    }
-    if (this.state.ended || home.node === this.#manager.node) return
-    this.#self.send(home, { tag: 'opened', session: this.#self.pid, client } satisfies ToManager)
+    // A home that has taken over from another asks again for what that had asked, and has not heard the answer.
+    const isOpened = this.state.connection?.equals(client.connection) === true
+    if (!isOpened) this.#handle({ tag: 'attach', client: isFar ? arrivedClient(client) : client })
+    if (this.state.ended || (!isOpened && home.node === this.#manager.node)) return
+    this.#self.send(home, { tag: 'opened', session: this.#self.pid, client: this.state.client } satisfies ToManager)
   }
 
   #attached({ present, takenOver }: Extract<Effect, { tag: 'attached' }>): void {

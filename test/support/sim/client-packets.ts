@@ -48,15 +48,15 @@ export class Link {
   }
 }
 
-/** CONNECT of a client. */
-export function connectPacket(options: ClientOptions, will: ConnectPacket['will']): ConnectPacket {
+/** CONNECT of a client; one with `isClean` wants a new session. */
+export function connectPacket(options: ClientOptions, will: ConnectPacket['will'], isClean = false): ConnectPacket {
   const { id, version, isPersistent, expirySec = 120, receiveMaximum, keepAliveSec = 0 } = options
   const packet: ConnectPacket = {
     cmd: 'connect',
     protocolId: version === 3 ? 'MQIsdp' : 'MQTT',
     protocolVersion: version,
     clientId: id,
-    clean: !isPersistent,
+    clean: isClean || !isPersistent,
     keepalive: keepAliveSec,
   }
   if (will !== undefined) packet.will = will

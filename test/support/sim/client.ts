@@ -7,7 +7,8 @@
  */
 import mqttPacket from 'mqtt-packet'
 import type { ConnectPacket, Packet, PublishPacket, QoS } from '../../../src/broker/packet.ts'
-import type { WireOptions } from '../../../src/testing/wire.ts'
+import type { Simulation } from '../../../src/testing/simulation.ts'
+import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
 import {
   type ClientOptions,
   connectPacket,
@@ -16,8 +17,29 @@ import {
   publishProperties,
   SUBSCRIPTION_ID,
 } from './client-packets.ts'
-import type { Published, Receipts } from './ledger.ts'
-import type { World } from './world.ts'
+import type { Ledger, Published, Receipts } from './ledger.ts'
+
+/** What a client needs of its world. */
+export interface ClientWorld {
+  readonly sim: Simulation
+  readonly ledger: Ledger
+  readonly nowMs: number
+  /** Nodes that take connections. */
+  readonly doors: readonly string[]
+  /** QoS 1 and 2 messages that a session has in flight. */
+  readonly maxInflight: number
+  readonly matches: (filter: string, topic: string) => boolean
+  /** A new wire to a node; undefined when nobody listens there. */
+  dial(node: string, options?: WireOptions): Wire | undefined
+  /** Which session a connection has, where there may be several of one client id. */
+  sessionOf?(wire: Wire): string
+  /** CONNECT has been sent. */
+  connecting?(client: SimClient, link: Link): void
+  /** CONNACK with success has come; `former` is the session that the client takes for its own, '' when it has none. */
+  connected?(client: SimClient, session: string, former: string): void
+  /** CONNACK with another code has come. */
+  refused?(client: SimClient, code: number): void
+}
 
 /** A message of the client that is not acknowledged to its end. */
 interface Outgoing {
@@ -40,8 +62,12 @@ export class SimClient {
   /** Reason code of the last DISCONNECT or refusal. */
   lastCode: number | undefined
   sessionPresent: boolean | undefined
+  /** Asks for a clean start until it has connected. */
+  comesClean = false
+  /** The session whose state the client has; '' when it has none. */
+  session = ''
   granted: { filter: string; qos: QoS }[] = []
-  readonly #world: World
+  readonly #world: ClientWorld
   readonly #outgoing = new Map<number, Outgoing>()
   readonly #waiting: Published[] = []
   /** QoS 2 messages received and not released. */
@@ -55,7 +81,7 @@ export class SimClient {
   #unsubscribeId = 0
   #subscribedAtMs = Number.POSITIVE_INFINITY
 
-  constructor(world: World, options: ClientOptions) {
+  constructor(world: ClientWorld, options: ClientOptions) {
     this.#world = world
     this.options = options
     this.id = options.id
@@ -73,6 +99,11 @@ export class SimClient {
   /** True when every SUBSCRIBE has been answered. */
   get isSubscribed(): boolean {
     return this.isUp && this.granted.length === (this.options.subscriptions?.length ?? 0)
+  }
+
+  /** Whether a session of the client has got a message. */
+  hasGot(key: string, session: string): boolean {
+    return this.receipts.some((receipts) => receipts.session === session && receipts.counts.has(key))
   }
 
   /** Connects, and again when the connection is lost. Over another node than before when there are several. */
@@ -101,7 +132,9 @@ export class SimClient {
       },
       onClose: () => this.#ended(link),
     })
-    this.#send(link, connectPacket(this.options, this.will))
+    this.#send(link, connectPacket(this.options, this.will, this.comesClean))
+    if (this.comesClean) this.#newSession('')
+    this.#world.connecting?.(this, link)
   }
 
   /** Publishes when it can; returns the record of the message. */
@@ -115,6 +148,7 @@ export class SimClient {
       qos,
       attempts: 0,
       firstSentAtMs: 0,
+      session: '',
       acceptedAtMs: undefined,
     }
     this.#world.ledger.published.set(message.key, message)
@@ -227,14 +261,19 @@ export class SimClient {
     const code = this.options.version === 5 ? reasonCode : returnCode
     if (code !== 0) {
       this.lastCode = code
+      this.#world.refused?.(this, code)
       return
     }
     link.isUp = true
+    this.comesClean = false
     this.connects += 1
     this.sessionPresent = isPresent
     if (isPresent && !this.options.isPersistent) this.#violation('a clean session is present')
     if (isPresent && this.#dialled === 1) this.#violation('a session is present that never was')
-    if (!isPresent) this.#newSession()
+    const session = this.#world.sessionOf?.(link.wire) ?? this.session
+    this.#world.connected?.(this, session, this.session)
+    // After a partition the broker may have kept another one of two sessions than the client knows.
+    if (!isPresent || session !== this.session) this.#newSession(session)
     for (const [messageId, { message, phase }] of this.#outgoing) {
       if (phase === 'pubrel') this.#send(link, { cmd: 'pubrel', messageId })
       else this.#sendPublish(link, message, messageId, true)
@@ -255,13 +294,14 @@ export class SimClient {
   }
 
   /** The broker knows nothing of a former session, so nor may the client [MQTT311-3.2.2-3]. */
-  #newSession(): void {
+  #newSession(session: string): void {
+    this.session = session
     this.#endInterests(this.#disconnectedAtMs)
     this.granted = []
     this.#subscribedAtMs = Number.POSITIVE_INFINITY
     this.#outgoing.clear()
     this.#unreleased.clear()
-    this.receipts.push({ clientId: this.id, counts: new Map(), firstAtMs: new Map(), greatest: new Map() })
+    this.receipts.push({ clientId: this.id, session, counts: new Map(), firstAtMs: new Map(), greatest: new Map() })
   }
 
   #endInterests(atMs: number): void {
@@ -297,6 +337,7 @@ export class SimClient {
         fromMs: this.#world.nowMs,
         untilMs: Number.POSITIVE_INFINITY,
         isPersistent: this.options.isPersistent,
+        session: this.session,
       })
     }
   }
@@ -311,7 +352,7 @@ export class SimClient {
         this.#violation(`packet id ${messageId} used again for ${key} before ${held} was released`)
       }
       link.unacknowledged.add(messageId)
-      const limit = Math.min(this.options.receiveMaximum ?? 65_535, this.#world.config.session.maxInflight)
+      const limit = Math.min(this.options.receiveMaximum ?? 65_535, this.#world.maxInflight)
       if (link.unacknowledged.size > limit) this.#violation(`${link.unacknowledged.size} messages in flight`)
     }
     const fault = this.options.version === 5 ? propertiesFault(packet, key) : undefined
@@ -384,7 +425,10 @@ export class SimClient {
 
   #sendPublish(link: Link, message: Published, messageId: number, dup: boolean): void {
     const { topic, qos, key } = message
-    if (message.attempts === 0) message.firstSentAtMs = this.#world.nowMs
+    if (message.attempts === 0) {
+      message.firstSentAtMs = this.#world.nowMs
+      message.session = this.session
+    }
     message.attempts += 1
     const packet: PublishPacket = { cmd: 'publish', topic, payload: Buffer.from(key), qos, retain: false, dup }
     if (this.options.version === 5 && message.seq % 2 === 0) packet.properties = publishProperties(key)

@@ -17,6 +17,8 @@ export interface Published {
   /** How often PUBLISH was sent. */
   attempts: number
   firstSentAtMs: number
+  /** The publisher's session then, where a client may have several. */
+  session: string
   /** When the broker took it over: PUBACK, PUBREC. */
   acceptedAtMs: number | undefined
 }
@@ -30,11 +32,15 @@ export interface Interest {
   untilMs: number
   /** The session outlives its connections. */
   readonly isPersistent: boolean
+  /** The session, where a client may have several. */
+  readonly session: string
 }
 
 /** What one session of a client received. */
 export interface Receipts {
   readonly clientId: string
+  /** The session, where a client may have several. */
+  readonly session: string
   /** How often each message came, by key; repetitions of a QoS 2 exchange are not counted. */
   readonly counts: Map<string, number>
   /** When each came first. */
@@ -89,7 +95,7 @@ export class Ledger {
       return
     }
     receipts.firstAtMs.set(key, this.#sim.time.monotonic())
-    const stream = `${message.publisher} ${topic} ${qos}`
+    const stream = `${message.publisher} ${message.session} ${topic} ${qos}`
     const before = greatest.get(stream) ?? -1
     // [MQTT5-4.6.0-6]; a message that another member gave back comes late, and perhaps again.
     // One that its publisher sends again is published again, and may be the first that a later subscription sees, or that is

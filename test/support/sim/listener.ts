@@ -16,7 +16,13 @@ export interface Accepted {
 
 interface State {
   readonly environment: ConnectionEnvironment
-  readonly connections: Map<string, Pid>
+  readonly connections: Map<string, Connection>
+}
+
+/** A connection process with its end of the wire. */
+export interface Connection {
+  readonly pid: Pid
+  readonly transport: Transport
 }
 
 export const simListener = genServer<State, Record<never, never>, Record<never, never>, ConnectionEnvironment>({
@@ -30,7 +36,7 @@ export const simListener = genServer<State, Record<never, never>, Record<never, 
     else {
       const { transport } = message as Accepted
       const pid = self.spawnLink(connection(state.environment, transport), { label: 'connection' })
-      state.connections.set(pid.key, pid)
+      state.connections.set(pid.key, { pid, transport })
     }
     return noreply(state)
   },

@@ -26,7 +26,8 @@ import { type Accepted, LISTENER_SIM, simListener } from './listener.ts'
 
 const NODE_OF_SESSIONS = 'b'
 
-const worldSup = supervisor<Services>({
+/** The tree of a broker whose listener takes simulated wires. */
+export const worldSup = supervisor<Services>({
   label: 'broker_sup',
   strategy: 'one_for_one',
   intensity: 10,
@@ -96,6 +97,10 @@ export class World {
 
   get nowMs(): number {
     return this.sim.time.monotonic()
+  }
+
+  get maxInflight(): number {
+    return this.config.session.maxInflight
   }
 
   /** Nodes that take connections. */
@@ -229,7 +234,8 @@ export class World {
   }
 }
 
-function footprintOf(services: Services): Footprint {
+/** Everything that clients can leave behind in a node. */
+export function footprintOf(services: Services): Footprint {
   const { runtime, routing, sessions, mnesia } = services
   const processes = [...runtime.processes]
   const sum = (count: (process: (typeof processes)[number]) => number) =>

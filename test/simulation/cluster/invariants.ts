@@ -1,0 +1,144 @@
+/**
+ * What must be true of brokers in a cluster whenever all is quiet: all nodes that run are linked, clients are connected and have nothing under way.
+ *
+ * Sessions are what is true; tables, routes and connections must say the same on every node, and nothing may be left of what was
+ * under way.
+ */
+import type { Services } from '../../../src/broker/services.ts'
+import type { SimClient } from '../../support/sim/client.ts'
+import { type ClusterWorld, fullName, type LiveSession } from '../../support/sim/cluster-world.ts'
+
+const TOPICS = ['t/1', 't/2', 'u/1']
+const SHARE = /^\$share\/([^/]+)\/(.*)$/
+
+export class Invariants {
+  readonly #world: ClusterWorld
+  readonly #clients: readonly SimClient[]
+
+  constructor(world: ClusterWorld, clients: readonly SimClient[]) {
+    this.#world = world
+    this.#clients = clients
+  }
+
+  /** Throws what is wrong, or not over yet. */
+  check(): void {
+    this.#checkMembers()
+    this.#checkClients()
+    const live = this.#world.liveSessions()
+    this.#checkSessions(live)
+    this.#checkRoutes(live)
+    for (const [name, services] of this.#world.services) this.#checkNothingIsLeft(name, services)
+    const lost = this.#world.ledger.lost(this.#clients)
+    if (lost.length > 0) throw new Error(`${lost.length} lost: ${lost.slice(0, 4).join('; ')}`)
+  }
+
+  #checkMembers(): void {
+    const running = [...this.#world.services.keys()].map(fullName).sort()
+    for (const [name, { mnesia }] of this.#world.services) {
+      same([name, ...mnesia.status().running], [name, ...running])
+    }
+  }
+
+  #checkClients(): void {
+    for (const { id, isWanted, isUp, isSubscribed, isIdle } of this.#clients) {
+      const expected = isWanted ? { id, isUp: true, isSubscribed: true, isIdle: true } : { id, isUp: false }
+      same(isWanted ? { id, isUp, isSubscribed, isIdle } : { id, isUp }, expected)
+    }
+    const up = this.#clients.filter(({ isUp }) => isUp).map(({ id }) => id)
+    const connected = [...this.#world.services.values()].flatMap(({ connections }) => {
+      return [...connections.list()].map(({ clientId }) => clientId)
+    })
+    same(connected.sort(), up.sort())
+    const processes = [...this.#world.services.values()].flatMap(({ runtime }) => {
+      return [...runtime.processes].filter(({ label }) => label === 'connection')
+    })
+    same({ connections: processes.length }, { connections: up.length })
+  }
+
+  #checkSessions(live: ReadonlyMap<string, LiveSession>): void {
+    const sessions = [...live.values()].map(({ pid, snapshot }) => {
+      const { clientId, connected, expirySec } = snapshot
+      return `${clientId} ${pid.key} ${connected} ${expirySec}`
+    })
+    const clientIds = [...live.values()].map(({ snapshot }) => snapshot.clientId).sort()
+    same(clientIds, [...new Set(clientIds)])
+    for (const [name, { mnesia }] of this.#world.services) {
+      const rows = [...mnesia.table('session')!.rows()] as {
+        clientId: string
+        pid: LiveSession['pid']
+        connection: string | undefined
+        expirySec: number
+      }[]
+      const seen = rows.map(({ clientId, pid, connection, expirySec }) => {
+        return `${clientId} ${pid.key} ${connection !== undefined} ${expirySec}`
+      })
+      same({ name, sessions: seen.sort() }, { name, sessions: sessions.sort() })
+    }
+    for (const { id, isUp, session } of this.#clients) {
+      if (isUp && live.get(session)?.snapshot.clientId !== id) throw new Error(`${id} has no session ${session}`)
+    }
+    for (const [key, { snapshot }] of live) {
+      const { clientId, connected, messageQueue, inflightQueue } = snapshot
+      if (!connected) continue
+      const awaitingRel = this.#world.switched.has(key) ? 0 : snapshot.awaitingRel
+      const left = { clientId, messageQueue, inflightQueue, awaitingRel }
+      same(left, { clientId, messageQueue: 0, inflightQueue: 0, awaitingRel: 0 })
+    }
+  }
+
+  #checkRoutes(live: ReadonlyMap<string, LiveSession>): void {
+    const durable = new Map<string, boolean>()
+    const members: string[] = []
+    for (const { node, pid, snapshot } of live.values()) {
+      for (const [key] of snapshot.subscriptions) {
+        const [, group, filter = key] = SHARE.exec(key) ?? []
+        const route = `${filter} ${fullName(node)} ${group === undefined ? 'plain' : 'group'}`
+        durable.set(route, durable.get(route) === true || snapshot.expirySec > 0)
+        if (group !== undefined) members.push(`${filter} ${group} ${pid.key} ${snapshot.expirySec > 0}`)
+      }
+    }
+    const routes = [...durable].map(([route, isDurable]) => `${route} ${isDurable}`).sort()
+    for (const [name, { routing }] of this.#world.services) {
+      const { global } = routing
+      const rows = [...global.routes.rows()].map((row) => {
+        return `${row.filter} ${row.node} ${row.group ? 'group' : 'plain'} ${row.durable}`
+      })
+      same({ name, routes: rows.sort() }, { name, routes })
+      const shared = [...global.members.rows()].map((row) => `${row.filter} ${row.group} ${row.pid.key} ${row.durable}`)
+      same({ name, members: shared.sort() }, { name, members: members.sort() })
+      for (const topic of TOPICS) {
+        const expected = [...new Set(rows.map((row) => row.split(' ')[0]!))].filter((filter) =>
+          this.#world.matches(filter, topic),
+        )
+        same({ name, topic, filters: global.match(topic).sort() }, { name, topic, filters: expected.sort() })
+      }
+      const grouped = [...new Set(rows.map((row) => row.split(' ')[0]!))].flatMap((filter) => {
+        return [...global.groups.of(filter).values()].flatMap((group) => {
+          return group.members.map(({ pid }) => `${filter} ${group.group} ${pid.key}`)
+        })
+      })
+      same(
+        { name, grouped: grouped.sort() },
+        { name, grouped: members.map((row) => row.slice(0, row.lastIndexOf(' '))).sort() },
+      )
+    }
+  }
+
+  #checkNothingIsLeft(name: string, { runtime, forwarding }: Services): void {
+    const state = (process: string) => runtime.process(runtime.whereis(process)!)!.behaviour.state
+    const { opening, pending } = state('sm') as Record<string, number>
+    if (pending! > 0 && process.env.DBG0) throw new Error(`DBG0 ${name} ` + JSON.stringify(state('sm')))
+    same({ name, opening, pending }, { name, opening: 0, pending: 0 })
+    const { unanswered, dying } = state('router') as Record<string, number>
+    same({ name, unanswered, dying }, { name, unanswered: 0, dying: 0 })
+    for (const [node, { unconfirmed, bytes }] of Object.entries(forwarding.status())) {
+      same({ name, node, unconfirmed, bytes }, { name, node, unconfirmed: 0, bytes: 0 })
+    }
+  }
+}
+
+/** Throws when two are not the same; how they differ is said in one line, since many schedules may fail. */
+export function same(found: unknown, expected: unknown): void {
+  const [is, should] = [JSON.stringify(found), JSON.stringify(expected)]
+  if (is !== should) throw new Error(`found ${is} instead of ${should}`)
+}

@@ -1,0 +1,115 @@
+/**
+ * What must reach whom when sessions are on several nodes, of which some fail.
+ *
+ * Who subscribes is a session, not a client: when its node dies, or another session of its client stays after a partition, what it had
+ * is lost. A message that its publisher has seen acknowledged at QoS 1 or 2 must reach each session that had its SUBACK before the message was
+ * sent, that is still there, and whose node was linked with the publisher's until the acknowledgement.
+ */
+import type { SimClient } from './client.ts'
+import type { ClusterWorld } from './cluster-world.ts'
+import { type Interest, Ledger, type Published } from './ledger.ts'
+
+const SHARE = /^\$share\/([^/]+)\/(.*)$/
+
+export class ClusterLedger extends Ledger {
+  readonly #world: ClusterWorld
+  /** When a session was first seen by its client. */
+  readonly #knownAtMs = new Map<string, number>()
+
+  constructor(world: ClusterWorld) {
+    super(world.sim)
+    this.#world = world
+  }
+
+  /** A client has found its session. */
+  known(session: string): void {
+    if (!this.#knownAtMs.has(session)) this.#knownAtMs.set(session, this.#world.nowMs)
+  }
+
+  /** When a client first found a session. */
+  knownSinceMs(session: string): number {
+    return this.#knownAtMs.get(session) ?? 0
+  }
+
+  /** Messages that should have reached sessions that are still there, as sentences. To be asked when nothing is under way any more. */
+  lost(clients: readonly SimClient[]): string[] {
+    const live = new Set(this.#world.liveSessions().keys())
+    const accepted = [...this.published.values()].filter(
+      ({ qos, acceptedAtMs }) => qos > 0 && acceptedAtMs !== undefined,
+    )
+    const isLive = ({ session }: Interest) => live.has(session)
+    const plain = this.interests.filter(
+      (interest) => interest.qos > 0 && isLive(interest) && !SHARE.test(interest.filter),
+    )
+    const lost: string[] = []
+    for (const interest of plain) {
+      const client = clients.find(({ id }) => id === interest.clientId)!
+      for (const message of accepted) {
+        if (!this.#mustReach(message, interest) || client.hasGot(message.key, interest.session)) continue
+        const { clientId, filter, session } = interest
+        lost.push(
+          `${clientId} (${filter}, ${session}) never got ${message.key} of ${message.topic} from ${message.session}`,
+        )
+      }
+    }
+    for (const members of this.#groups().values()) {
+      for (const message of accepted) {
+        const count = clients.filter(({ id, receipts }) => {
+          return (
+            members.some(({ clientId }) => clientId === id) && receipts.some(({ counts }) => counts.has(message.key))
+          )
+        }).length
+        const { filter } = members[0]!
+        if (count === 0 && this.#mustReachGroup(message, members, isLive))
+          lost.push(`nobody of ${filter} got ${message.key}`)
+        if (count > 1 && message.qos === 2 && this.#world.isCalmSince(message.firstSentAtMs)) {
+          const isAlwaysQoS2 = members.every(({ qos }) => qos === 2)
+          if (isAlwaysQoS2) lost.push(`${count} members of ${filter} got ${message.key} at QoS 2`)
+        }
+      }
+    }
+    return lost
+  }
+
+  #mustReach({ topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest): boolean {
+    const { calm, matches } = this.#world
+    if (firstSentAtMs <= interest.fromMs || acceptedAtMs! >= interest.untilMs) return false
+    if (!matches(interest.filter.replace(SHARE, '$2'), topic)) return false
+    return calm.was(nodeOf(session), nodeOf(interest.session), firstSentAtMs, acceptedAtMs!)
+  }
+
+  /** Subscriptions to each group, also those that are over. */
+  #groups(): Map<string, Interest[]> {
+    const groups = new Map<string, Interest[]>()
+    for (const interest of this.interests) {
+      if (!SHARE.test(interest.filter) || interest.qos === 0) continue
+      const members = groups.get(interest.filter)
+      if (members === undefined) groups.set(interest.filter, [interest])
+      else members.push(interest)
+    }
+    return groups
+  }
+
+  /** Some member that is there has been all the time, and none that was chosen can have taken the message with it. */
+  #mustReachGroup(message: Published, members: readonly Interest[], isLive: (interest: Interest) => boolean): boolean {
+    const { lastKillMs } = this.#world
+    if (lastKillMs >= message.firstSentAtMs) return false
+    const stays = members.some((member) => {
+      return (
+        member.isPersistent &&
+        member.untilMs === Number.POSITIVE_INFINITY &&
+        isLive(member) &&
+        this.#mustReach(message, member)
+      )
+    })
+    if (!stays) return false
+    const hasLeft = members.some((member) => !isLive(member) && member.untilMs >= message.firstSentAtMs)
+    // What is in flight at QoS 2 to a session that ends may not be given to another member [MQTT5-4.8.2-5].
+    return !hasLeft || (message.qos === 1 && this.#world.isCalmSince(message.firstSentAtMs))
+  }
+}
+
+/** The node of a session. */
+function nodeOf(session: string): string {
+  return session.slice(0, Math.max(0, session.indexOf('@')))
+}

@@ -1,0 +1,290 @@
+/**
+ * Whole brokers in a simulation, members of one cluster: each node takes connections and has sessions, routes and tables, and a disc
+ * that forgets what was not flushed when the node is killed.
+ *
+ * What fails between nodes goes through here, so that the ledger knows where there was calm.
+ */
+import pino from 'pino'
+import { Pid } from '../../../src/actors/pid.ts'
+import type { Runtime } from '../../../src/actors/runtime.ts'
+import { type BrokerConfig, type BrokerOverrides, configOf } from '../../../src/broker/config.ts'
+import type { Transport } from '../../../src/broker/connection/transport.ts'
+import { Alarms } from '../../../src/broker/monitor/alarm.ts'
+import { matches } from '../../../src/broker/routing/topic.ts'
+import { createServices, type Services } from '../../../src/broker/services.ts'
+import type { SessionSnapshot } from '../../../src/broker/session/session-snapshot.ts'
+import { startTables } from '../../../src/broker/start-tables.ts'
+import { LossyDisc } from '../../../src/testing/lossy-store.ts'
+import { type Duration, type Simulation, simulate } from '../../../src/testing/simulation.ts'
+import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
+import { Calm } from './calm.ts'
+import type { ClientWorld, SimClient } from './client.ts'
+import type { Link } from './client-packets.ts'
+import { ClusterLedger } from './cluster-ledger.ts'
+import { type Accepted, type Connection, LISTENER_SIM } from './listener.ts'
+import { worldSup } from './world.ts'
+
+export interface ClusterWorldOptions {
+  readonly seed: number
+  readonly config?: BrokerOverrides
+}
+
+export interface LiveSession {
+  readonly node: string
+  readonly pid: Pid
+  readonly snapshot: SessionSnapshot
+}
+
+/** A node from which nothing came for this long is down. */
+const NET_TICKTIME_MS = 8000
+/** A client has its answer by then, whatever happens to other nodes: a connection that has no session yet gives up after 15 s. */
+const ANSWER_MS = 17_000
+/** And by then while nothing fails. */
+const CALM_ANSWER_MS = 3000
+
+export class ClusterWorld implements ClientWorld {
+  readonly sim: Simulation
+  readonly config: BrokerConfig
+  readonly ledger: ClusterLedger
+  readonly calm: Calm
+  /** Of the nodes that run, by short name. */
+  readonly services = new Map<string, Services>()
+  /** Wires that have not been closed by both sides, with the node of each. */
+  readonly wires = new Map<Wire, string>()
+  readonly frozen = new Set<string>()
+  lastKillMs = 0
+  /** Sessions to which a client has come from another one that it had, as after a partition: it knows nothing of what is under way there. */
+  readonly switched = new Set<string>()
+  readonly matches = (filter: string, topic: string): boolean => matches(topic, filter)
+  /** Error reports of the nodes. */
+  readonly errors: string[] = []
+  readonly #discs = new Map<string, LossyDisc>()
+  /** When a node was last killed or stood still. */
+  readonly #awayAtMs = new Map<string, number>()
+  readonly #logger: pino.Logger
+  /** By the end of the wire that the broker has. */
+  readonly #sessions = new WeakMap<Transport, string>()
+
+  constructor({ seed, config = {} }: ClusterWorldOptions) {
+    this.config = configOf(config)
+    const write = (line: string) => {
+      // Nodes that were apart say so.
+      if (!line.includes('inconsistent_database')) this.errors.push(line)
+    }
+    this.#logger = pino({ level: 'error' }, { write })
+    this.sim = simulate({
+      seed,
+      nodes: [],
+      copyMessages: true,
+      netTicktimeMs: NET_TICKTIME_MS,
+      slowness: seed % 4 < 2 ? 0 : 0.3,
+      logger: this.#logger,
+    })
+    this.calm = new Calm(() => this.nowMs)
+    this.ledger = new ClusterLedger(this)
+  }
+
+  get nowMs(): number {
+    return this.sim.time.monotonic()
+  }
+
+  get maxInflight(): number {
+    return this.config.session.maxInflight
+  }
+
+  /** Nodes that run, those that stand still included. */
+  get doors(): readonly string[] {
+    return [...this.services.keys()]
+  }
+
+  // Nodes
+
+  /** Starts a node, with what is on its disc. `member`: a node whose cluster it joins when it is new. */
+  async start(name: string, member?: string): Promise<void> {
+    const runtime = this.sim.start(name)
+    const alarms = new Alarms(() => runtime.clock.now())
+    const backup = () => Promise.reject(new Error('nothing is saved'))
+    const seeds = member === undefined ? [] : [fullName(member)]
+    const options = { store: this.#disc(name).open(), alarms, backup, seeds, startWaitMs: 3000 }
+    const tables = await startTables(runtime, options)
+    if (!tables.ok) throw new Error(tables.problem)
+    // It may have been killed in the meantime.
+    if (runtime.stopped) return
+    const { config } = this
+    const services = await createServices({ config, version: '0.0.0', vm: undefined, mnesia: tables.mnesia, alarms })
+    services.hooks.on('client.connected', ({ connection }) => this.#opened(runtime, connection))
+    await worldSup.startLink(runtime, services, { name: 'broker_sup' })
+    if (!runtime.stopped) this.services.set(name, services)
+  }
+
+  /** A node dies without farewell; the sockets of its connections are closed by the operating system. */
+  kill(name: string): void {
+    this.#disturbAll(name)
+    this.#awayAtMs.set(name, this.nowMs)
+    this.lastKillMs = this.nowMs
+    this.frozen.delete(name)
+    this.#disc(name).kill()
+    this.sim.kill(name)
+    this.services.delete(name)
+    for (const [wire, node] of this.wires) if (node === name) wire.near.destroy()
+  }
+
+  /** A node stands still, as one that got SIGSTOP. */
+  freeze(name: string): void {
+    this.#disturbAll(name)
+    this.frozen.add(name)
+    this.sim.freeze(name)
+  }
+
+  thaw(name: string): void {
+    if (!this.frozen.delete(name)) return
+    this.#awayAtMs.set(name, this.nowMs)
+    this.sim.thaw(name)
+  }
+
+  // Links
+
+  cut(a: string, b: string): void {
+    this.calm.disturb(a, b)
+    this.sim.network.cut(fullName(a), fullName(b))
+  }
+
+  reset(a: string, b: string): void {
+    this.calm.disturb(a, b)
+    this.sim.network.reset(fullName(a), fullName(b))
+  }
+
+  freezeLink(a: string, b: string): void {
+    this.calm.disturb(a, b)
+    this.sim.network.freeze(fullName(a), fullName(b))
+  }
+
+  /** Mends all links; nodes that stand still go on doing so. */
+  mendAll(): void {
+    this.sim.network.mendAll()
+    for (const name of this.frozen) this.sim.network.hold(fullName(name))
+  }
+
+  // Clients
+
+  dial(node: string, options?: WireOptions): Wire | undefined {
+    const runtime = this.services.get(node)?.runtime
+    const listener = runtime?.whereis(LISTENER_SIM)
+    if (runtime === undefined || listener === undefined) return undefined
+    const wire = this.sim.wire(options)
+    for (const each of this.wires.keys()) if (each.near.isClosed && each.far.isClosed) this.wires.delete(each)
+    this.wires.set(wire, node)
+    runtime.send(listener, { tag: 'accepted', transport: wire.near } satisfies Accepted)
+    return wire
+  }
+
+  /** The session with which a connection was opened. */
+  sessionOf(wire: Wire): string {
+    return this.#sessions.get(wire.near)!
+  }
+
+  /** A connection has its session; by the time its client hears of it, it may be gone. */
+  #opened(runtime: Runtime, connection: Pid): void {
+    const { transport } = connectionsOf(runtime).find(({ pid }) => pid.equals(connection))!
+    for (const { object } of runtime.process(connection)?.monitors ?? []) {
+      if (object instanceof Pid) this.#sessions.set(transport, object.key)
+    }
+  }
+
+  connecting(client: SimClient, link: Link): void {
+    const fromMs = this.nowMs
+    const node = this.wires.get(link.wire)!
+    const expect = (withinMs: number, isDue: () => boolean) => {
+      this.sim.time.set(withinMs, () => {
+        if (link.isUp || link.isOver || !isDue()) return
+        this.ledger.violation(client.id, `CONNECT at ${node} has no answer after ${withinMs} ms`)
+      })
+    }
+    expect(ANSWER_MS, () => !this.frozen.has(node) && (this.#awayAtMs.get(node) ?? 0) < fromMs)
+    expect(CALM_ANSWER_MS, () => this.isCalmSince(fromMs))
+  }
+
+  connected(client: SimClient, session: string, former: string): void {
+    this.ledger.known(session)
+    if (!client.options.isPersistent || former === '' || session === former) return
+    if (this.isCalmSince(this.ledger.knownSinceMs(former))) {
+      this.ledger.violation(client.id, `session ${session} instead of ${former}`)
+    }
+    this.switched.add(session)
+  }
+
+  refused(client: SimClient, code: number): void {
+    if (this.isCalmSince(this.nowMs - ANSWER_MS)) this.ledger.violation(client.id, `refused with ${code}`)
+  }
+
+  /** Whether nothing was cut, frozen or killed from a time on. */
+  isCalmSince(fromMs: number): boolean {
+    const names = [...this.#discs.keys()]
+    return names.every((name) => this.services.has(name)) && this.calm.isSince(fromMs, names)
+  }
+
+  /** The session processes of all nodes that run, by key. */
+  liveSessions(): Map<string, LiveSession> {
+    const found = new Map<string, LiveSession>()
+    for (const [node, { runtime }] of this.services) {
+      for (const { pid, label, behaviour } of runtime.processes) {
+        if (label === 'session') found.set(pid.key, { node, pid, snapshot: behaviour.state as SessionSnapshot })
+      }
+    }
+    return found
+  }
+
+  // Time
+
+  /** Lets time pass. */
+  async pass(duration: Duration): Promise<void> {
+    await this.sim.advance(duration)
+    this.check()
+  }
+
+  /** Lets time pass until something has come about. */
+  async settle<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false
+    const settled = () => {
+      isSettled = true
+    }
+    promise.then(settled, settled)
+    for (let passed = 0; passed < 6000 && !isSettled; passed++) await this.sim.advance(10)
+    if (!isSettled) throw new Error('it does not settle')
+    return promise
+  }
+
+  /** Throws what has gone wrong by now: reports of crashes, and what the clients have seen. */
+  check(): void {
+    const { violations } = this.ledger
+    if (this.errors.length > 0) throw new Error(this.errors.slice(0, 3).join('\n'))
+    if (violations.length > 0) throw new Error(violations.slice(0, 5).join('\n'))
+  }
+
+  #disturbAll(name: string): void {
+    for (const other of this.#discs.keys()) if (other !== name) this.calm.disturb(name, other)
+  }
+
+  #disc(name: string): LossyDisc {
+    let disc = this.#discs.get(name)
+    if (disc === undefined) {
+      disc = new LossyDisc({ timers: this.sim.time, random: this.sim.random })
+      this.#discs.set(name, disc)
+    }
+    return disc
+  }
+}
+
+function connectionsOf(runtime: Runtime): Connection[] {
+  const listener = runtime.whereis(LISTENER_SIM)
+  const process = listener === undefined ? undefined : runtime.process(listener)
+  return (process?.behaviour.state as Connection[] | undefined) ?? []
+}
+
+export function fullName(name: string): string {
+  return `${name}@sim`
+}
+
+export function shortName(name: string): string {
+  return name.slice(0, name.indexOf('@'))
+}
