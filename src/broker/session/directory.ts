@@ -300,7 +300,7 @@ export function isLater(a: SessionRow, b: SessionRow): boolean {
 }
 
 /** The client, later than a session that is there already, whatever the clocks of the nodes say. */
-function stamped(client: ClientInfo, row: SessionRow | undefined): ClientInfo {
+export function stamped(client: ClientInfo, row: SessionRow | undefined): ClientInfo {
   if (row === undefined || client.connectedAtMs > row.connectedAtMs) return client
   return { ...client, connectedAtMs: row.connectedAtMs + 1 }
 }

@@ -18,7 +18,7 @@ import type { ClientInfo, Will } from '../process-messages.ts'
 import { publishAll, type SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import type { SessionRow } from '../tables.ts'
-import { type BetweenManagers, isLater } from './directory.ts'
+import { type BetweenManagers, isLater, stamped } from './directory.ts'
 import type { SessionStart } from './session.ts'
 import type { FromManager } from './session-messages.ts'
 import type { StoredSession } from './stored/forms.ts'
@@ -101,7 +101,15 @@ export class LocalSessions {
 
   /** Makes a session; `made` comes when it is there. */
   start(client: ClientInfo, home: RemoteName): void {
-    const revival = this.#revivals.get(client.clientId)
+    const { clientId } = client
+    const own = this.#own(clientId)
+    // A home that has only just met this node does not see its sessions yet.
+    if (own !== undefined && this.#self.runtime.isAlive(own.pid)) {
+      const outcome: StartResult = { ok: true, pid: own.pid }
+      this.#self.send(home, { tag: 'started', clientId, outcome } satisfies BetweenManagers)
+      return
+    }
+    const revival = this.#revivals.get(clientId)
     if (revival !== undefined) revival.claims.push({ client, home })
     else this.#startSession({ client }, (outcome) => ({ tag: 'made', client, home, outcome }))
   }
@@ -160,6 +168,9 @@ export class LocalSessions {
   /** A session has been made: its row is there before anybody is told. */
   made(client: ClientInfo, outcome: StartResult): void {
     if (!outcome.ok || outcome.pid === undefined) return
+    const own = this.#own(client.clientId)
+    // Two homes that did not see each other have both asked for one.
+    if (own !== undefined) this.#discard(own.pid)
     this.#watch(client.clientId, outcome.pid)
     this.#write(client, outcome.pid)
   }
@@ -237,9 +248,12 @@ export class LocalSessions {
   #met(row: SessionRow): void {
     if (row.pid.node === this.#self.pid.node || !this.#options.isOurs(row.clientId)) return
     const own = this.#own(row.clientId)
-    if (own === undefined || !isLater(row, own)) return
+    if (own !== undefined && isLater(row, own)) this.#discard(own.pid)
+  }
+
+  #discard(session: Pid): void {
     const message: FromManager = { tag: 'discard', reasonCode: RC.session_taken_over, reason: 'session_taken_over' }
-    this.#self.runtime.send(own.pid, message)
+    this.#self.runtime.send(session, message)
   }
 
   #own(clientId: string): SessionRow | undefined {
@@ -257,8 +271,12 @@ export class LocalSessions {
     this.#clientIds.set(this.#self.monitor(session).id, clientId)
   }
 
-  #write({ clientId, connection, expirySec, connectedAtMs, will }: ClientInfo, pid: Pid): void {
-    this.#options.table.write({
+  /** The home may not see a session elsewhere that this node does; the one that is opened here is the later one. */
+  #write(client: ClientInfo, pid: Pid): void {
+    const { table } = this.#options
+    const others = table.read(client.clientId).filter((row) => row.pid.node !== pid.node)
+    const { clientId, connection, expirySec, connectedAtMs, will } = others.reduce(stamped, client)
+    table.write({
       clientId,
       pid,
       persistent: expirySec > 0,

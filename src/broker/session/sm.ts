@@ -83,6 +83,7 @@ class SmState {
     })
     subscribeSystem(self, tables)
     self.onExit(homes.onChange(() => this.#homesChanged()))
+    self.onExit(homes.join())
   }
 
   restore(found: FoundSession, restorer: From): void {
