@@ -127,7 +127,6 @@ export class Invariants {
   #checkNothingIsLeft(name: string, { runtime, forwarding }: Services): void {
     const state = (process: string) => runtime.process(runtime.whereis(process)!)!.behaviour.state
     const { opening, pending } = state('sm') as Record<string, number>
-    if (pending! > 0 && process.env.DBG0) throw new Error(`DBG0 ${name} ` + JSON.stringify(state('sm')))
     same({ name, opening, pending }, { name, opening: 0, pending: 0 })
     const { unanswered, dying } = state('router') as Record<string, number>
     same({ name, unanswered, dying }, { name, unanswered: 0, dying: 0 })

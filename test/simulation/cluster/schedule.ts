@@ -244,9 +244,13 @@ export class Schedule {
 
   /** All clients go, and nothing of them is left behind. */
   async #end(): Promise<void> {
-    for (const client of this.clients) {
-      if (this.#random.below(2) === 0) client.disconnect()
-      else client.vanish()
+    // Some have yet to come back from what they did last.
+    for (let wanted = this.clients; wanted.length > 0; wanted = wanted.filter(({ isWanted }) => isWanted)) {
+      for (const client of wanted) {
+        if (this.#random.below(2) === 0) client.disconnect()
+        else client.vanish()
+      }
+      await this.world.pass(5000)
     }
     await this.world.pass((EXPIRY_SEC + 10) * 1000)
     const footprints = this.#footprints()
