@@ -285,6 +285,6 @@ export function fullName(name: string): string {
   return `${name}@sim`
 }
 
-export function shortName(name: string): string {
+function shortName(name: string): string {
   return name.slice(0, name.indexOf('@'))
 }
