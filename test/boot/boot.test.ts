@@ -36,6 +36,7 @@ function world(over: Partial<World> = {}) {
     hostname: 'host1.example.org',
     root: folder,
     version: '9.8.7',
+    isInBackground: false,
     isTerminal: false,
     out: (text) => {
       seen.out += text
