@@ -36,6 +36,8 @@ export interface World {
   /** Directory of the package, with etc/ in it. */
   readonly root: string
   readonly version: string
+  /** Whether it was started by `--detached`. */
+  readonly isInBackground: boolean
   /** Whether stderr is a terminal. */
   readonly isTerminal: boolean
   out(text: string): void
@@ -128,7 +130,7 @@ async function runOnce(
     return isConfiguration ? BAD_USAGE : FAILED
   }
   startLog.release()
-  world.out(announcement(name, node, options.console))
+  world.out(announcement(name, node, !options.console && !world.isInBackground))
   if (options.console) nodeConsole = await node.openConsole(world.terminal)
   const why = await Promise.race([
     ...(nodeConsole === undefined ? [] : [nodeConsole.ended.then(() => ({ console: 'left' }))]),
@@ -274,14 +276,14 @@ function createNodeLogger(world: World, { log }: Config, node: string, destinati
   })
 }
 
-function announcement(name: string, { listeners }: RunningNode, hasConsole: boolean): string {
+function announcement(name: string, { listeners }: RunningNode, endsByCtrlC: boolean): string {
   const lines = [`Node '${name}' is started`]
   for (const { name: listener, host, port } of listeners) lines.push(`listener on ${listener}:${address(host, port)}`)
   const mqtt = listeners.find((listener) => listener.name === 'mqtt')
   if (mqtt !== undefined) {
     const to = `-h ${isAnyAddress(mqtt.host) ? '127.0.0.1' : mqtt.host} -p ${mqtt.port} -t hello`
     lines.push(
-      `Try: mosquitto_sub ${to}    and, beside it: mosquitto_pub ${to} -m world${hasConsole ? '' : '    (Ctrl-C ends the node)'}`,
+      `Try: mosquitto_sub ${to}    and, beside it: mosquitto_pub ${to} -m world${endsByCtrlC ? '    (Ctrl-C ends the node)' : ''}`,
     )
   }
   return `${lines.join('\n')}\n`

@@ -31,6 +31,7 @@ export function realWorld(): World {
     hostname: hostname(),
     root,
     version: packageVersion(),
+    isInBackground: isReporting,
     isTerminal: process.stderr.isTTY === true,
     out: (text) => {
       process.stdout.write(text)

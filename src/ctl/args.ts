@@ -50,7 +50,14 @@ export function parseArgs(argv: readonly string[], version: string, environmentN
   }
   const { name, node, cookie, json } = command.opts<{ name?: string; node?: string; cookie?: string; json?: boolean }>()
   const asked = name ?? environmentNode ?? DEFAULT_NODE
-  return { kind: 'run', options: { node: node ?? asked, cookie, json: json === true, words: command.args } }
+  const options = { node: memberName(node, asked), cookie, json: json === true, words: command.args }
+  return { kind: 'run', options }
+}
+
+/** `n2` is the node of that name on the host of the one that would be asked. */
+function memberName(node: string | undefined, asked: string): string {
+  if (node === undefined) return asked
+  return node.includes('@') ? node : `${node}${asked.slice(asked.indexOf('@'))}`
 }
 
 /** Erlang's spellings, before the command begins: commander would read `-name` as four letters. */

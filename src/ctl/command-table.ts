@@ -2,7 +2,7 @@
  * The commands of a node, in the order in which they were registered [emqttd_ctl:register_cmd/3].
  *
  * Any module of a layer that has something to tell can add to it. An unknown command, none and `help` show all usages; a
- * command that does not understand its words shows its own.
+ * command that does not understand its words, or has the word `help`, shows its own.
  */
 import type { Command, CtlContext, Outcome, Usage } from './command.ts'
 import { refused } from './command.ts'
@@ -20,10 +20,15 @@ export class CommandTable {
   }
 
   /** Runs the command that the first word names. Rejects with nothing: what a command throws is a refusal. */
-  async run(context: CtlContext, [name = 'help', ...words]: readonly string[]): Promise<Outcome> {
-    if (name === 'help' || name === '--help') return { ok: true, lines: this.help(), data: { usage: this.#usages() } }
+  async run(context: CtlContext, [first = 'help', ...rest]: readonly string[]): Promise<Outcome> {
+    // `help clients` and `clients help` are the same.
+    const [name, ...words] = isHelp(first) && rest[0] !== undefined ? [rest[0], 'help'] : [first, ...rest]
+    if (isHelp(name)) return { ok: true, lines: this.help(), data: { usage: this.#usages() } }
     const command = this.#commands.get(name)
     if (command === undefined) return { ...refused('', 'unknown_command'), lines: this.help() }
+    if (isHelp(words[0]) && words.length === 1) {
+      return { ok: true, lines: command.usages.map(usageLine), data: { usage: command.usages } }
+    }
     try {
       const outcome = await command.run(context, words)
       return outcome ?? { ...refused('', 'usage'), lines: command.usages.map(usageLine) }
@@ -42,6 +47,10 @@ export class CommandTable {
   #usages(): Usage[] {
     return [...this.#commands.values()].flatMap(({ usages }) => [...usages])
   }
+}
+
+function isHelp(word: string | undefined): boolean {
+  return word === 'help' || word === '--help'
 }
 
 function usageLine({ syntax, text }: Usage): string {

@@ -36,6 +36,7 @@ function world(over: Partial<World> = {}) {
     hostname: 'host1.example.org',
     root: folder,
     version: '9.8.7',
+    isInBackground: false,
     isTerminal: false,
     out: (text) => {
       seen.out += text
@@ -71,6 +72,51 @@ describe('a node', () => {
     expect(third).toContain('mosquitto_sub -h 127.0.0.1 -p 1883 -t hello')
     expect(seen.order).toEqual(['started', 'out', 'stopped'])
     expect(seen.err).toBe('')
+  })
+
+  it('reads everything again and starts again when it is asked to, and leaves with 0 when it is asked to stop', async () => {
+    const path = join(folder, 'a.toml')
+    await writeFile(path, '[mqtt]\nmax_packet_size = "1KB"\n')
+    const ends = ['restart', 'stop'] as const
+    const { seen, run } = world({
+      argv: ['--name', 'n1@127.0.0.1', '--cookie', 'x', '--config', path],
+      untilSignal: () => NEVER,
+      runNode: async (start): Promise<RunningNode> => {
+        seen.starts.push(start)
+        await writeFile(path, '[mqtt]\nmax_packet_size = "2KB"\n')
+        return {
+          ...NODE,
+          asked: Promise.resolve(ends[seen.starts.length - 1]!),
+          stop: async () => void seen.order.push('stopped'),
+        }
+      },
+    })
+    expect(await run()).toBe(0)
+    expect(seen.starts.map(({ config }) => config.mqtt.maxPacketBytes)).toEqual([1024, 2048])
+    expect(seen.order).toEqual(['out', 'stopped', 'out', 'stopped'])
+  })
+
+  it('with a console stops when the user leaves that, and shows its log there', async () => {
+    const notices: string[] = []
+    const left = deferred<void>()
+    const nodeConsole = { ended: left.promise, notice: (text: string) => void notices.push(text), close: () => {} }
+    const { seen, run } = world({
+      argv: ['--name', 'n1@127.0.0.1', '--cookie', 'x', '--console'],
+      untilSignal: () => NEVER,
+      runNode: async ({ logger }): Promise<RunningNode> => {
+        const openConsole = async () => {
+          setImmediate(() => {
+            logger.info('while it is open')
+            left.resolve()
+          })
+          return nodeConsole
+        }
+        return { ...NODE, openConsole, stop: async () => void seen.order.push('stopped') }
+      },
+    })
+    expect(await run()).toBe(0)
+    expect(notices.join()).toContain('while it is open')
+    expect(seen.order).toEqual(['out', 'stopped'])
   })
 
   it('leaves with 1 when the node ends by itself', async () => {

@@ -285,6 +285,7 @@ describe('for programs', () => {
   it('--node has another member do it', async () => {
     const nobody = { ...n1, name: 'n9@127.0.0.1' } as Peer
     expect(await ctl.did(nobody, '--node', N1, 'ping')).toEqual(['pong'])
+    expect(await ctl.did(nobody, '--node', 'n1', 'ping')).toEqual(['pong'])
   })
 })
 

@@ -43,6 +43,14 @@ describe('B1', () => {
   })
 })
 
+describe('B1, of three', () => {
+  it('the one that joins shows all members at once, sorted, in one line', async () => {
+    const { peers, did } = await joined()
+    const n3 = await peers.start(N3)
+    expect(await did(n3, 'cluster', 'join', N2)).toEqual(['Join the cluster successfully.', status([N1, N2, N3])])
+  })
+})
+
 describe('B2', () => {
   it('what cannot be is refused in words of emqttd, and changes nothing', async () => {
     const { peers, n1, n2, did, refused, run } = await two()

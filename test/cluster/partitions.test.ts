@@ -176,6 +176,16 @@ describe('G3', () => {
     await haveRetained(5, n1, n2, n3)
   })
 
+  it('of two halves only that with the first name removes the other', async () => {
+    const { peers, n1, n2 } = await joined({ cuttable: true }, { sets: ['cluster.autoclean=2s'] })
+    peers.cut(n1, n2, 'reset')
+    await sees(n1, [N1])
+    await n2.logged('this side is not the greater one, and removes nobody')
+    await sees(n2, [N2], { stopped_nodes: [N1] })
+    peers.heal()
+    for (const node of [n1, n2]) await sees(node, [N1, N2])
+  })
+
   it('a member that was killed and cleaned joins again when it is started', async () => {
     const sets = ['cluster.autoclean=2s']
     const { peers, n1, n3 } = await three(...sets)

@@ -55,10 +55,12 @@ describe('help', () => {
   })
 
   it('shows the usage of a command that does not understand its words', async () => {
-    const { refusal } = await ctl()
+    const { lines, refusal } = await ctl()
     expect(await refusal('status', 'x')).toEqual([
       'status                                          # Whether this node and its broker run',
     ])
+    expect(await lines('clients', 'help')).toEqual(await refusal('clients'))
+    expect(await lines('help', 'clients')).toEqual(await refusal('clients'))
     for (const words of [['clients'], ['clients', 'show'], ['clients', 'list', 'all']]) {
       const shown = await refusal(...words)
       expect(shown.map((line) => line.slice(0, 15).trim())).toEqual([

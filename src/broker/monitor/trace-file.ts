@@ -1,10 +1,15 @@
 /** The file of a trace: lines are added to it, up to a limit. A disc that is slower than the traffic costs lines, never memory. */
 import { createWriteStream, type WriteStream } from 'node:fs'
 
-/** Of one trace. */
-const MAX_FILE_BYTES = 64 * 1024 * 1024
-/** That wait for the disc. */
-const MAX_UNWRITTEN_BYTES = 1024 * 1024
+/** How much there may be. */
+export interface TraceLimits {
+  /** That one trace writes. */
+  readonly fileBytes: number
+  /** That wait for the disc. */
+  readonly unwrittenBytes: number
+}
+
+const LIMITS: TraceLimits = { fileBytes: 64 * 1024 * 1024, unwrittenBytes: 1024 * 1024 }
 
 /** A file that is open, or the code of the system's error, such as `ENOENT`. */
 export type OpenedTraceFile =
@@ -13,16 +18,18 @@ export type OpenedTraceFile =
 
 export class TraceFile {
   readonly #stream: WriteStream
+  readonly #limits: TraceLimits
   #bytes = 0
   #skipped = 0
   #isFull = false
 
-  private constructor(stream: WriteStream) {
+  private constructor(stream: WriteStream, limits: TraceLimits) {
     this.#stream = stream
+    this.#limits = limits
   }
 
   /** Opens a file, new or to be continued. `failed` is called when it cannot be written any more. */
-  static open(path: string, failed: (error: Error) => void): Promise<OpenedTraceFile> {
+  static open(path: string, failed: (error: Error) => void, limits: TraceLimits = LIMITS): Promise<OpenedTraceFile> {
     const stream = createWriteStream(path, { flags: 'a', mode: 0o600 })
     return new Promise((resolve) => {
       const refused = (error: NodeJS.ErrnoException) => resolve({ ok: false, code: error.code ?? error.message })
@@ -30,7 +37,7 @@ export class TraceFile {
       stream.once('open', () => {
         stream.off('error', refused)
         stream.on('error', failed)
-        resolve({ ok: true, file: new TraceFile(stream) })
+        resolve({ ok: true, file: new TraceFile(stream, limits) })
       })
     })
   }
@@ -38,14 +45,14 @@ export class TraceFile {
   /** Adds a line. */
   add(line: string): void {
     if (this.#isFull) return
-    if (this.#stream.writableLength > MAX_UNWRITTEN_BYTES) {
+    if (this.#stream.writableLength > this.#limits.unwrittenBytes) {
       this.#skipped += 1
       return
     }
     if (this.#skipped > 0) this.#write(`--- ${this.#skipped} lines left out: the disc is too slow ---`)
     this.#skipped = 0
     this.#write(line)
-    if (this.#bytes < MAX_FILE_BYTES) return
+    if (this.#bytes < this.#limits.fileBytes) return
     this.#isFull = true
     this.#write('--- the trace is full ---')
   }

@@ -7,13 +7,16 @@
 import type { Runtime } from '../../actors/runtime.ts'
 import { parseNodeName } from '../../dist/node-name.ts'
 import { nodeNetworkOf } from '../../dist/node-network.ts'
+import * as rpc from '../../dist/rpc.ts'
+import { isTuple, text } from '../../dist/term.ts'
 import type { ClusterStatus, JoinRefusal, TableRows } from '../../mnesia/membership.ts'
 import type { Mnesia } from '../../mnesia/mnesia.ts'
 import { CONFIRM, type Command, type CtlContext, done, type Outcome, YES } from '../command.ts'
 import { atomList, atomText } from '../format.ts'
+import { CTL_MODULE } from '../server.ts'
 
-/** How long `heal` waits until the members that it lets in are linked. */
-const HEAL_MS = 10_000
+/** How long `join` and `heal` wait until members are linked. */
+const LINK_MS = 10_000
 
 export const cluster: Command = {
   name: 'cluster',
@@ -82,20 +85,27 @@ async function join({ runtime, services: { mnesia } }: CtlContext, node: string,
   if (!isThere) return failed(what, `{node_not_running,${atomText(node)}}`, { reason: 'node_not_running' })
   const result = await mnesia.join(node, { confirm })
   if (!result.ok) return joinRefusal(node, result)
+  await linked(mnesia, await runningOf(runtime, node))
   const { backup, replaced, isInSync } = result
   const notes = [
     ...(backup === undefined ? [] : [`Replaced: ${rowsText(replaced)}. Saved to ${backup}`, bringBack(backup)]),
     ...(isInSync ? [] : ['Rows of the cluster are still on their way.']),
   ]
-  // A member that the node which was asked has not told of yet is about to be known.
   return changed(mnesia, 'Join the cluster successfully.', notes, { backup: backup ?? null, replaced, isInSync })
 }
 
+/** Members that run, as a member knows them: links with the others come up one after the other, and the status is to show them all. */
+async function runningOf(runtime: Runtime, node: string): Promise<readonly string[]> {
+  const result = await rpc.call(runtime, node, CTL_MODULE, 'run', [['cluster', 'status']], LINK_MS)
+  const json = result.ok && isTuple(result.value, 3) ? text(result.value.elements[2]) : undefined
+  return json === undefined ? [] : (JSON.parse(json) as ClusterStatus).running
+}
+
 function joinRefusal(node: string, refusal: JoinRefusal): Outcome {
-  const { reason, text } = refusal
+  const { reason, text: sentence } = refusal
   const name = atomText(node)
   const fail = (term: string, ...notes: readonly string[]) =>
-    failed('join the cluster', term, { ...refusal, reason, text }, notes)
+    failed('join the cluster', term, { ...refusal, reason, text: sentence }, notes)
   switch (refusal.reason) {
     case 'cannot_join_with_self':
       return fail(`{cannot_join_with_self,${name}}`)
@@ -104,14 +114,14 @@ function joinRefusal(node: string, refusal: JoinRefusal): Outcome {
       return fail(`{node_not_running,${name}}`)
     case 'already_in_cluster':
       if (refusal.members.includes(node)) return fail(`{already_clustered,${name}}`)
-      return fail(`{already_in_other_cluster,${atomList(refusal.members)}}`, text)
+      return fail(`{already_in_other_cluster,${atomList(refusal.members)}}`, sentence)
     case CONFIRM: {
       const consequence = `joining ${node} replaces tables of this node: ${rowsText(refusal.tables)}; they are saved to a backup file first`
       const lines = [`Failed to join the cluster: {confirm,${name}}`, `${consequence}; confirm with ${YES}`]
       return { ok: false, lines, data: { error: CONFIRM, message: consequence, node, tables: refusal.tables } }
     }
     default:
-      return fail(`{${reason},${name}}`, text)
+      return fail(`{${reason},${name}}`, sentence)
   }
 }
 
@@ -169,7 +179,7 @@ function linked(mnesia: Mnesia, nodes: readonly string[]): Promise<void> {
       unsubscribe()
       resolve()
     }
-    const timer = timers.set(HEAL_MS, end)
+    const timer = timers.set(LINK_MS, end)
     const unsubscribe = mnesia.subscribe(({ tag }) => {
       if (tag === 'mnesia_up') look()
     })

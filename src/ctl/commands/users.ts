@@ -1,6 +1,7 @@
 /** `users`: the users that the broker knows itself. */
 import { hashPassword } from '../../broker/access/auth-password.ts'
 import { type Command, done, OK, refused } from '../command.ts'
+import { tooMany } from '../format.ts'
 
 const SALT_BYTES = 16
 
@@ -15,6 +16,8 @@ export const users: Command = {
     const known = services.access.users
     if (action === 'list' && name === undefined) {
       const names = known.names().sort()
+      const refusal = tooMany('users', names.length)
+      if (refusal !== undefined) return refusal
       return done(names, names)
     }
     if (more.length > 0 || name === undefined) return undefined
