@@ -99,10 +99,19 @@ async function initialised(
       if (timer !== undefined) runtime.timers.clear(timer)
       resolve(result)
     }
-    process.onExit((reason) => settle({ ok: false, reason }))
+    let hasAnswered = false
+    process.onExit((reason) => {
+      if (!hasAnswered) settle({ ok: false, reason })
+    })
+    const answerWith = (result: () => StartResult): void => {
+      if (!process.alive) return
+      // An answer may end the process, which then is no failure of its own.
+      hasAnswered = true
+      settle(result())
+    }
     answer.then(
-      (value) => process.alive && settle(answered(parent, process, value)),
-      (thrown: unknown) => process.alive && settle(failed(parent, process, exitReasonOf(thrown))),
+      (value) => answerWith(() => answered(parent, process, value)),
+      (thrown: unknown) => answerWith(() => failed(parent, process, exitReasonOf(thrown))),
     )
   })
 }

@@ -1,8 +1,8 @@
 /**
  * A node as bin/node runs it: the distribution, and on its runtime the broker.
  *
- *     listen for nodes → epmd → distribution → tables, which meet the other members → broker, its listeners
- *     stop: clients are told, broker → tables, to the disc → distribution leaves → epmd forgets the name
+ *     listen for nodes → epmd → distribution → tables, which meet the other members → sessions → broker, its listeners
+ *     stop: clients are told, broker → sessions, tables, to the disc → distribution leaves → epmd forgets the name
  *
  * The distribution comes first, since the creation that epmd gives is part of every pid; other nodes can be connected
  * while the broker starts. When a part does not start, those that did are stopped again. An epmd that was started on the
@@ -88,13 +88,15 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
   if (!started.ok) throw new NodeStartError(started)
   const { node } = started
   logNodes(node.distribution, logger)
+  let sessionStore: Store | undefined
   let hintStore: Store | undefined
   try {
     await application.startController(node.runtime, { onTermination: () => {} })
     const alarms = new Alarms(() => node.runtime.clock.now())
     const mnesia = await openTables(node.runtime, alarms, start)
+    if (config.session.durability === 'disc') sessionStore = await openOwnStore(node.runtime, start, 'sessions')
     hintStore = await openOwnStore(node.runtime, start, 'hints')
-    const broker = await startBroker({ ...config, mnesia, alarms, version, hintStore })
+    const broker = await startBroker({ ...config, mnesia, alarms, version, hintStore, sessionStore })
     await makeObservable(node, { version, tables: mnesia, remoteShell: dist.remoteShell })
     let ask: (how: 'stop' | 'restart') => void = () => {}
     const asked = new Promise<'stop' | 'restart'>((resolve) => {
@@ -110,6 +112,7 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
       stop: async () => {
         try {
           await broker.stop()
+          await sessionStore?.close()
           await hintStore?.close()
           await mnesia.stop()
         } finally {
@@ -118,6 +121,7 @@ export async function runNode(start: NodeStart): Promise<RunningNode> {
       },
     }
   } catch (error) {
+    await sessionStore?.close()
     await hintStore?.close()
     await node.stop()
     throw error

@@ -42,6 +42,11 @@ export interface StartBrokerOptions extends BrokerOverrides {
   readonly version?: string
   /** Where messages for members that are away are kept. Nobody else may write to it; whoever has opened it closes it, after `stop`. @default they are not kept */
   readonly hintStore?: Store
+  /**
+   * Where sessions that outlive their connection are stored, unless `session.durability` is `memory`. As for `hintStore`.
+   * @default they are in memory only
+   */
+  readonly sessionStore?: Store | undefined
 }
 
 /** An address that is open. */
@@ -85,7 +90,7 @@ export interface Broker {
 /** Starts a broker. Rejects when a setting is wrong (TypeError) or a listener cannot open (`Exit`), and has then left nothing behind. */
 export async function startBroker(options: StartBrokerOptions = {}): Promise<Broker> {
   const { runtime: given = options.mnesia?.runtime, mnesia: givenTables, alarms: givenAlarms, ...others } = options
-  const { name, logger, system, hintStore, version = '0.1.0', ...overrides } = others
+  const { name, logger, system, hintStore, sessionStore, version = '0.1.0', ...overrides } = others
   if (given !== undefined && (name ?? logger ?? system) !== undefined) {
     throw new TypeError('a runtime that is there already has its name, its logger and its system')
   }
@@ -107,7 +112,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
     if (givenTables === undefined) ownTables = await tablesInMemory(runtime, alarms)
     const mnesia = givenTables ?? ownTables!
     const vm = system === undefined ? realVm() : undefined
-    const services = await createServices({ config, version, vm, mnesia, alarms, hintStore })
+    const services = await createServices({ config, version, vm, mnesia, alarms, hintStore, sessionStore })
     const started = await application.start(runtime, brokerApplication(services), 'permanent')
     if (!started.ok) throw new Exit(started.reason)
     const { host, port } = await tcpListener.call(runtime, LISTENER_TCP, 'info')

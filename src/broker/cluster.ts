@@ -71,7 +71,10 @@ class ClusterState {
     this.#self = self
     this.#options = options
     subscribeSystem(self, options.mnesia)
-    for (const node of options.mnesia.status().stopped) this.#isDown(node)
+    const { node, running, stopped } = options.mnesia.status()
+    const others = [...running, ...stopped].filter((other) => other !== node)
+    if (others.length > 0) self.runtime.logger.info(`this node is a member of a cluster with ${others.join(', ')}`)
+    for (const each of stopped) this.#isDown(each)
   }
 
   describe(): unknown {

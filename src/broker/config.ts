@@ -173,6 +173,12 @@ export const BROKER_SETTINGS = {
       word: INFINITY,
       doc: 'Subscriptions of one client.',
     }),
+    durability: oneOf({
+      field: 'durability',
+      default: 'disc',
+      values: ['disc', 'memory'],
+      doc: 'Where sessions that outlive their connection are kept: on disc, which a restart finds again, or in memory.',
+    }),
     upgrade_qos: flag({
       field: 'upgradeQoS',
       default: false,

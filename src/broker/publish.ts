@@ -11,6 +11,7 @@ import type { PubSub } from './routing/pubsub.ts'
 import type { RouterPool } from './routing/router.ts'
 import type { SessionLimits } from './session/session-state.ts'
 import type { StaticSubscriptions } from './session/static-subscriptions.ts'
+import type { SessionStore } from './session/stored/session-store.ts'
 
 /** What publishing needs. */
 export interface PublishEnvironment {
@@ -28,6 +29,8 @@ export interface SessionEnvironment extends PublishEnvironment {
   readonly staticSubscriptions?: Pick<StaticSubscriptions, 'subscribeOf'>
   /** Makes message ids; see guid.ts. */
   readonly nextMessageId: (nowMs: number) => string
+  /** Where sessions that outlive their connection are stored; undefined: in memory only. */
+  readonly sessionStore?: SessionStore | undefined
 }
 
 /**

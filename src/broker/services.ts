@@ -29,6 +29,8 @@ import { Routing } from './routing/routing.ts'
 import { Homes } from './session/home.ts'
 import { Sessions } from './session/sessions.ts'
 import { StaticSubscriptions } from './session/static-subscriptions.ts'
+import { SessionStore } from './session/stored/session-store.ts'
+import { reportStore } from './session/stored/store-reports.ts'
 
 export interface Services extends SessionEnvironment {
   readonly runtime: Runtime
@@ -49,6 +51,7 @@ export interface Services extends SessionEnvironment {
   readonly forwarding: Forwarding
   readonly retainer: Retainer
   readonly sessions: Sessions
+  readonly sessionStore: SessionStore | undefined
   readonly staticSubscriptions: StaticSubscriptions
   /** Which node decides about a client id. */
   readonly homes: Homes
@@ -74,6 +77,8 @@ export interface ServicesOptions {
   readonly vm: VmProbe | undefined
   readonly mnesia: Mnesia
   readonly alarms: Alarms
+  /** Where sessions are stored; undefined: in memory only. */
+  readonly sessionStore?: Store | undefined
   /** Where messages for members that are away are kept; undefined: they are not. Nobody else writes to it. */
   readonly hintStore?: Store | undefined
 }
@@ -149,6 +154,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     forwarding,
     retainer,
     sessions,
+    sessionStore: sessionStoreOf(options),
     homes: new Homes(mnesia),
     connections: new Connections(runtime),
     limits: config.session,
@@ -173,6 +179,15 @@ function hintLog({ config, hintStore, mnesia }: ServicesOptions, metrics: Metric
       metrics['messages/dropped'] += messages
       metrics['messages/dropped/hints'] += messages
     },
+  })
+}
+
+function sessionStoreOf({ config, sessionStore, mnesia, alarms }: ServicesOptions): SessionStore | undefined {
+  if (sessionStore === undefined || config.session.durability === 'memory') return undefined
+  const { runtime } = mnesia
+  return new SessionStore(sessionStore, {
+    send: (to, message) => runtime.send(to, message),
+    ...reportStore(alarms, runtime.logger),
   })
 }
 

@@ -2,16 +2,17 @@
  * The broker's supervision tree, in the order in which it starts; it ends in reverse.
  *
  *     broker_sup (one_for_one)
- *     ├─ router          subscriptions and routes
- *     ├─ retainer        expiry of retained messages
- *     ├─ session_sup     a session for each client id
- *     ├─ sm              opens, resumes and ends sessions
- *     ├─ cluster         what members that come and go mean for clients
- *     ├─ trace           what clients do, and what happens on topics, to files
- *     ├─ forwarder       messages from and to other nodes, which it tells that the sessions are there
- *     ├─ sys_topics      $SYS, on a schedule
- *     ├─ sysmon          long pauses and mailboxes
- *     └─ listener_tcp    a connection for each socket
+ *     ├─ router             subscriptions and routes
+ *     ├─ retainer           expiry of retained messages
+ *     ├─ session_sup        a session for each client id
+ *     ├─ sm                 opens, resumes and ends sessions
+ *     ├─ session_restorer   has stored sessions started, and is gone when they are
+ *     ├─ cluster            what members that come and go mean for clients
+ *     ├─ trace              what clients do, and what happens on topics, to files
+ *     ├─ forwarder          messages from and to other nodes, which it tells that the sessions are there
+ *     ├─ sys_topics         $SYS, on a schedule
+ *     ├─ sysmon             long pauses and mailboxes
+ *     └─ listener_tcp       a connection for each socket
  *
  * Listeners come last, so that nobody is let in before all is there, and go first. What the processes work on outlives them
  * (services.ts), so each is restarted by itself. Differs from emqttd, whose tree is one_for_all: there a fault of the
@@ -32,6 +33,7 @@ import { router } from './routing/router.ts'
 import type { Services } from './services.ts'
 import { SESSION_SUP, sessionSup } from './session/session-sup.ts'
 import { sm } from './session/sm.ts'
+import { sessionRestorer } from './session/stored/session-restorer.ts'
 
 /** Registered name of the TCP listener. */
 export const LISTENER_TCP = 'listener_tcp'
@@ -72,8 +74,8 @@ export function serviceChildren(services: Services): ChildSpec[] {
           environment: services,
           tables: mnesia,
           homes: services.homes,
-          startSession: (caller, client, manager) =>
-            sessionSup.startChild(caller, SESSION_SUP, { environment: services, client, manager }),
+          startSession: (caller, start, manager) =>
+            sessionSup.startChild(caller, SESSION_SUP, { environment: services, manager, ...start }),
           homeWaitMs: config.session.homeWaitMs,
           homeDown: config.session.homeDown,
           index,
@@ -82,6 +84,9 @@ export function serviceChildren(services: Services): ChildSpec[] {
         { name },
       ]),
     ),
+    ...(services.sessionStore === undefined
+      ? []
+      : [child('session_restorer', sessionRestorer, [services], { restart: 'temporary' })]),
     child(CLUSTER, cluster, [
       {
         mnesia,

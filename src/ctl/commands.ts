@@ -1,6 +1,7 @@
 /** The commands that every node has, in the order in which `help` shows them. */
 import { CommandTable } from './command-table.ts'
 import { acl, alarms } from './commands/access.ts'
+import { bridges } from './commands/bridges.ts'
 import { broker } from './commands/broker.ts'
 import { clients } from './commands/clients.ts'
 import { cluster } from './commands/cluster.ts'
@@ -20,7 +21,7 @@ import { vm } from './commands/vm.ts'
 
 const COMMANDS = [
   ...[status, ping, stop, restart],
-  ...[broker, cluster, users, clients, sessions, routes, topics, subscriptions, retained, data, plugins],
+  ...[broker, cluster, users, clients, sessions, routes, topics, subscriptions, retained, data, plugins, bridges],
   ...[vm, mnesia, trace, acl, alarms, listeners],
 ]
 

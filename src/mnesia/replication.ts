@@ -30,3 +30,11 @@ export interface Replication {
   /** Ends it: nothing is sent or written any more. */
   stop(): void
 }
+
+/** One whose writes are in order by a clock that nodes have in common. */
+export interface ClockedReplication extends Replication {
+  /** Nothing that this node writes from now on is at or below it. */
+  clock(): number
+  /** Takes note of another node's clock: what this node writes from now on is later, unless that is wrong by more than a minute. */
+  sawClock(clock: number): void
+}

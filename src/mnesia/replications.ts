@@ -4,7 +4,7 @@ import { LocalTables } from './local/local-tables.ts'
 import { OwnedReplication } from './owned/owned-replication.ts'
 import { emptyOwned } from './owned/owner-disc.ts'
 import type { OwnedEvents } from './owned/settings.ts'
-import type { KeptTable, Replication, TableOrigin } from './replication.ts'
+import type { ClockedReplication, KeptTable, Replication, TableOrigin } from './replication.ts'
 import type { Cluster } from './schema/cluster.ts'
 import { tableKey } from './schema/definitions.ts'
 import { emptyShared } from './shared/disc.ts'
@@ -113,7 +113,7 @@ class OwnedTables implements Replication {
 }
 
 /** Shared tables. */
-class SharedTables implements Replication {
+class SharedTables implements ClockedReplication {
   onCaughtUp: (() => void) | undefined = undefined
   readonly replication: SharedReplication
   readonly #copies = new Map<string, CopyKind>()
@@ -154,6 +154,14 @@ class SharedTables implements Replication {
 
   isCaughtUp(node: string): boolean {
     return this.replication.isCaughtUp(node)
+  }
+
+  clock(): number {
+    return this.replication.clock()
+  }
+
+  sawClock(clock: number): void {
+    this.replication.sawClock(clock)
   }
 
   reset(): void {

@@ -8,7 +8,7 @@
 import type { Copies, CopyKind, TableDefinition } from './definition.ts'
 import { TableError } from './errors.ts'
 import type { TableRows } from './membership.ts'
-import type { KeptTable, Replication, TableOrigin } from './replication.ts'
+import type { ClockedReplication, KeptTable, Replication, TableOrigin } from './replication.ts'
 import type { Cluster, ClusterTables } from './schema/cluster.ts'
 import {
   copyKey,
@@ -39,7 +39,9 @@ interface Open {
   readonly isByOthers: boolean
 }
 
-export type Replications = Readonly<Record<'owned' | 'shared' | 'local_content', Replication>>
+export interface Replications extends Readonly<Record<'owned' | 'shared' | 'local_content', Replication>> {
+  readonly shared: ClockedReplication
+}
 
 export class TableSet implements Tables, ClusterTables {
   readonly #cluster: Cluster
@@ -168,6 +170,14 @@ export class TableSet implements Tables, ClusterTables {
 
   reset(): void {
     for (const replication of Object.values(this.#replications)) replication.reset()
+  }
+
+  clock(): number {
+    return this.#replications.shared.clock()
+  }
+
+  sawClock(clock: number): void {
+    this.#replications.shared.sawClock(clock)
   }
 
   /** Nothing is sent or written any more. */

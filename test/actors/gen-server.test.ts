@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Exit } from '../../src/actors/errors.ts'
 import type { From } from '../../src/actors/gen.ts'
-import { genServer, initStop, noreply, ok, reply, replyTo, stop } from '../../src/actors/gen-server.ts'
+import { genServer, ignore, initStop, noreply, ok, reply, replyTo, stop } from '../../src/actors/gen-server.ts'
 import * as sys from '../../src/actors/sys.ts'
 import { testRuntime } from '../support/runtime.ts'
 
@@ -31,6 +31,12 @@ test('a call returns the reply and the state is kept', async () => {
   expect(await counter.call(runtime, 'counter', 'read')).toBe(3)
   counter.cast(runtime, pid, 'reset')
   expect(await counter.call(runtime, pid, 'read')).toBe(0)
+})
+
+test('an init that takes its time may decline as well', async () => {
+  const { runtime } = testRuntime()
+  const declining = genServer<undefined>({ init: async () => ignore() })
+  await expect(declining.starter(undefined)(runtime.init)).resolves.toEqual({ ok: true, pid: undefined })
 })
 
 test('an async callback keeps other messages waiting, but not system messages', async () => {

@@ -95,6 +95,7 @@ test('the queue does what an array in order of arrival would do', () => {
             retain: false,
             ids: undefined,
             share: undefined,
+            number: 0,
           }
           expect(queue.enqueue(delivery)).toEqual(model.enqueue(delivery))
         } else if (each.do === 'dequeue') {

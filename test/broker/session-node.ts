@@ -22,13 +22,27 @@ import { PubSub } from '../../src/broker/routing/pubsub.ts'
 import { RouterPool, router } from '../../src/broker/routing/router.ts'
 import { Routing } from '../../src/broker/routing/routing.ts'
 import { Homes } from '../../src/broker/session/home.ts'
-import { type OpenAnswer, session } from '../../src/broker/session/session.ts'
+import { type SessionStart, session } from '../../src/broker/session/session.ts'
+import type { OpenAnswer } from '../../src/broker/session/session-messages.ts'
 import type { SessionLimits } from '../../src/broker/session/session-state.ts'
 import { Sessions } from '../../src/broker/session/sessions.ts'
 import { sm } from '../../src/broker/session/sm.ts'
+import { SessionStore, type UnreadableRow } from '../../src/broker/session/stored/session-store.ts'
 import { type Simulation, simulate } from '../../src/testing/index.ts'
+import { LossyDisc } from '../../src/testing/lossy-store.ts'
+import type { Duration } from '../../src/testing/simulation.ts'
 import { TestTables } from '../support/tables.ts'
 import { client, LIMITS, publish } from './session-support.ts'
+
+/** A disc for the sessions of a node, and what is told of it. */
+export interface SessionDisc {
+  /** The store of a disc in this simulation, whose flushes take 10 ms. */
+  readonly store: SessionStore
+  readonly disc: LossyDisc
+  readonly failures: Error[]
+  readonly unreadable: UnreadableRow[]
+  recoveries: number
+}
 
 export class SessionNode {
   readonly simulation: Simulation
@@ -38,8 +52,10 @@ export class SessionNode {
   readonly environment: SessionEnvironment
   readonly sessions: Sessions
   readonly tables = new TestTables()
+  /** With `hasDisc`, where sessions are stored. */
+  readonly stored: SessionDisc | undefined
 
-  constructor(seed: number, limits: SessionLimits = LIMITS, holdTimeoutMs = 1000) {
+  constructor(seed: number, limits: SessionLimits = LIMITS, holdTimeoutMs = 1000, hasDisc = false) {
     this.simulation = simulate({ seed })
     this.runtime = this.simulation.node('a')
     const { runtime, tables } = this
@@ -50,8 +66,10 @@ export class SessionNode {
       runtime.clock,
     )
     const metrics = createMetrics()
+    if (hasDisc) this.stored = this.#openDisc()
     this.environment = {
       limits,
+      sessionStore: this.stored?.store,
       metrics,
       hooks: new Hooks(runtime.logger, metrics),
       pubsub: new PubSub({
@@ -67,6 +85,25 @@ export class SessionNode {
     this.sessions = new Sessions(runtime, tables)
   }
 
+  #openDisc(): SessionDisc {
+    const { time, random } = this.simulation
+    const disc = new LossyDisc({ timers: time, random, flushMs: [10, 10] })
+    const told: { failures: Error[]; unreadable: UnreadableRow[]; recoveries: number } = {
+      failures: [],
+      unreadable: [],
+      recoveries: 0,
+    }
+    const store = new SessionStore(disc.open(), {
+      send: (to, message) => this.runtime.send(to, message),
+      onFailure: (error) => void told.failures.push(error),
+      onRecovery: () => {
+        told.recoveries += 1
+      },
+      onUnreadable: (row) => void told.unreadable.push(row),
+    })
+    return Object.assign(told, { disc, store })
+  }
+
   async start(): Promise<this> {
     await this.startRouter()
     await this.startSm()
@@ -80,12 +117,16 @@ export class SessionNode {
 
   async startSm(): Promise<Pid> {
     const { environment, runtime, tables } = this
-    const startSession = async (_caller: unknown, info: ClientInfo, manager: RemoteName) => ({
+    const startSession = async (_caller: unknown, start: SessionStart, manager: RemoteName) => ({
       ok: true as const,
-      pid: await session.start(runtime, { environment, client: info, manager }),
+      pid: await session.start(runtime, { environment, manager, ...start }),
     })
     const homes = new Homes(tables)
     return sm.start(runtime, { environment, tables, homes, startSession }, { name: 'sm' })
+  }
+
+  pass(duration: Duration): Promise<void> {
+    return this.simulation.advance(duration)
   }
 
   run(): Promise<void> {

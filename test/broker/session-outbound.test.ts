@@ -274,7 +274,7 @@ describe('identifiers', () => {
         messageId,
         ids: undefined,
       } as const
-      inflight.add(packet, undefined)
+      inflight.add(packet, undefined, 0, 0)
       return messageId
     }
     const stuck = add()
@@ -295,6 +295,8 @@ describe('identifiers', () => {
       inflight.add(
         { cmd: 'publish', message: message(), qos: 2, retain: false, dup: false, messageId, ids: undefined },
         undefined,
+        i,
+        i,
       )
     }
     expect(ids.size).toBe(65_535)
@@ -342,12 +344,23 @@ describe('shared subscriptions', () => {
     const machine = worker()
     const all = [message({ qos: 1 }), message({ qos: 1 }), message({ qos: 1 })]
     machine.deliver(run(all, matched(2, { share })))
-    const [effect] = only(machine.detach(), 'redispatch')
-    machine.event({ tag: 'redispatched', taken: [1], returned: effect!.queued })
+    machine.detach()
+    machine.event({ tag: 'redispatched', taken: [1], passed: [] })
     expect(publishes(machine.attach()).map((packet) => [packet.message, packet.dup])).toEqual([
       [all[1], true],
       [all[2], false],
     ])
+  })
+
+  test('what waits for the client keeps its place when nobody takes it', () => {
+    const machine = worker()
+    const all = [message({ qos: 1 }), message({ qos: 1 }), message({ qos: 1 }), message({ qos: 1 })]
+    machine.deliver(run(all.slice(0, 3), matched(2, { share })), run(all.slice(3), matched(2)))
+    machine.detach()
+    machine.event({ tag: 'redispatched', taken: [], passed: [] })
+    machine.attach()
+    const rest = publishes(machine.packets([ack('puback', 1), ack('puback', 2)]))
+    expect(rest.map((packet) => packet.message)).toEqual(all.slice(2))
   })
 
   test('a message of an ordinary subscription stays', () => {

@@ -18,6 +18,7 @@ import {
   type SessionLimits,
   type SessionState,
 } from '../../src/broker/session/session-state.ts'
+import type { Journal } from '../../src/broker/session/stored/journal.ts'
 
 const NODE = { name: 'n1@127.0.0.1', creation: 1 }
 
@@ -113,15 +114,28 @@ export function ack(cmd: AckPacket['cmd'], messageId: number, reasonCode?: numbe
   return reasonCode === undefined ? { cmd, messageId } : { cmd, messageId, reasonCode }
 }
 
+/** A machine that is stored: its journal, or its state when it was found, and what to do with the journal after an event. */
+export interface MachineStorage {
+  readonly state: SessionState | undefined
+  readonly journal: Journal | undefined
+  commit(journal: Journal): void
+}
+
 /** A machine whose immediate environment accepts everything at once, unless `manual`. */
 export class Machine {
   readonly state: SessionState
   readonly effects: Effect[] = []
   nowMs = 1000
   manual = false
+  readonly #storage: MachineStorage | undefined
   #ids = 0
 
-  constructor(how: SessionLimits = LIMITS, info: ClientInfo = client()) {
+  constructor(how: SessionLimits = LIMITS, info: ClientInfo = client(), storage?: MachineStorage) {
+    this.#storage = storage
+    if (storage?.state !== undefined) {
+      this.state = storage.state
+      return
+    }
     this.state = newSessionState({
       self: pid(1),
       limits: how,
@@ -131,6 +145,7 @@ export class Machine {
       },
       client: info,
       nowMs: this.nowMs,
+      journal: storage?.journal,
     })
     this.event({ tag: 'attach', client: info })
   }
@@ -140,7 +155,10 @@ export class Machine {
     const all: Effect[] = []
     const queue = [event]
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-      for (const effect of handle(this.state, this.nowMs, next)) {
+      const { journal } = this.state
+      const effects = handle(this.state, this.nowMs, next)
+      if (journal !== undefined) this.#storage?.commit(journal)
+      for (const effect of effects) {
         all.push(effect)
         if (this.manual) continue
         if (effect.tag === 'publish' && effect.ticket !== 0) {

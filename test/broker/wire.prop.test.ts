@@ -15,7 +15,7 @@ import type {
   ToSession,
   Will,
 } from '../../src/broker/process-messages.ts'
-import type { FromManager, OpenAnswer, ToManager } from '../../src/broker/session/session.ts'
+import type { FromManager, OpenAnswer, ToManager } from '../../src/broker/session/session-messages.ts'
 import type { ToSm } from '../../src/broker/session/sm.ts'
 import { travellingPackets, travellingRun } from '../../src/broker/session/travel.ts'
 import { messageFromTerm, messageToTerm } from '../../src/dist/envelope.ts'

@@ -9,8 +9,13 @@ export async function startCluster(peers: Peers, names: readonly string[], optio
   const nodes = [await peers.start(first!, options)]
   const args = [...(options.args ?? []), '--join', first!]
   nodes.push(...(await Promise.all(others.map((name) => peers.start(name, { ...options, args })))))
-  // Whoever is connected when a node joins is disconnected.
-  for (const node of nodes.slice(1)) await node.logged('clients of this node are disconnected')
+  // Whoever is connected when a node joins is disconnected, unless that was before there could be clients.
+  for (const node of nodes.slice(1)) {
+    await Promise.any([
+      node.logged('clients of this node are disconnected'),
+      node.logged('is a member of a cluster with'),
+    ])
+  }
   for (const node of nodes) {
     await Promise.all(names.filter((name) => name !== node.name).map((name) => node.logged(`${name} is linked`)))
   }

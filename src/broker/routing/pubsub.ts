@@ -142,7 +142,7 @@ export class PubSub {
     return count * length
   }
 
-  /** Who has yet to take over what the last `publish` or `dispatch` sent; undefined when nobody has to. To be asked at once. */
+  /** Who has yet to take over what the last `publish`, `dispatch` or `redispatch` sent; undefined when nobody has to. To be asked at once. */
   takeReceipt(): Receipt | undefined {
     const receipt = this.#receipt
     this.#receipt = undefined
@@ -185,6 +185,7 @@ export class PubSub {
    * Returns those that no other member is there for; they are lost unless the caller keeps them.
    */
   redispatch(messages: readonly Message[], group: string, filter: string, exclude: Pid, keeps = false): Message[] {
+    this.#receipt = undefined
     const { global, local } = this.#routing
     const share = global.groups.of(filter).get(group) ?? local.groups.of(filter).get(group)
     if (share === undefined) return [...messages]
@@ -205,8 +206,13 @@ export class PubSub {
       }
     }
     for (const [{ pid, subscriber }, list] of runs) {
-      if (subscriber !== undefined) this.#send(pid, { tag: 'deliver', runs: list })
-      else for (const run of list) this.#forwardTo(pid, run, undefined)
+      if (subscriber === undefined) {
+        for (const run of list) this.#forwardTo(pid, run, this.#expected())
+        continue
+      }
+      const message: Deliver = { tag: 'deliver', runs: list }
+      if (subscriber.stores) subscriber.owe(message, this.#expected())
+      this.#send(pid, message)
     }
     return lost
   }

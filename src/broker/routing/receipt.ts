@@ -6,11 +6,17 @@
  */
 export class Receipt {
   #open = 0
+  #hasFailed = false
   #callbacks: (() => void)[] | undefined
 
   /** Nobody is waited for. */
   get isDone(): boolean {
     return this.#open === 0
+  }
+
+  /** One of those who were expected could not take the messages over: they are not safe there. */
+  get hasFailed(): boolean {
+    return this.#hasFailed
   }
 
   /** One more has to take the messages over. */
@@ -27,6 +33,12 @@ export class Receipt {
     if (callbacks !== undefined) for (const callback of callbacks) callback()
   }
 
+  /** One of those who were expected has the messages, but not where they are safe. */
+  failed(): void {
+    this.#hasFailed = true
+    this.taken()
+  }
+
   /** Calls `callback`, once, when nobody is waited for any more; at once when nobody is. */
   whenDone(callback: () => void): void {
     if (this.#open === 0) callback()
@@ -36,8 +48,11 @@ export class Receipt {
 
   /** Has this one wait for another one too. */
   join(other: Receipt): void {
-    if (other.isDone) return
+    if (other.isDone) {
+      this.#hasFailed ||= other.hasFailed
+      return
+    }
     this.expect()
-    other.whenDone(() => this.taken())
+    other.whenDone(() => (other.hasFailed ? this.failed() : this.taken()))
   }
 }

@@ -64,10 +64,19 @@ export class Subscriber {
 
   /** The session has the content of a delivery on disc; without effect when nobody waits for it. */
   taken(message: object): void {
-    if (this.owed?.[0]?.message !== message) return
+    this.#settle(message)?.taken()
+  }
+
+  /** The session has a delivery in memory, and its disc refuses it; without effect when nobody waits for it. */
+  refused(message: object): void {
+    this.#settle(message)?.failed()
+  }
+
+  #settle(message: object): Receipt | undefined {
+    if (this.owed?.[0]?.message !== message) return undefined
     const { receipt } = this.owed.shift()!
     if (this.owed.length === 0) this.owed = undefined
-    receipt.taken()
+    return receipt
   }
 
   /** The session is no more, and nobody waits for it. */

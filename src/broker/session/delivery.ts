@@ -23,6 +23,8 @@ export type DropReason =
 
 /** A message on its way to the client, from the moment at which QoS, RETAIN and subscription identifiers are decided. */
 export interface Delivery {
+  /** Of its arrival in the session, from 1; 0 at QoS 0. */
+  readonly number: number
   readonly message: Message
   readonly qos: QoS
   readonly retain: boolean

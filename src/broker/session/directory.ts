@@ -23,7 +23,7 @@ import type { Table } from '../../mnesia/table.ts'
 import type { ClientInfo } from '../process-messages.ts'
 import { RC } from '../reason-codes.ts'
 import type { SessionRow } from '../tables.ts'
-import type { FromManager, OpenAnswer } from './session.ts'
+import type { FromManager, OpenAnswer } from './session-messages.ts'
 
 /** How a session is found, lost, started and perhaps lost again before a connection is refused. */
 const MAX_ATTEMPTS = 4

@@ -38,6 +38,11 @@ export class Homes {
     return best
   }
 
+  /** Whether other members run. */
+  get othersRun(): boolean {
+    return this.#nodes.length > 1
+  }
+
   /** Whether a node is a member that runs. */
   isRunning(node: string): boolean {
     return this.#nodes.some(({ name }) => name === node)

@@ -26,10 +26,16 @@ const NO_PHASES = new Uint8Array(0)
 const NO_ORDER: number[] = []
 const NO_PACKETS: (OutPublish | undefined)[] = []
 
+/** What an identifier is used for: `order` is `number` when the message was sent without having been queued. */
+export interface InFlight {
+  /** Of the message; 0 when PUBREL waits for PUBCOMP. */
+  readonly number: number
+  readonly order: number
+}
+
 /** Messages in flight to one client. */
 export class Inflight {
   #lastId = 0
-  #arrivals = 0
   #size = 0
   #awaitingComp = 0
   #capacity = 0
@@ -38,6 +44,8 @@ export class Inflight {
   #phases: Uint8Array = NO_PHASES
   /** Order of sending; for an identifier that waits for PUBCOMP, order of its PUBREC. */
   #order = NO_ORDER
+  /** Numbers of the messages; 0 for an identifier that waits for PUBCOMP. */
+  #numbers = NO_ORDER
   #packets = NO_PACKETS
   /** By identifier, for the few that came by a shared subscription. */
   #shares: Map<number, Share> | undefined
@@ -67,14 +75,17 @@ export class Inflight {
     return id
   }
 
-  /** Enters a PUBLISH that is sent with an identifier from `nextId`. */
-  add(packet: OutPublish, share: Share | undefined): void {
+  /**
+   * Enters a PUBLISH that is sent with an identifier from `nextId`. `order` grows from call to call, of this and of `pubrec`; `number`
+   * is that of the message.
+   */
+  add(packet: OutPublish, share: Share | undefined, order: number, number: number): void {
     const id = packet.messageId
     const place = id & (this.#capacity - 1)
-    this.#arrivals += 1
     this.#ids[place] = id
     this.#phases[place] = packet.qos === 1 ? PUBACK : PUBREC
-    this.#order[place] = this.#arrivals
+    this.#order[place] = order
+    this.#numbers[place] = number
     this.#packets[place] = packet
     this.#size += 1
     if (share !== undefined) {
@@ -91,16 +102,17 @@ export class Inflight {
 
   /**
    * Takes the client's receipt of a QoS 2 message, which need not be kept any longer [MQTT5-4.3.3-6]; returns it.
+   * `order` is as that of `add`.
    * `'again'` when PUBREC came before, undefined when no QoS 2 message has this identifier.
    */
-  pubrec(id: number): OutPublish | 'again' | undefined {
+  pubrec(id: number, order: number): OutPublish | 'again' | undefined {
     const place = this.#find(id, PUBREC)
     if (place < 0) return this.#find(id, PUBCOMP) < 0 ? undefined : 'again'
     const packet = this.#packets[place]!
     this.#packets[place] = undefined
     this.#phases[place] = PUBCOMP
-    this.#arrivals += 1
-    this.#order[place] = this.#arrivals
+    this.#order[place] = order
+    this.#numbers[place] = 0
     this.#awaitingComp += 1
     this.#shares?.delete(id)
     return packet
@@ -119,6 +131,31 @@ export class Inflight {
     this.#awaitingComp -= 1
     this.#remove(place)
     return true
+  }
+
+  /** The number and the order of what an identifier is used for; undefined when it is free. */
+  find(id: number): InFlight | undefined {
+    if (this.#capacity === 0) return undefined
+    const place = id & (this.#capacity - 1)
+    if (this.#phases[place] === FREE || this.#ids[place] !== id) return undefined
+    return { number: this.#numbers[place]!, order: this.#order[place]! }
+  }
+
+  /** Takes a message that has been in flight before, of a session that is restored. Those sent earlier come first. */
+  restore(packet: OutPublish, share: Share | undefined, order: number, number: number): void {
+    this.#claim(packet.messageId)
+    this.add(packet, share, order, number)
+  }
+
+  /** Takes an identifier that waits for PUBCOMP, of a session that is restored. */
+  restorePubrel(id: number, order: number): void {
+    const place = this.#claim(id)
+    this.#ids[place] = id
+    this.#phases[place] = PUBCOMP
+    this.#order[place] = order
+    this.#numbers[place] = 0
+    this.#size += 1
+    this.#awaitingComp += 1
   }
 
   /** Returns the PUBLISHes in flight in the order in which they were first sent [MQTT5-4.6.0-1]. */
@@ -142,6 +179,14 @@ export class Inflight {
       if (share !== undefined) found.push({ messageId, message: this.#packets[place]!.message, share })
     }
     return found
+  }
+
+  /** Makes the table so large that the place of an identifier is free, and gives out those behind it next. */
+  #claim(id: number): number {
+    while (this.#size * 2 >= this.#capacity && this.#capacity < MAX_CAPACITY) this.#grow()
+    while (this.#phases[id & (this.#capacity - 1)] !== FREE) this.#grow()
+    this.#lastId = id
+    return id & (this.#capacity - 1)
   }
 
   #find(id: number, phase: number): number {
@@ -170,6 +215,7 @@ export class Inflight {
     const ids = new Uint16Array(capacity)
     const phases = new Uint8Array(capacity)
     const order = new Array<number>(capacity).fill(0)
+    const numbers = new Array<number>(capacity).fill(0)
     const packets = new Array<OutPublish | undefined>(capacity).fill(undefined)
     for (let place = 0; place < this.#capacity; place += 1) {
       if (this.#phases[place] === FREE) continue
@@ -178,12 +224,14 @@ export class Inflight {
       ids[next] = this.#ids[place]!
       phases[next] = this.#phases[place]!
       order[next] = this.#order[place]!
+      numbers[next] = this.#numbers[place]!
       packets[next] = this.#packets[place]
     }
     this.#capacity = capacity
     this.#ids = ids
     this.#phases = phases
     this.#order = order
+    this.#numbers = numbers
     this.#packets = packets
   }
 }

@@ -1,10 +1,13 @@
 /**
  * The sessions that live on this node: makes them, keeps their rows in the table `session`, and finds those that must give way.
  *
- * A session that ends takes its row with it; the will of one that crashed is published. When another node turns out to have a session of the same client id, as
+ * A session that ends takes its row with it; the will of one that crashed is published, unless it is stored and starts again. When another node turns out to have a session of the same client id, as
  * after a partition, the one that was opened last stays, and the owner of the other ends it. The will of a client whose node has died is
  * published by the node that is the home of its client id.
  */
+import type { ExitReason } from '../../actors/errors.ts'
+import type { From } from '../../actors/gen.ts'
+import { replyTo } from '../../actors/gen-server.ts'
 import type { Pid } from '../../actors/pid.ts'
 import type { StartResult } from '../../actors/proc-lib.ts'
 import type { ProcessContext } from '../../actors/process.ts'
@@ -15,15 +18,18 @@ import type { ClientInfo, Will } from '../process-messages.ts'
 import { publishAll, type SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import type { SessionRow } from '../tables.ts'
-import { isLater } from './directory.ts'
-import type { FromManager } from './session.ts'
+import { type BetweenManagers, isLater } from './directory.ts'
+import type { SessionStart } from './session.ts'
+import type { FromManager } from './session-messages.ts'
+import type { StoredSession } from './stored/forms.ts'
+import type { FoundSession } from './stored/session-store.ts'
 import { willDelaySec, willMessage } from './will.ts'
 
-/** Starts the session process of a client; the sessions' supervisor does it. */
-export type StartSession = (caller: ProcessContext, client: ClientInfo, manager: RemoteName) => Promise<StartResult>
+/** Starts a session process; the sessions' supervisor does it. */
+export type StartSession = (caller: ProcessContext, start: SessionStart, manager: RemoteName) => Promise<StartResult>
 
 export interface LocalSessionsOptions {
-  readonly environment: Pick<SessionEnvironment, 'hooks' | 'metrics' | 'pubsub' | 'nextMessageId'>
+  readonly environment: Pick<SessionEnvironment, 'hooks' | 'metrics' | 'pubsub' | 'nextMessageId' | 'sessionStore'>
   readonly table: Table<SessionRow>
   readonly startSession: StartSession
   /** Of this process, for the sessions. */
@@ -34,11 +40,27 @@ export interface LocalSessionsOptions {
   readonly isRunning: (node: string) => boolean
   /** Whether this node decides about a client id. */
   readonly isHome: (clientId: string) => boolean
+  /** Whether other members run. */
+  readonly othersRun: () => boolean
 }
+
+/** The start of a stored session. */
+interface Revival {
+  /** Who waits for it. */
+  readonly restorer: From | undefined
+  session: Pid | undefined
+  hasRoutes: boolean
+  /** Homes that want a session for a client whose session it is. */
+  readonly claims: { readonly client: ClientInfo; readonly home: RemoteName }[]
+}
+
+/** How often a stored session is started again that has crashed, before it is set aside. */
+const MAX_CRASHES = 3
 
 /** Messages of this part to its own process. */
 export type LocalMessage =
   | { readonly tag: 'made'; readonly client: ClientInfo; readonly home: RemoteName; readonly outcome: StartResult }
+  | { readonly tag: 'revived'; readonly clientId: string; readonly outcome: StartResult }
   /** A node with sessions is down. */
   | { readonly tag: 'owner_lost'; readonly owner: string }
   /** The will of a client whose node has died is due. */
@@ -49,6 +71,10 @@ export class LocalSessions {
   readonly #options: LocalSessionsOptions
   /** Client ids of the sessions that are monitored, by the number of the monitor. */
   readonly #clientIds = new Map<Ref['id'], string>()
+  /** Stored sessions that are being started, by client id. */
+  readonly #revivals = new Map<string, Revival>()
+  /** How often the stored session of a client id has crashed. */
+  readonly #crashes = new Map<string, number>()
 
   constructor(self: ProcessContext, options: LocalSessionsOptions) {
     this.#self = self
@@ -75,12 +101,60 @@ export class LocalSessions {
 
   /** Makes a session; `made` comes when it is there. */
   start(client: ClientInfo, home: RemoteName): void {
+    const revival = this.#revivals.get(client.clientId)
+    if (revival !== undefined) revival.claims.push({ client, home })
+    else this.#startSession({ client }, (outcome) => ({ tag: 'made', client, home, outcome }))
+  }
+
+  /**
+   * Starts a session that is stored. Whoever asks gets an answer when its routes stand, or it could not be started; claims that come
+   * meanwhile wait.
+   */
+  restore(found: FoundSession, restorer: From | undefined): void {
+    const { clientId } = found.session.client
+    this.#revivals.set(clientId, { restorer, session: undefined, hasRoutes: false, claims: [] })
+    const othersRun = this.#options.othersRun()
+    this.#startSession({ found, othersRun }, (outcome) => ({ tag: 'revived', clientId, outcome }))
+  }
+
+  /** A stored session has been started, or could not be. */
+  revived(clientId: string, outcome: StartResult): void {
+    const revival = this.#revivals.get(clientId)
+    if (revival === undefined) return
+    if (!outcome.ok || outcome.pid === undefined) {
+      this.#endRevival(clientId, revival, outcome)
+      return
+    }
+    this.#watch(clientId, outcome.pid)
+    revival.session = outcome.pid
+    const stored = this.#options.environment.sessionStore?.rowOf(clientId)
+    // It may have ended in the meantime, as one whose time is up does.
+    if (stored !== undefined) this.#writeStored(stored, outcome.pid)
+    if (revival.hasRoutes) this.#endRevival(clientId, revival, outcome)
+  }
+
+  /** The routes of a stored session stand; it may say so before its start has been answered. */
+  restored(clientId: string): void {
+    const revival = this.#revivals.get(clientId)
+    if (revival === undefined) return
+    revival.hasRoutes = true
+    if (revival.session !== undefined) this.#endRevival(clientId, revival, { ok: true, pid: revival.session })
+  }
+
+  #endRevival(clientId: string, { restorer, claims }: Revival, outcome: StartResult): void {
+    this.#revivals.delete(clientId)
+    if (restorer !== undefined) replyTo(this.#self, restorer, undefined)
+    for (const { home } of claims) {
+      this.#self.send(home, { tag: 'started', clientId, outcome } satisfies BetweenManagers)
+    }
+  }
+
+  #startSession(start: SessionStart, answer: (outcome: StartResult) => LocalMessage): void {
     const { runtime, pid } = this.#self
-    const made = (outcome: StartResult) =>
-      runtime.send(pid, { tag: 'made', client, home, outcome } satisfies LocalMessage)
-    this.#options
-      .startSession(this.#self, client, this.#options.name)
-      .then(made, (error: unknown) => made({ ok: false, reason: { error: String(error) } }))
+    this.#options.startSession(this.#self, start, this.#options.name).then(
+      (outcome) => runtime.send(pid, answer(outcome)),
+      (error: unknown) => runtime.send(pid, answer({ ok: false, reason: { error: String(error) } })),
+    )
   }
 
   /** A session has been made: its row is there before anybody is told. */
@@ -107,13 +181,33 @@ export class LocalSessions {
     if (clientId === undefined) return false
     this.#clientIds.delete(ref.id)
     const row = this.#own(clientId)
+    const livesOn = reason !== 'normal' && this.#canRevive(clientId, reason)
     if (row?.pid.equals(pid)) {
       this.#options.table.delete(clientId)
       // A session that ends settles its will itself. That of one that crashed is due, since the session is over; a connection sees to it itself.
-      if (row.will !== undefined && row.connection === undefined && reason !== 'normal')
+      if (row.will !== undefined && row.connection === undefined && reason !== 'normal' && !livesOn)
         this.#publishWill(row.clientId, row.will)
     }
+    if (reason === 'normal') this.#crashes.delete(clientId)
+    const revival = this.#revivals.get(clientId)
+    if (revival?.session?.equals(pid)) this.#endRevival(clientId, revival, { ok: false, reason })
+    if (livesOn && !this.#revivals.has(clientId)) {
+      const found = this.#options.environment.sessionStore?.find(clientId)
+      if (found !== undefined) this.restore(found, undefined)
+    }
     return true
+  }
+
+  /** Whether a session that has crashed is stored, and has not crashed too often. */
+  #canRevive(clientId: string, reason: ExitReason): boolean {
+    const { sessionStore } = this.#options.environment
+    if (sessionStore?.has(clientId) !== true) return false
+    const crashes = (this.#crashes.get(clientId) ?? 0) + 1
+    this.#crashes.set(clientId, crashes)
+    if (crashes <= MAX_CRASHES) return true
+    this.#crashes.delete(clientId)
+    sessionStore.setAside(clientId, reason)
+    return false
   }
 
   /**
@@ -168,11 +262,17 @@ export class LocalSessions {
       clientId,
       pid,
       persistent: expirySec > 0,
-      stored: false,
+      stored: this.#options.environment.sessionStore?.has(clientId) === true,
       expirySec,
       connectedAtMs,
       connection: connection.node,
       will,
     })
+  }
+
+  #writeStored({ client, expirySec, will }: StoredSession, pid: Pid): void {
+    const { clientId, connectedAtMs } = client
+    const common = { clientId, pid, persistent: true, stored: true, connection: undefined }
+    this.#options.table.write({ ...common, expirySec, connectedAtMs, will })
   }
 }

@@ -70,6 +70,14 @@ class Lane {
     return this.#items.pop()!
   }
 
+  /** Adds the entries of which `wanted` holds to `found`. */
+  select(wanted: (delivery: Delivery) => boolean, found: Delivery[]): void {
+    for (let i = this.#head; i < this.#items.length; i += 1) {
+      const item = this.#items[i]!
+      if (wanted(item)) found.push(item)
+    }
+  }
+
   /** Removes and returns the entries of which `wanted` holds; the others keep their order. */
   extract(wanted: (delivery: Delivery) => boolean): Delivery[] {
     const taken: Delivery[] = []
@@ -165,6 +173,16 @@ export class MessageQueue {
       if (lane.length > 0) return this.#taken(lane.shift())
     }
     return undefined
+  }
+
+  /** Returns the deliveries of which `wanted` holds, greatest priority first; they stay. */
+  select(wanted: (delivery: Delivery) => boolean): Delivery[] {
+    const found: Delivery[] = []
+    for (const { qos0, acked } of this.#classes) {
+      qos0.select(wanted, found)
+      acked.select(wanted, found)
+    }
+    return found
   }
 
   /** Removes and returns the deliveries of which `wanted` holds, greatest priority first. */

@@ -28,6 +28,16 @@ export class SessionBacklog {
     this.#subscriber ??= this.#pubsub.subscriber(this.#self.pid)
   }
 
+  /** A delivery is on disc, or need not be. */
+  taken(message: object): void {
+    this.#subscriber?.taken(message)
+  }
+
+  /** A delivery is in memory, and the disc refuses it. */
+  refused(message: object): void {
+    this.#subscriber?.refused(message)
+  }
+
   /** Runs have been taken from the mailbox; `settle` counts what of them is queued. */
   takeOff(runs: readonly Run[]): void {
     this.find()
@@ -42,9 +52,10 @@ export class SessionBacklog {
   }
 
   /** An event has been handled. `isRead`: what the client sends is read, its acknowledgements among it. */
-  settle({ queue, connection, congested, closing, ended, progress }: SessionState, isRead: boolean): void {
+  settle({ queue, connection, congested, closing, ended, progress, journal }: SessionState, isRead: boolean): void {
     const subscriber = this.#subscriber
     if (subscriber === undefined) return
+    subscriber.stores = journal !== undefined
     const queued = queue === undefined ? 0 : queue.ackedLength
     const queuedBytes = queue === undefined ? 0 : queue.bytes
     subscriber.backlog += queued - this.#queued

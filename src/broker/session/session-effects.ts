@@ -12,7 +12,19 @@ import type { Effect, SessionState } from './session-state.ts'
 export function out(state: SessionState, effects: Effect[], packet: OutPacket): void {
   const last = effects.length === 0 ? undefined : effects[effects.length - 1]
   if (last !== undefined && last.tag === 'out') last.packets.push(packet)
-  else effects.push({ tag: 'out', from: state.self, packets: [packet] })
+  else effects.push({ tag: 'out', from: state.self, packets: [packet], waits: false })
+}
+
+/**
+ * Adds a packet that must not be sent before a stored session is on disc as it is now: a promise, or a part of an exchange that both
+ * sides must remember alike.
+ */
+export function outStored(state: SessionState, effects: Effect[], packet: OutPacket): void {
+  const last = effects.length === 0 ? undefined : effects[effects.length - 1]
+  if (last !== undefined && last.tag === 'out') {
+    last.packets.push(packet)
+    last.waits = true
+  } else effects.push({ tag: 'out', from: state.self, packets: [packet], waits: true })
 }
 
 /** Counts a message that the client will not get, and reports it. */

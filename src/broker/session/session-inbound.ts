@@ -14,8 +14,9 @@ import { ownBytes } from '../own-bytes.ts'
 import type { AckPacket, ForwardedProperties, PublishProperties } from '../packet.ts'
 import type { AuthorizedPublish } from '../process-messages.ts'
 import { FIRST_FAILURE, RC } from '../reason-codes.ts'
-import { out } from './session-effects.ts'
+import { out, outStored } from './session-effects.ts'
 import type { Effect, PendingAcks, SessionState } from './session-state.ts'
+import type { Journal } from './stored/journal.ts'
 
 type PublishEffect = Extract<Effect, { tag: 'publish' }>
 
@@ -34,11 +35,11 @@ export function published(
   effects: Effect[],
 ): void {
   if (packet.qos === 0) {
-    if (packet.denied === 0) enter(state, nowMs, packet, intake, effects)
+    if (packet.denied === 0) enter(messageOf(state, nowMs, packet, state.nextMessageId(nowMs)), intake, effects)
     return
   }
   const messageId = packet.messageId!
-  if (packet.qos === 2 && state.awaitingRel.has(messageId)) {
+  if (packet.qos === 2 && state.awaitingRel.has(messageId) && state.unfinished?.has(messageId) !== true) {
     // Repeated: acknowledged again, not published again [MQTT5-4.3.3-10].
     acknowledge(state, intake, { cmd: 'pubrec', messageId }, -1)
     return
@@ -57,21 +58,42 @@ export function published(
   const cmd = packet.qos === 1 ? 'puback' : 'pubrec'
   if (packet.denied !== 0) {
     // 3.1.1 must acknowledge it all the same [MQTT311-3.3.5-2]; the QoS 2 exchange then runs to its end.
-    if (state.version !== 5 && packet.qos === 2) state.awaitingRel.add(messageId)
+    if (state.version !== 5 && packet.qos === 2) {
+      state.awaitingRel.add(messageId)
+      state.journal?.published(messageId)
+    }
     const ack: AckPacket = { cmd, messageId }
     if (state.version === 5) ack.reasonCode = packet.denied
     acknowledge(state, intake, ack, -1)
     return
   }
-  if (packet.qos === 2) state.awaitingRel.add(messageId)
-  const index = enter(state, nowMs, packet, intake, effects)
+  const message = messageOf(state, nowMs, packet, idOf(state, nowMs, packet))
+  if (packet.qos === 2) {
+    state.awaitingRel.add(messageId)
+    state.journal?.publishing(messageId, message.id)
+  }
+  const index = enter(message, intake, effects)
   acknowledge(state, intake, { cmd, messageId }, index)
+}
+
+/** The id of a message: the former one when it may have been published already, so that whoever has it knows it. */
+function idOf(state: SessionState, nowMs: number, { messageId }: AuthorizedPublish): string {
+  const former = state.unfinished?.get(messageId!)
+  if (former === undefined) return state.nextMessageId(nowMs)
+  forgetUnfinished(state, messageId!)
+  return former
+}
+
+function forgetUnfinished(state: SessionState, messageId: number): void {
+  if (state.unfinished?.delete(messageId) && state.unfinished.size === 0) state.unfinished = undefined
 }
 
 /** Takes a PUBREL of the client [MQTT5-4.3.3-11]. */
 export function released(state: SessionState, messageId: number, effects: Effect[]): void {
   if (state.awaitingRel.delete(messageId)) {
-    out(state, effects, { cmd: 'pubcomp', messageId })
+    forgetUnfinished(state, messageId)
+    state.journal?.released(messageId)
+    outStored(state, effects, { cmd: 'pubcomp', messageId })
     return
   }
   state.counters.unknownAcks += 1
@@ -107,7 +129,46 @@ export function accepted(
       if (code !== 0) setCode(state, pending.acks[i]!, code)
     }
   }
+  if (state.journal !== undefined) notePublished(state, state.journal, pending)
   flush(state, effects)
+}
+
+/**
+ * A disc does not take the messages, so it would be untrue to acknowledge them. In 5.0 they are refused; 3.1.1 knows no refusal, and a client
+ * whose connection closes keeps them.
+ */
+export function unsafe(state: SessionState, ticket: number, effects: Effect[]): void {
+  const pending = state.pendingAcks.find((each) => each.ticket === ticket)
+  if (pending === undefined || pending.accepted) return
+  pending.accepted = true
+  const { acks, indexes } = pending
+  acks.forEach((ack, i) => {
+    if (indexes[i]! < 0) return
+    if (state.version === 5) setCode(state, ack, RC.unspecified_error)
+    // What comes again is published again.
+    else if (ack.cmd === 'pubrec') release(state, ack.messageId)
+  })
+  if (state.version !== 5) {
+    acks.length = 0
+    if (pending.attachment === state.attachment && state.connection !== undefined) {
+      state.closing = true
+      const reason = 'messages are not stored'
+      effects.push({ tag: 'close', to: state.connection, reasonCode: RC.unspecified_error, reason })
+    }
+  }
+  flush(state, effects)
+}
+
+function release(state: SessionState, messageId: number): void {
+  if (state.awaitingRel.delete(messageId)) state.journal?.released(messageId)
+}
+
+/** The messages have been taken over: a repetition of one is not published again, even after a restart. */
+function notePublished(state: SessionState, journal: Journal, { acks, indexes }: PendingAcks): void {
+  for (let i = 0; i < acks.length; i += 1) {
+    const { cmd, messageId } = acks[i]!
+    if (cmd === 'pubrec' && indexes[i]! >= 0 && state.awaitingRel.has(messageId)) journal.published(messageId)
+  }
 }
 
 /** Confirms to the connection what it gave, although not all of it is accepted. */
@@ -123,7 +184,7 @@ function setCode(state: SessionState, ack: AckPacket, code: number): void {
   if (state.version !== 5) return
   ack.reasonCode = code
   if (code < FIRST_FAILURE || ack.cmd !== 'pubrec') return
-  state.awaitingRel.delete(ack.messageId)
+  release(state, ack.messageId)
   // A repetition that came meanwhile must get the same answer.
   for (const { acks } of state.pendingAcks) {
     for (const other of acks) {
@@ -140,27 +201,27 @@ function flush(state: SessionState, effects: Effect[]): void {
     if (pending.attachment !== state.attachment || state.connection === undefined) continue
     state.awaitingAccept -= pending.pubacks
     if (pending.acks.length > 0) {
-      if (effects.length === 0) effects.push({ tag: 'out', from: state.self, packets: pending.acks })
-      else for (const ack of pending.acks) out(state, effects, ack)
+      sendAcks(state, effects, pending)
     }
     for (; pending.syncs > 0; pending.syncs -= 1) effects.push({ tag: 'synced', from: state.self })
   }
 }
 
-function enter(
-  state: SessionState,
-  nowMs: number,
-  packet: AuthorizedPublish,
-  intake: Intake,
-  effects: Effect[],
-): number {
+function sendAcks(state: SessionState, effects: Effect[], { acks, pubacks }: PendingAcks): void {
+  // Whoever has got a PUBACK forgets the message; PUBREC is the half of an exchange.
+  const waits = pubacks < acks.length
+  if (effects.length === 0) effects.push({ tag: 'out', from: state.self, packets: acks, waits })
+  else for (const ack of acks) waits ? outStored(state, effects, ack) : out(state, effects, ack)
+}
+
+function enter(message: Message, intake: Intake, effects: Effect[]): number {
   let effect = intake.publish
   if (effect === undefined) {
     effect = { tag: 'publish', ticket: 0, messages: [] }
     intake.publish = effect
     effects.push(effect)
   }
-  effect.messages.push(messageOf(state, nowMs, packet))
+  effect.messages.push(message)
   return effect.messages.length - 1
 }
 
@@ -186,11 +247,11 @@ function acknowledge(state: SessionState, intake: Intake, ack: AckPacket, index:
  * Makes the message of a PUBLISH. One that will surely be kept (QoS 1 and 2: in flight; retained) owns its payload from here on,
  * one copy for all subscribers; a QoS 0 message stays a view of the socket's chunk until a queue takes it.
  */
-function messageOf(state: SessionState, nowMs: number, packet: AuthorizedPublish): Message {
+function messageOf(state: SessionState, nowMs: number, packet: AuthorizedPublish, id: string): Message {
   const { topic, payload, qos, retain, properties } = packet
   const expirySec = properties?.messageExpiryInterval
   return {
-    id: state.nextMessageId(nowMs),
+    id,
     from: state.clientId,
     topic,
     payload: qos === 0 && !retain ? payload : ownBytes(payload),

@@ -13,7 +13,7 @@ import type { Pid } from '../../actors/pid.ts'
 import type { ClientInfo, SessionPacket } from '../process-messages.ts'
 import { RC } from '../reason-codes.ts'
 import { drop } from './session-effects.ts'
-import { accepted, closeIntake, deferred, type Intake, published, released } from './session-inbound.ts'
+import { accepted, closeIntake, deferred, type Intake, published, released, unsafe } from './session-inbound.ts'
 import {
   acknowledged,
   deliver,
@@ -24,6 +24,7 @@ import {
   redispatch,
   redispatched,
 } from './session-outbound.ts'
+import { restore, takeContents } from './session-restored.ts'
 import { type Effect, type EndReason, NEVER_SEC, type SessionEvent, type SessionState } from './session-state.ts'
 import { subscribe, subscribed, unsubscribe, unsubscribed } from './session-subscriptions.ts'
 import { willDelaySec, willMessage } from './will.ts'
@@ -46,6 +47,9 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
     case 'accepted':
       accepted(state, event.ticket, event.codes, effects)
       break
+    case 'unsafe':
+      unsafe(state, event.ticket, effects)
+      break
     case 'deferred':
       deferred(state, effects)
       break
@@ -56,7 +60,7 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
       }
       break
     case 'redispatched':
-      redispatched(state, nowMs, event.taken, event.returned, effects)
+      redispatched(state, nowMs, event, effects)
       break
     case 'drain':
       state.draining = false
@@ -93,8 +97,16 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
       break
     case 'timeout':
       if (state.connection !== undefined) break
-      if (event.timer === 'will') publishWill(state, nowMs, effects)
-      else end(state, nowMs, 'expired', RC.success, 'expired', effects)
+      if (event.timer === 'will') {
+        publishWill(state, nowMs, effects)
+        state.journal?.session(state)
+      } else end(state, nowMs, 'expired', RC.success, 'expired', effects)
+      break
+    case 'restore':
+      restore(state, nowMs, event.othersRun, effects)
+      break
+    case 'contents':
+      takeContents(state, event.contents, effects)
       break
   }
   return effects
@@ -234,6 +246,8 @@ function attach(state: SessionState, nowMs: number, client: ClientInfo, effects:
   const limit =
     client.protocolVersion === 5 ? state.limits.maxAwaitingRel : (state.limits.maxAwaitingRelV3 ?? MAX_PACKET_IDS)
   state.receiveLimit = limit + state.awaitingRel.size
+  if (state.expirySec === 0) unstore(state)
+  else state.journal?.session(state)
   effects.push({ tag: 'attached', present, takenOver: former !== undefined })
   if (present) redeliver(state, nowMs, effects)
 }
@@ -272,7 +286,14 @@ function detach(
   if (state.expirySec !== NEVER_SEC) {
     effects.push({ tag: 'start_timer', timer: 'expiry', delayMs: state.expirySec * 1000 })
   }
+  state.journal?.session(state)
   effects.push({ tag: 'detached', reason })
+}
+
+/** Nothing of the session is to be found when the node is started again. */
+function unstore(state: SessionState): void {
+  state.journal?.ended(state.subscriptions.keys())
+  state.journal = undefined
 }
 
 function publishWill(state: SessionState, nowMs: number, effects: Effect[]): void {
@@ -301,6 +322,7 @@ function end(
   redispatch(state, effects)
   for (const { message } of state.queue?.extract(() => true) ?? []) drop(state, effects, 'session_ended', message)
   state.queue = undefined
+  unstore(state)
   for (const { ticket } of state.retainedReads) effects.push({ tag: 'forget_retained', ticket })
   state.retainedReads = []
   effects.push({ tag: 'cancel_timer', timer: 'will' }, { tag: 'cancel_timer', timer: 'expiry' })

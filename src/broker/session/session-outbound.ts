@@ -11,10 +11,12 @@ import { ownBytes } from '../own-bytes.ts'
 import type { AckPacket, QoS } from '../packet.ts'
 import type { OutPublish } from '../process-messages.ts'
 import { FIRST_FAILURE, RC } from '../reason-codes.ts'
-import type { Delivery, Share } from './delivery.ts'
+import type { Delivery, DropReason, Share } from './delivery.ts'
+import type { InFlight } from './inflight.ts'
 import { MessageQueue } from './mqueue.ts'
-import { drop, out } from './session-effects.ts'
-import type { Effect, SessionState } from './session-state.ts'
+import { drop, out, outStored } from './session-effects.ts'
+import type { Effect, SessionEvent, SessionState } from './session-state.ts'
+import type { Journal } from './stored/journal.ts'
 
 /**
  * PUBLISHes that one event may take from the queue, and the bytes of their payloads; the last of them may go beyond. A long
@@ -22,6 +24,9 @@ import type { Effect, SessionState } from './session-state.ts'
  */
 const DRAIN_PACKETS = 128
 const DRAIN_BYTES = 1_048_576
+
+/** QoS 2 messages that are done and whose ids a stored session remembers. */
+const REMEMBERED = 256
 
 /** Retained messages that are read at a time, and the queue length below which more are read. */
 const RETAINED_PORTION = 256
@@ -123,13 +128,26 @@ function offer(
     } else if (state.connection === undefined && !state.limits.queue.storeQoS0) {
       drop(state, effects, 'qos0_offline', message)
     } else {
-      enqueue(state, effects, { message, qos, retain, ids, share })
+      enqueue(state, effects, { number: 0, message, qos, retain, ids, share })
     }
+  } else if (message.qos === 2 && state.known?.delete(message.id) === true) {
+    // A publisher that could not know published it again after a restart [MQTT5-4.3.3].
+    if (state.known.size === 0) state.known = undefined
   } else if (isWindowOpen(state) && isReady(state) && (state.queue === undefined || state.queue.ackedLength === 0)) {
-    send(state, effects, message, qos, retain, ids, share)
+    const number = nextArrival(state)
+    const packet = send(state, effects, { number, message, qos, retain, ids, share }, number)
+    state.journal?.sent(number, packet, share)
   } else {
-    enqueue(state, effects, { message, qos, retain, ids, share })
+    const delivery = { number: nextArrival(state), message, qos, retain, ids, share }
+    // Before the queue may drop it again.
+    state.journal?.queued(delivery)
+    enqueue(state, effects, delivery)
   }
+}
+
+function nextArrival(state: SessionState): number {
+  state.arrivals += 1
+  return state.arrivals
 }
 
 /** Whether a further QoS 1 or 2 message may be sent for the first time [MQTT5-3.3.4-9]. */
@@ -148,27 +166,29 @@ function sendQoS0(
   out(state, effects, { cmd: 'publish', message, qos: 0, retain, dup: false, messageId: 0, ids })
 }
 
-function send(
-  state: SessionState,
-  effects: Effect[],
-  message: Message,
-  qos: QoS,
-  retain: boolean,
-  ids: readonly number[] | undefined,
-  share: Share | undefined,
-): void {
+function send(state: SessionState, effects: Effect[], delivery: Delivery, order: number): OutPublish {
+  const { number, message, qos, retain, ids, share } = delivery
   const messageId = state.inflight.nextId()
   const packet: OutPublish = { cmd: 'publish', message, qos, retain, dup: false, messageId, ids }
-  state.inflight.add(packet, share)
+  state.inflight.add(packet, share, order, number)
   state.counters.deliverMsg += 1
-  out(state, effects, packet)
+  // One that has been queued would be sent a second time without DUP; one that is published at QoS 2 perhaps from anew.
+  if (message.qos === 2 || qos === 2 || order !== number) outStored(state, effects, packet)
+  else out(state, effects, packet)
+  return packet
 }
 
 function enqueue(state: SessionState, effects: Effect[], delivery: Delivery): void {
   own(delivery.message)
   state.counters.enqueueMsg += 1
   state.queue ??= new MessageQueue(state.limits.queue)
-  for (const victim of state.queue.enqueue(delivery)) drop(state, effects, 'queue_full', victim.message)
+  for (const victim of state.queue.enqueue(delivery)) shed(state, effects, 'queue_full', victim)
+}
+
+/** Drops a delivery that was queued. */
+export function shed(state: SessionState, effects: Effect[], reason: DropReason, { number, message }: Delivery): void {
+  if (number > 0) state.journal?.dropped(number)
+  drop(state, effects, reason, message)
 }
 
 /**
@@ -197,14 +217,18 @@ export function drain(state: SessionState, nowMs: number, effects: Effect[]): vo
     while (!isOver()) {
       const next = queue.dequeue(isWindowOpen(state))
       if (next === undefined) break
-      const { message, qos, retain, ids, share } = next
+      const { number, message, qos, retain, ids } = next
       if (message.expiresAtMs <= nowMs) {
         // [MQTT5-3.3.2-5]
-        drop(state, effects, 'expired', message)
+        shed(state, effects, 'expired', next)
         continue
       }
       if (qos === 0) sendQoS0(state, effects, message, retain, ids)
-      else send(state, effects, message, qos, retain, ids, share)
+      else {
+        const order = nextArrival(state)
+        const { messageId } = send(state, effects, next, order)
+        state.journal?.dequeued(messageId, number, order)
+      }
       left -= 1
       room -= message.payload.length
     }
@@ -219,7 +243,7 @@ export function drain(state: SessionState, nowMs: number, effects: Effect[]): vo
 
 /** Starts the redelivery to a connection that resumes the session [MQTT5-4.4.0-1] [MQTT311-4.4.0-1]. */
 export function redeliver(state: SessionState, nowMs: number, effects: Effect[]): void {
-  for (const messageId of state.inflight.pubrels()) out(state, effects, { cmd: 'pubrel', messageId })
+  for (const messageId of state.inflight.pubrels()) outStored(state, effects, { cmd: 'pubrel', messageId })
   // [MQTT5-3.3.1-1]
   state.resend = state.inflight
     .publishes()
@@ -233,9 +257,10 @@ export function acknowledged(state: SessionState, nowMs: number, ack: AckPacket,
   const { unknownAcks } = state.counters
   switch (ack.cmd) {
     case 'puback': {
+      const place = placeOf(state, ack.messageId)
       const packet = state.inflight.puback(ack.messageId)
       if (packet === undefined) state.counters.unknownAcks += 1
-      else ended(state, effects, packet, ack.reasonCode ?? 0)
+      else ended(state, effects, packet, ack.reasonCode ?? 0, place)
       break
     }
     case 'pubrec':
@@ -243,6 +268,7 @@ export function acknowledged(state: SessionState, nowMs: number, ack: AckPacket,
       break
     case 'pubcomp':
       if (!state.inflight.pubcomp(ack.messageId)) state.counters.unknownAcks += 1
+      else if (state.journal !== undefined) noteDone(state, state.journal, ack.messageId)
       break
     case 'pubrel':
       return
@@ -253,29 +279,70 @@ export function acknowledged(state: SessionState, nowMs: number, ack: AckPacket,
   }
 }
 
+/** Where a message in flight is in the store. */
+function placeOf({ journal, inflight }: SessionState, messageId: number): InFlight | undefined {
+  return journal === undefined ? undefined : inflight.find(messageId)
+}
+
 function received(state: SessionState, effects: Effect[], ack: AckPacket): void {
   const { messageId } = ack
+  const place = placeOf(state, messageId)
   const code = ack.reasonCode ?? 0
   if (code >= FIRST_FAILURE) {
     // The flow ends here, without PUBREL [MQTT5-4.3.3].
     const packet = state.inflight.refused(messageId)
     if (packet === undefined) state.counters.unknownAcks += 1
-    else ended(state, effects, packet, code)
+    else ended(state, effects, packet, code, place)
     return
   }
-  const packet = state.inflight.pubrec(messageId)
+  const order = nextArrival(state)
+  const packet = state.inflight.pubrec(messageId, order)
   if (packet === undefined) {
     state.counters.unknownAcks += 1
     // 3.1.1 has no way to say it, and the client waits for PUBREL.
-    out(state, effects, { cmd: 'pubrel', messageId, reasonCode: RC.packet_identifier_not_found })
+    outStored(state, effects, { cmd: 'pubrel', messageId, reasonCode: RC.packet_identifier_not_found })
     return
   }
-  if (packet !== 'again') reportAcked(state, effects, packet.message)
-  out(state, effects, { cmd: 'pubrel', messageId })
+  if (packet !== 'again') {
+    if (place !== undefined) noteReceived(state, messageId, place, order, packet.message.id)
+    reportAcked(state, effects, packet.message)
+  }
+  outStored(state, effects, { cmd: 'pubrel', messageId })
+}
+
+function noteReceived(state: SessionState, messageId: number, { number }: InFlight, order: number, id: string): void {
+  state.releasing ??= new Map()
+  state.releasing.set(messageId, id)
+  state.journal?.received(messageId, number, order, id)
+}
+
+/**
+ * A QoS 2 message is done. Its id stays stored for a while: its publisher may not have been acknowledged yet, since others take longer, and
+ * publishes it again if the node ends before [MQTT5-4.3.3].
+ */
+function noteDone(state: SessionState, journal: Journal, messageId: number): void {
+  const { releasing, done, inflight } = state
+  const id = releasing!.get(messageId)!
+  releasing!.delete(messageId)
+  journal.completed(messageId, nextArrival(state), id)
+  done.push(messageId)
+  for (let left = done.length; left > REMEMBERED; left -= 1) {
+    const oldest = done.shift()!
+    // In use again: its row is that of the later message.
+    if (inflight.find(oldest) === undefined) journal.forgotten(oldest)
+    else done.push(oldest)
+  }
 }
 
 /** A flow is over; whether the client took the message is in the code. */
-function ended(state: SessionState, effects: Effect[], packet: OutPublish, code: number): void {
+function ended(
+  state: SessionState,
+  effects: Effect[],
+  packet: OutPublish,
+  code: number,
+  place: InFlight | undefined,
+): void {
+  if (place !== undefined) state.journal?.acknowledged(packet.messageId, place)
   if (code < FIRST_FAILURE) reportAcked(state, effects, packet.message)
   // The connection answers for a client that cannot take a packet of that size [MQTT5-3.1.2-25].
   else drop(state, effects, code === RC.packet_too_large ? 'too_large' : 'rejected', packet.message)
@@ -295,8 +362,11 @@ function reportAcked(state: SessionState, effects: Effect[], message: Message): 
  */
 export function redispatch(state: SessionState, effects: Effect[]): void {
   if (state.sharedCount === 0) return
+  const { queue, ended: isLast } = state
+  const isShared = ({ share }: Delivery): boolean => share !== undefined
   const inflight = state.inflight.shared()
-  const queued = state.queue?.extract((delivery) => delivery.share !== undefined) ?? []
+  // Those that nobody takes keep their places, unless the session is over.
+  const queued = (isLast ? queue?.extract(isShared) : queue?.select(isShared)) ?? []
   if (inflight.length + queued.length > 0) effects.push({ tag: 'redispatch', inflight, queued })
 }
 
@@ -304,13 +374,21 @@ export function redispatch(state: SessionState, effects: Effect[]): void {
 export function redispatched(
   state: SessionState,
   nowMs: number,
-  taken: readonly number[],
-  returned: readonly Delivery[],
+  { taken, passed }: Extract<SessionEvent, { tag: 'redispatched' }>,
   effects: Effect[],
 ): void {
   // In the same turn as the question, so the client can have acknowledged nothing in between.
-  for (const messageId of taken) state.inflight.puback(messageId)
-  for (const delivery of returned) enqueue(state, effects, delivery)
+  for (const messageId of taken) {
+    const place = placeOf(state, messageId)
+    if (place !== undefined) state.journal?.passedOn(place.number, place.order === place.number ? 0 : messageId)
+    state.inflight.puback(messageId)
+  }
+  if (passed.length > 0) {
+    const gone = new Set(passed)
+    for (const { number } of state.queue?.extract((delivery) => gone.has(delivery)) ?? []) {
+      if (number > 0) state.journal?.passedOn(number, 0)
+    }
+  }
   drain(state, nowMs, effects)
 }
 

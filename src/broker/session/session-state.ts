@@ -17,6 +17,8 @@ import type { Delivery, DropReason, SharedInflight } from './delivery.ts'
 import { Inflight } from './inflight.ts'
 import type { MessageQueue, QueueLimits } from './mqueue.ts'
 import { PacketIdSet } from './packet-ids.ts'
+import type { Contents } from './stored/contents.ts'
+import type { Journal } from './stored/journal.ts'
 
 /** Seconds: a session with this expiry never expires [MQTT5-3.1.2.11.2]. */
 export const NEVER_SEC = 0xff_ff_ff_ff
@@ -55,6 +57,10 @@ export interface Subscription {
 /** What the machine takes. `ToSession` are the messages of the outside world; the others come from the session process. */
 export type SessionEvent =
   | ToSession
+  /** First event of a session that was read from the store. `othersRun`: other members of the cluster have published wills that were due. */
+  | { readonly tag: 'restore'; readonly othersRun: boolean }
+  /** The messages of such a session; comes before any event that concerns them. */
+  | { readonly tag: 'contents'; readonly contents: Contents }
   /** A connection opens the session, for the first time or again. Answered by `attached`, or by `ended` when it may not be resumed. */
   | { readonly tag: 'attach'; readonly client: ClientInfo }
   /** The session is to end now, its connection (if any) closed with this code. */
@@ -65,14 +71,20 @@ export type SessionEvent =
   | { readonly tag: 'deferred' }
   /** The messages of a `publish` effect are taken over by all who get them; `codes[i]` is the reason code of message i. */
   | { readonly tag: 'accepted'; readonly ticket: number; readonly codes: readonly number[] | undefined }
+  /** The messages of a `publish` effect have reached those who get them, but are not safe everywhere: a disc refuses. */
+  | { readonly tag: 'unsafe'; readonly ticket: number }
   /** The routes of a `subscribe` effect stand (0) or were refused (≥ 0x80); undefined: all stand. */
   | { readonly tag: 'subscribed'; readonly ticket: number; readonly codes: readonly number[] | undefined }
   | { readonly tag: 'unsubscribed'; readonly ticket: number }
   /** Part of the retained messages of a filter; `done` with the last part. */
   | { readonly tag: 'retained'; readonly ticket: number; readonly messages: readonly Message[]; readonly done: boolean }
   | { readonly tag: 'timeout'; readonly timer: SessionTimer }
-  /** Which packet identifiers of a `redispatch` effect are done with, and what no other member was there for. */
-  | { readonly tag: 'redispatched'; readonly taken: readonly number[]; readonly returned: readonly Delivery[] }
+  /** What of a `redispatch` effect other members have got: packet identifiers and deliveries. */
+  | {
+      readonly tag: 'redispatched'
+      readonly taken: readonly number[]
+      readonly passed: readonly Delivery[]
+    }
   /** Answer to the `drain` effect. */
   | { readonly tag: 'drain' }
 
@@ -81,7 +93,13 @@ export type SessionTimer = 'expiry' | 'will'
 /** What the machine asks for; performed in order. */
 export type Effect =
   /** Goes to the connection as it is. */
-  | { readonly tag: 'out'; readonly from: Pid; readonly packets: OutPacket[] }
+  | {
+      readonly tag: 'out'
+      readonly from: Pid
+      readonly packets: OutPacket[]
+      /** Not before what has happened until now is stored. */
+      waits: boolean
+    }
   | { readonly tag: 'synced'; readonly from: Pid }
   | { readonly tag: 'close'; readonly to: Pid; readonly reasonCode: number; readonly reason: string }
   /** The connection of the event is now the session's; whatever follows may be sent to it. */
@@ -97,8 +115,8 @@ export type Effect =
   /** The answer to this ticket is not wanted any more. */
   | { readonly tag: 'forget_retained'; readonly ticket: number }
   /**
-   * Other members of the groups are to get these, as far as there are any; answered by `redispatched`, unless the session
-   * is over.
+   * Other members of the groups are to get these, as far as there are any; answered by `redispatched`, unless the session is over: then
+   * what nobody gets is lost.
    */
   | { readonly tag: 'redispatch'; readonly inflight: readonly SharedInflight[]; readonly queued: readonly Delivery[] }
   | { readonly tag: 'dropped'; readonly reason: DropReason; readonly messages: Message[] }
@@ -182,6 +200,8 @@ export interface SessionState {
   readonly nextMessageId: (nowMs: number) => string
   /** Set by the process when somebody wants the `acked` effect. */
   reportAcked: boolean
+  /** What changes is noted here for the store; undefined when the session is not stored. */
+  journal: Journal | undefined
 
   // The connection
   client: ClientInfo
@@ -214,6 +234,14 @@ export interface SessionState {
 
   // To the client
   readonly inflight: Inflight
+  /** Numbers given so far: to QoS 1 and 2 messages as they come, and to orders in `inflight`. */
+  arrivals: number
+  /** Ids of messages that were published at QoS 2, and that the session had before it was restored: a publisher may do it again. */
+  known: Set<string> | undefined
+  /** Of a stored session: ids of the QoS 2 messages whose PUBRELs wait, by packet identifier. */
+  releasing: Map<number, string> | undefined
+  /** Of a stored session: packet identifiers of the latest QoS 2 messages that are done, whose ids are still stored. */
+  readonly done: number[]
   /** QoS 1 and 2 messages that may be in flight on this connection: the smaller of both sides' limits. */
   window: number
   /** Grows with each acknowledgement of the client that ends or advances a delivery. */
@@ -229,6 +257,11 @@ export interface SessionState {
   /** What came behind a SUBSCRIBE or UNSUBSCRIBE and waits for the answer of the router; `sync` bounds it. */
   held: SessionPacket[] | undefined
   readonly awaitingRel: PacketIdSet
+  /**
+   * Packet identifiers in `awaitingRel` whose messages may not have reached all, since the node ended before it knew, with the ids
+   * under which they are published again.
+   */
+  unfinished: Map<number, string> | undefined
   readonly pendingAcks: PendingAcks[]
   /** PUBACKs that this connection waits for. */
   awaitingAccept: number
@@ -246,12 +279,14 @@ const NO_SUBSCRIPTIONS: ReadonlyMap<string, Subscription> = new Map()
 export function putSubscription(state: SessionState, subscription: Subscription): void {
   // Most clients only publish, and an empty map takes 184 bytes (Node 20).
   if (state.subscriptions === NO_SUBSCRIPTIONS) state.subscriptions = new Map()
+  state.journal?.subscribed(subscription)
   ;(state.subscriptions as Map<string, Subscription>).set(subscription.filter.key, subscription)
 }
 
 /** Removes a subscription; returns false when there is none. */
 export function deleteSubscription(state: SessionState, key: string): boolean {
   if (!(state.subscriptions as Map<string, Subscription>).delete(key)) return false
+  state.journal?.unsubscribed(key)
   if (state.subscriptions.size === 0) state.subscriptions = NO_SUBSCRIPTIONS
   return true
 }
@@ -263,10 +298,12 @@ export interface NewSession {
   readonly nextMessageId: (nowMs: number) => string
   readonly client: ClientInfo
   readonly nowMs: number
+  /** Given when the session is to be stored. */
+  readonly journal?: Journal | undefined
 }
 
 /** Returns the state of a session that has no connection yet; the event `attach` with the same client comes next. */
-export function newSessionState({ self, limits, nextMessageId, client, nowMs }: NewSession): SessionState {
+export function newSessionState({ self, limits, nextMessageId, client, nowMs, journal }: NewSession): SessionState {
   return {
     self,
     clientId: client.clientId,
@@ -274,6 +311,7 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     limits,
     nextMessageId,
     reportAcked: false,
+    journal,
     client,
     connection: undefined,
     attachment: 0,
@@ -291,6 +329,10 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     asking: 0,
     retainedReads: [],
     inflight: new Inflight(),
+    arrivals: 0,
+    known: undefined,
+    releasing: undefined,
+    done: [],
     window: 0,
     progress: 0,
     queue: undefined,
@@ -298,6 +340,7 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs }: 
     draining: false,
     held: undefined,
     awaitingRel: new PacketIdSet(),
+    unfinished: undefined,
     pendingAcks: [],
     awaitingAccept: 0,
     owedSyncs: 0,

@@ -9,7 +9,7 @@ import type { UnsubscribePacket } from '../packet.ts'
 import type { AuthorizedSubscribe } from '../process-messages.ts'
 import { FIRST_FAILURE, RC, subackCode } from '../reason-codes.ts'
 import { type ParsedFilter, parseFilter } from '../routing/topic.ts'
-import { out } from './session-effects.ts'
+import { outStored } from './session-effects.ts'
 import { readRetained } from './session-outbound.ts'
 import {
   deleteSubscription,
@@ -58,7 +58,7 @@ export function subscribe(state: SessionState, packet: AuthorizedSubscribe, effe
   }
   if (entries.length === 0 && messageId === NOT_OF_CLIENT) return
   if (entries.length === 0) {
-    out(state, effects, { cmd: 'suback', messageId, granted })
+    outStored(state, effects, { cmd: 'suback', messageId, granted })
     return
   }
   const attachment = messageId === NOT_OF_CLIENT ? NOBODYS : state.attachment
@@ -88,7 +88,7 @@ export function subscribed(
     }
   })
   if (pending.attachment === state.attachment && state.connection !== undefined) {
-    out(state, effects, { cmd: 'suback', messageId, granted })
+    outStored(state, effects, { cmd: 'suback', messageId, granted })
   }
   for (const { subscription, isNew } of accepted) {
     if (state.subscriptions.get(subscription.filter.key) === subscription && wantsRetained(subscription, isNew)) {
@@ -113,7 +113,7 @@ export function unsubscribe(state: SessionState, packet: UnsubscribePacket, effe
     } else granted.push(RC.no_subscription_existed)
   }
   if (filters.length === 0) {
-    out(state, effects, { cmd: 'unsuback', messageId, granted })
+    outStored(state, effects, { cmd: 'unsuback', messageId, granted })
     return
   }
   const ticket = remember(state, { messageId, attachment: state.attachment, granted })
@@ -125,7 +125,7 @@ export function unsubscribed(state: SessionState, ticket: number, effects: Effec
   const pending = recall(state, ticket)
   if (pending === undefined) return
   if (pending.attachment === state.attachment && state.connection !== undefined) {
-    out(state, effects, { cmd: 'unsuback', messageId: pending.messageId, granted: pending.granted })
+    outStored(state, effects, { cmd: 'unsuback', messageId: pending.messageId, granted: pending.granted })
   }
 }
 

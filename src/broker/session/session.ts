@@ -21,21 +21,22 @@ import type { Pid } from '../../actors/pid.ts'
 import type { ProcessContext } from '../../actors/process.ts'
 import type { Ref } from '../../actors/ref.ts'
 import type { DownMessage, RemoteName } from '../../actors/signal.ts'
-import type { Message } from '../message.ts'
-import type { ClientInfo, OpenedSession, ToConnection, ToSession, Will } from '../process-messages.ts'
-import { publishAll, type SessionEnvironment } from '../publish.ts'
+import type { ClientInfo, ToConnection, ToSession } from '../process-messages.ts'
+import type { SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
-import type { RetainedCursor } from '../retained/retained-cursor.ts'
-import type { Receipt } from '../routing/receipt.ts'
 import type { FromRouter } from '../routing/router.ts'
 import type { RELIEVED } from './back-pressure.ts'
-import type { Delivery } from './delivery.ts'
-import { type GATE_TIMEOUT, type GateOwner, PublishGate } from './publish-gate.ts'
+import type { GATE_TIMEOUT } from './publish-gate.ts'
+import { passOn, redispatchAll } from './redispatch.ts'
+import { type ReadRetained, type RetainedPage, RetainedReads } from './retained-reads.ts'
 import { SessionBacklog } from './session-backlog.ts'
 import { handle } from './session-machine.ts'
+import type { FromManager, OpenAnswer, ToManager } from './session-messages.ts'
+import { SessionPublisher, type TakenOver } from './session-publisher.ts'
 import { reportAnswered, reportDelivered, reportDropped } from './session-reports.ts'
+import { restoredSessionState, takeContents } from './session-restored.ts'
 import { type ASK_ROUTER_AGAIN, RouterLink } from './session-router.ts'
-import { snapshot } from './session-snapshot.ts'
+import { type SessionSnapshot, snapshot } from './session-snapshot.ts'
 import {
   type Effect,
   newSessionState,
@@ -43,62 +44,42 @@ import {
   type SessionState,
   type SessionTimer,
 } from './session-state.ts'
+import { readContents } from './stored/contents.ts'
+import { messageSpace } from './stored/forms.ts'
+import { SessionStorage, type ToClient } from './stored/session-storage.ts'
+import type { FoundSession, SETTLED, SessionStore } from './stored/session-store.ts'
 import { arrivedClient, arrivedPackets, travellingPackets } from './travel.ts'
 
-/** The message with which a connection learns what became of its wish for a session. */
-export type OpenAnswer =
-  | ({ readonly tag: 'opened' } & OpenedSession)
-  /** With the reason code for CONNACK. */
-  | { readonly tag: 'refused'; readonly reasonCode: number; readonly reason: string }
+/** What a session process is started with; `manager` is the session manager of this node. */
+export type SessionArgs = { readonly environment: SessionEnvironment; readonly manager: RemoteName } & SessionStart
 
-/** What a session process is started with; the message `open` of the same client comes next. */
-export interface SessionArgs {
-  readonly environment: SessionEnvironment
-  readonly client: ClientInfo
-  /** The session manager of this node. */
-  readonly manager: RemoteName
-}
-
-/** What a session manager tells a session. */
-export type FromManager =
-  /** A connection wants the session; it gets the answer, the home of the client id and the manager `opened`. */
-  | { readonly tag: 'open'; readonly home: RemoteName; readonly client: ClientInfo }
-  /** End the session now. */
-  | { readonly tag: 'discard'; readonly reasonCode: number; readonly reason: string }
-  /** Close its connection. */
-  | { readonly tag: 'kick'; readonly reasonCode: number; readonly reason: string }
-
-/** What a session tells its manager. */
-export type ToManager =
-  | { readonly tag: 'opened'; readonly session: Pid; readonly client: ClientInfo }
-  /** `will` is still to be published, at the end of its delay or of the session; undefined: it is settled. */
-  | {
-      readonly tag: 'detached'
-      readonly session: Pid
-      readonly clientId: string
-      readonly expirySec: number
-      readonly will: Will | undefined
-    }
+/** What a session is made for. */
+export type SessionStart =
+  /** A client that has none; the message `open` of the same client comes next. */
+  | { readonly client: ClientInfo }
+  /** It was stored; its manager gets `restored` when its routes stand. `othersRun`: other members of the cluster see to what is due. */
+  | { readonly found: FoundSession; readonly othersRun: boolean }
 
 type Own =
   | { readonly tag: 'timer'; readonly timer: SessionTimer; readonly attachment: number }
   | { readonly tag: 'drain' }
-  | { readonly tag: 'read_retained'; readonly ticket: number; readonly max: number }
-  /** All who get the messages of a ticket have taken them over. */
-  | { readonly tag: 'taken'; readonly ticket: number; readonly codes: readonly number[] | undefined }
+  | ReadRetained
+  | TakenOver
+  /** Others have taken over these messages of the store. */
+  | { readonly tag: 'passed_on'; readonly numbers: readonly number[] }
   | typeof ASK_ROUTER_AGAIN
   | typeof GATE_TIMEOUT
+  | typeof SETTLED
 
 type Incoming = ToSession | FromManager | FromRouter | typeof RELIEVED | Own | DownMessage
 
-/** Tickets whose messages have not been taken over, above which the client is not read on. */
-const MAX_UNTAKEN = 256
-
 /** Ticket of the request that takes a session's shared subscriptions away before it ends; the machine's begin with 1. */
 const FAREWELL = 0
+/** Ticket of the request that brings the subscriptions of a stored session back. */
+const RESTORED = -1
 
 /** The session of one client as a process. */
-class SessionProcess implements GateOwner {
+class SessionProcess {
   readonly state: SessionState
   readonly #self: ProcessContext
   readonly #environment: SessionEnvironment
@@ -106,18 +87,17 @@ class SessionProcess implements GateOwner {
   #connectionMonitor: Ref | undefined
   /** The connection is on another node. */
   #isFar = false
+  #isSocketFull = false
   readonly #manager: RemoteName
   #expiryTimer: Ref | undefined
   #willTimer: Ref | undefined
-  /** Retained messages that are being read, by ticket. */
-  #cursors: Map<number, RetainedCursor> | undefined
-  /** Publishes of the client that wait for subscribers of theirs. */
-  #gate: PublishGate | undefined
-  /** Of what has been published and belongs to the next ticket that is accepted. */
-  #receipt: Receipt | undefined
-  /** Tickets whose messages are published and not taken over yet. */
-  #untaken = 0
+  readonly #retained: RetainedReads
+  readonly #publisher: SessionPublisher
   readonly #backlog: SessionBacklog
+  /** Undefined when nothing of the session has to do with a disc. */
+  readonly #storage: SessionStorage | undefined
+  /** The messages of a stored session are still where they were found. */
+  #found: FoundSession | undefined
   /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
   #nowMs = 0
   /** Counters of the state that the metrics have already. */
@@ -125,19 +105,47 @@ class SessionProcess implements GateOwner {
   #acked = 0
   #isOver = false
 
-  constructor(self: ProcessContext, { environment, client, manager }: SessionArgs) {
+  constructor(self: ProcessContext, args: SessionArgs) {
+    const { environment, manager } = args
     this.#self = self
     this.#manager = manager
     this.#environment = environment
     this.#router = new RouterLink(self, environment.routers)
     this.#backlog = new SessionBacklog(self, environment.pubsub)
-    this.state = newSessionState({
-      self: self.pid,
-      limits: environment.limits,
-      nextMessageId: environment.nextMessageId,
-      client,
-      nowMs: self.runtime.clock.now(),
+    this.#retained = new RetainedReads(self, environment.retainer)
+    this.#publisher = new SessionPublisher(self, environment, (ticket, codes, hasFailed) => {
+      this.#handle(hasFailed ? { tag: 'unsafe', ticket } : { tag: 'accepted', ticket, codes })
     })
+    this.#nowMs = self.runtime.clock.now()
+    const { limits, nextMessageId, sessionStore } = environment
+    const common = { self: self.pid, limits, nextMessageId }
+    // One whose process has crashed is found as well.
+    this.#found = 'found' in args ? args.found : sessionStore?.find(args.client.clientId)
+    if (this.#found !== undefined) this.state = restoredSessionState({ ...common, found: this.#found })
+    else {
+      const { client } = args as Extract<SessionStart, { client: ClientInfo }>
+      const journal = client.expirySec > 0 ? sessionStore?.begin(client.clientId) : undefined
+      this.state = newSessionState({ ...common, client, nowMs: this.#nowMs, journal })
+    }
+    this.#storage = this.#storageOf(this.state, sessionStore)
+    if (this.#found !== undefined) this.#restore('found' in args && args.othersRun)
+  }
+
+  #storageOf({ journal, clientId }: SessionState, store: SessionStore | undefined): SessionStorage | undefined {
+    if (store === undefined) return undefined
+    const removal = store.removalOf(clientId)
+    if (journal === undefined && removal === 0) return undefined
+    return new SessionStorage(this.#self, store, journal, removal, {
+      taken: (message) => this.#backlog.taken(message),
+      refused: (message) => this.#backlog.refused(message),
+    })
+  }
+
+  #restore(othersRun: boolean): void {
+    const { subscriptions, clientId } = this.state
+    if (subscriptions.size === 0) this.#tellManager({ tag: 'restored', session: this.#self.pid, clientId })
+    else this.#router.subscribe(RESTORED, clientId, true, [...subscriptions.values()])
+    this.#handle({ tag: 'restore', othersRun })
   }
 
   /** Takes one message; returns true when the process is to end. */
@@ -146,8 +154,9 @@ class SessionProcess implements GateOwner {
     switch (message.tag) {
       case 'deliver':
         this.#backlog.takeOff(message.runs)
-        if (this.state.ended) this.#passOn(message)
+        if (this.state.ended) passOn(this.#environment.pubsub, message.runs, this.#self.pid)
         else this.#handle(message)
+        this.#storage?.took(message)
         break
       case 'packets':
         this.state.reportAcked = this.#environment.hooks.chains['message.acked'].length > 0
@@ -160,8 +169,7 @@ class SessionProcess implements GateOwner {
         this.#handle(message)
         break
       case 'congested':
-        this.#handle(message)
-        this.#tellAvailability()
+        this.#isSocketFull = message.on
         break
       case 'open':
         this.#open(message)
@@ -177,33 +185,53 @@ class SessionProcess implements GateOwner {
         if (message.timer === 'will') this.#tellDetached()
         break
       case 'read_retained':
-        this.#readOn(message.ticket, message.max)
+        this.#take(message.ticket, this.#retained.readOn(message.ticket, message.max))
+        break
+      case 'passed_on':
+        for (const number of message.numbers) this.state.journal?.dropped(number)
+        this.#storage?.commit()
         break
       case 'taken':
-        this.#untaken -= 1
-        this.#handle({ tag: 'accepted', ticket: message.ticket, codes: message.codes })
+        this.#publisher.taken(message)
         break
       case 'relieved':
-        this.#gate?.relieved()
+        this.#publisher.relieved()
         break
       case 'gate_timeout':
-        this.#gate?.timeout()
+        this.#publisher.gateTimeout()
         break
       case 'ask_router_again':
         this.#router.askAgain()
+        break
+      case 'settled':
+        this.#storage!.settled()
         break
       case 'DOWN':
         this.#down(message)
         break
     }
-    if (this.#gate !== undefined || this.#untaken > 0) this.#settleUnaccepted()
-    this.#backlog.settle(this.state, this.#hasRoom())
+    this.#publisher.settle()
+    // As long as there is room, the client is read on although not all that it has published is accepted.
+    if (this.#publisher.isWaiting && this.#publisher.hasRoom) this.#handle({ tag: 'deferred' })
+    this.#settleCongestion()
+    this.#backlog.settle(this.state, this.#publisher.hasRoom)
     return this.#isOver
   }
 
+  /** The client takes no more while its socket is full, or the disc is behind with what has to be there first. */
+  #settleCongestion(): void {
+    const { connection, congested, closing } = this.state
+    const isFull = this.#isSocketFull || this.#storage?.isFull === true
+    if (isFull === congested || connection === undefined || closing) return
+    this.#handle({ tag: 'congested', from: connection, on: isFull })
+    this.#tellAvailability()
+  }
+
   #handle(event: SessionEvent): void {
+    if (this.#found !== undefined && concernsMessages(event)) this.#load(this.#found)
     const { state } = this
     const effects = handle(state, this.#nowMs, event)
+    this.#storage?.commit()
     for (let i = 0; i < effects.length; i += 1) this.#perform(effects[i]!)
     const { counters } = state
     if (counters.deliverMsg !== this.#delivered) {
@@ -216,34 +244,53 @@ class SessionProcess implements GateOwner {
     }
   }
 
+  /** Reads the messages of a stored session. */
+  #load({ journal }: FoundSession): void {
+    this.#found = undefined
+    const store = this.#environment.sessionStore!
+    const contents = readContents(store.messages(journal), (key, error) => {
+      store.unreadable(journal.clientId, messageSpace(journal.name), key, error)
+    })
+    this.#handle({ tag: 'contents', contents })
+  }
+
+  /** What the session holds, be it read or not. */
+  snapshot(): SessionSnapshot {
+    if (this.#found === undefined) return snapshot(this.state)
+    const { limits, nextMessageId, sessionStore } = this.#environment
+    const copy = restoredSessionState({ self: this.#self.pid, limits, nextMessageId, found: this.#found })
+    copy.journal = undefined
+    takeContents(
+      copy,
+      readContents(sessionStore!.messages(this.#found.journal), () => {}),
+      [],
+    )
+    return snapshot(copy)
+  }
+
   #perform(effect: Effect): void {
     const { state } = this
     switch (effect.tag) {
       case 'out':
         if (this.#isFar) {
           for (const packets of travellingPackets(effect.packets)) {
-            this.#toConnection(state.connection, { tag: 'out', from: effect.from, packets })
+            this.#toConnection(state.connection, { tag: 'out', from: effect.from, packets }, effect.waits)
           }
-        } else this.#toConnection(state.connection, effect)
+        } else this.#toConnection(state.connection, effect, effect.waits)
         reportDelivered(this.#environment, state.clientId, effect.packets)
         break
       case 'synced':
-        this.#toConnection(state.connection, effect)
+        this.#toConnection(state.connection, effect, false)
         break
       case 'close':
         if (effect.reasonCode === RC.receive_maximum_exceeded) {
           this.#environment.metrics['messages/dropped'] += 1
           this.#environment.metrics['messages/dropped/receive_maximum'] += 1
         }
-        this.#toConnection(effect.to, {
-          tag: 'close',
-          from: this.#self.pid,
-          reasonCode: effect.reasonCode,
-          reason: effect.reason,
-        })
+        this.#close(effect)
         break
       case 'publish':
-        this.#publish(effect)
+        this.#publisher.add(effect)
         break
       case 'subscribe':
         this.#router.subscribe(effect.ticket, state.clientId, state.expirySec > 0, effect.subscriptions)
@@ -252,10 +299,10 @@ class SessionProcess implements GateOwner {
         this.#router.unsubscribe(effect.ticket, effect.filters)
         break
       case 'retained':
-        this.#readRetained(effect.ticket, effect.filter, effect.max)
+        this.#take(effect.ticket, this.#retained.read(effect.ticket, effect.filter, effect.max))
         break
       case 'forget_retained':
-        this.#forgetCursor(effect.ticket)
+        this.#retained.forget(effect.ticket)
         break
       case 'redispatch':
         this.#redispatch(effect)
@@ -308,9 +355,11 @@ class SessionProcess implements GateOwner {
     const { hooks, metrics } = this.#environment
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = this.#self.monitor(state.client.connection)
+    this.#isSocketFull = false
+    this.#storage?.forget()
     this.#isFar = this.#self.runtime.isForeign(state.client.connection)
     // From here and before any packet, so that the connection has its CONNACK out when they come.
-    this.#self.send(state.client.connection, { tag: 'opened', session: this.#self.pid, present } satisfies OpenAnswer)
+    this.#toConnection(state.client.connection, { tag: 'opened', session: this.#self.pid, present }, true)
     this.#tellManager({ tag: 'opened', session: this.#self.pid, client: state.client })
     this.#router.tellDurable(state.expirySec > 0, state.subscriptions.size > 0)
     this.#tellAvailability()
@@ -335,6 +384,7 @@ class SessionProcess implements GateOwner {
   #detached(): void {
     if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
     this.#connectionMonitor = undefined
+    this.#storage?.forget()
     this.#tellDetached()
     this.#tellAvailability()
   }
@@ -353,7 +403,7 @@ class SessionProcess implements GateOwner {
     }
     metrics['session/terminated'] += 1
     hooks.notify('session.terminated', state.clientId, reason)
-    this.#gate?.flush()
+    this.#publisher.flush()
     const shared = [...state.subscriptions.values()]
       .map(({ filter }) => filter)
       .filter(({ group }) => group !== undefined)
@@ -399,6 +449,10 @@ class SessionProcess implements GateOwner {
     }
     this.#tellAvailability()
     this.#backlog.find()
+    if (answer.ticket === RESTORED) {
+      this.#tellManager({ tag: 'restored', session: this.#self.pid, clientId: this.state.clientId })
+      return
+    }
     this.#handle(answer)
     reportAnswered(this.#environment, this.state.clientId, request)
   }
@@ -410,117 +464,58 @@ class SessionProcess implements GateOwner {
     this.#router.tellAvailability(connection === undefined ? 'offline' : congested ? 'congested' : 'online')
   }
 
-  // Messages from the client
-
-  #publish(effect: Extract<Effect, { tag: 'publish' }>): void {
-    const { messages, ticket } = effect
-    const { pubsub } = this.#environment
-    // Without a ticket all is QoS 0, or a will, which waits for nobody but what is before it.
-    if (this.#gate === undefined && (ticket === 0 || !pubsub.pressure.mustLook(messages.length))) {
-      const codes = this.publish(messages)
-      if (ticket === 0) this.#receipt = undefined
-      else this.accept(ticket, codes)
-    } else {
-      this.#gate ??= new PublishGate(this.#self, pubsub, this)
-      this.#gate.add(effect)
-    }
-  }
-
-  // GateOwner
-
-  publish(messages: readonly Message[]): readonly number[] | undefined {
-    const codes = publishAll(this.#environment, messages)
-    const receipt = this.#environment.pubsub.takeReceipt()
-    if (receipt === undefined) return codes
-    if (this.#receipt === undefined) this.#receipt = receipt
-    else this.#receipt.join(receipt)
-    return codes
-  }
-
-  accept(ticket: number, codes: readonly number[] | undefined): void {
-    const receipt = this.#receipt
-    this.#receipt = undefined
-    if (receipt === undefined || receipt.isDone) {
-      this.#handle({ tag: 'accepted', ticket, codes })
-      return
-    }
-    this.#untaken += 1
-    const { runtime, pid } = this.#self
-    receipt.whenDone(() => runtime.send(pid, { tag: 'taken', ticket, codes } satisfies Own))
-  }
-
-  /** As long as there is room, the client is read on although not all that it has published is taken over. */
-  #settleUnaccepted(): void {
-    if (this.#gate?.isEmpty) this.#gate = undefined
-    const isWaiting = this.#gate !== undefined || this.#untaken > 0
-    if (isWaiting && this.#hasRoom()) this.#handle({ tag: 'deferred' })
-  }
-
-  #hasRoom(): boolean {
-    return this.#untaken < MAX_UNTAKEN && this.#gate?.isFull !== true
-  }
-
   // Messages
 
-  #toConnection(connection: Pid | undefined, message: ToConnection): void {
-    if (connection !== undefined) this.#self.send(connection, message)
+  #toConnection(connection: Pid | undefined, message: ToClient, waits: boolean): void {
+    if (connection === undefined || this.#storage?.holds(connection, message, waits) === true) return
+    this.#self.send(connection, message)
+  }
+
+  /** At once: what the connection has not been told it need not know. */
+  #close({ to, reasonCode, reason }: Extract<Effect, { tag: 'close' }>): void {
+    if (this.#storage?.isOpening === true) {
+      // It knows of no session yet.
+      this.#self.send(to, { tag: 'refused', reasonCode: RC.server_unavailable, reason } satisfies OpenAnswer)
+    } else this.#self.send(to, { tag: 'close', from: this.#self.pid, reasonCode, reason } satisfies ToConnection)
   }
 
   #tellManager(message: ToManager): void {
     this.#self.send(this.#manager, message)
   }
 
-  /** The first page is read at once. The others wait for their turn, so that the connection can say in between that it is full. */
-  #readRetained(ticket: number, filter: string, max: number): void {
-    if (this.#cursors?.has(ticket)) {
-      this.#self.send(this.#self.pid, { tag: 'read_retained', ticket, max } satisfies Own)
+  /** Takes a page of retained messages. */
+  #take(ticket: number, page: RetainedPage | undefined): void {
+    if (page !== undefined) this.#handle({ tag: 'retained', ticket, ...page })
+  }
+
+  #redispatch(effect: Extract<Effect, { tag: 'redispatch' }>): void {
+    const { state } = this
+    const { pubsub } = this.#environment
+    const { taken, passed, lost, receipt } = redispatchAll(pubsub, effect, this.#self.pid, !state.ended)
+    if (state.ended) {
+      if (lost.length > 0) reportDropped(this.#environment, state.clientId, 'session_ended', lost)
       return
     }
-    this.#cursors ??= new Map()
-    this.#cursors.set(ticket, this.#environment.retainer.open(filter))
-    this.#readOn(ticket, max)
+    this.#handle({ tag: 'redispatched', taken, passed })
+    const numbers = state.journal?.takePassedOn() ?? []
+    if (numbers.length === 0) return
+    const { runtime, pid } = this.#self
+    // What others have not stored yet stays stored here.
+    receipt.whenDone(() => runtime.send(pid, { tag: 'passed_on', numbers } satisfies Own))
   }
+}
 
-  #readOn(ticket: number, max: number): void {
-    const cursor = this.#cursors?.get(ticket)
-    if (cursor === undefined) return
-    const { messages, done } = cursor.next(max)
-    if (done) this.#forgetCursor(ticket)
-    this.#handle({ tag: 'retained', ticket, messages, done })
-  }
-
-  #forgetCursor(ticket: number): void {
-    this.#cursors?.delete(ticket)
-    if (this.#cursors?.size === 0) this.#cursors = undefined
-  }
-
-  #redispatch({ inflight, queued }: Extract<Effect, { tag: 'redispatch' }>): void {
-    const taken: number[] = []
-    const returned: Delivery[] = []
-    for (const { messageId, message, share } of inflight) {
-      if (this.#hasOther(message, share)) taken.push(messageId)
-    }
-    for (const delivery of queued) {
-      if (!this.#hasOther(delivery.message, delivery.share!)) returned.push(delivery)
-    }
-    if (!this.state.ended) this.#handle({ tag: 'redispatched', taken, returned })
-    else if (returned.length > 0) {
-      const messages = returned.map(({ message }) => message)
-      reportDropped(this.#environment, this.state.clientId, 'session_ended', messages)
-    }
-  }
-
-  /** Gives a message to another member of its group; returns false when there is none. */
-  #hasOther(message: Message, { group, filter }: NonNullable<Delivery['share']>): boolean {
-    return this.#environment.pubsub.redispatch([message], group, filter, this.#self.pid, !this.state.ended).length === 0
-  }
-
-  /** What came for a session that is over: its shares go to other members. */
-  #passOn({ runs }: Extract<ToSession, { tag: 'deliver' }>): void {
-    for (const { batch, matched } of runs) {
-      if (matched.share === undefined) continue
-      for (const message of batch.messages) this.#hasOther(message, matched.share)
-    }
+/** Whether an event is about the messages of a session, which are read when it comes. */
+function concernsMessages(event: SessionEvent): boolean {
+  switch (event.tag) {
+    case 'deliver':
+    case 'attach':
+    case 'discard':
+      return true
+    case 'timeout':
+      return event.timer === 'expiry'
+    default:
+      return false
   }
 }
 
@@ -534,5 +529,5 @@ export const session: GenServer<SessionProcess, Record<never, never>, Record<nev
   label: 'session',
   init: (args, self) => ok(new SessionProcess(self, args)),
   info: ({ state }, message) => (state.receive(message as Incoming) ? stop('normal', state) : undefined),
-  formatState: (process) => snapshot(process.state),
+  formatState: (process) => process.snapshot(),
 })

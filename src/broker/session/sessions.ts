@@ -5,8 +5,9 @@ import type { ClientInfo } from '../process-messages.ts'
 import { RC } from '../reason-codes.ts'
 import { SESSION, type SessionRow } from '../tables.ts'
 import { isLater } from './directory.ts'
-import type { FromManager, OpenAnswer } from './session.ts'
-import { type ToSm, workerOf } from './sm.ts'
+import type { FromManager, OpenAnswer } from './session-messages.ts'
+import { sm, type ToSm, workerOf } from './sm.ts'
+import type { FoundSession } from './stored/session-store.ts'
 
 export class Sessions {
   /** Registered names; the supervisor starts `sm` once under each, with its place as `index`. */
@@ -49,6 +50,12 @@ export class Sessions {
       const answer: OpenAnswer = { tag: 'refused', reasonCode: RC.server_unavailable, reason: 'no session manager' }
       this.#runtime.send(client.connection, answer)
     }
+  }
+
+  /** Starts a session that was stored; resolves when its routes stand, or it could not be started, which is logged. */
+  restore(found: FoundSession): Promise<void> {
+    const name = this.names[workerOf(found.session.client.clientId, this.names.length)]!
+    return sm.callWithin(this.#runtime, 'infinity', name, 'restore', found)
   }
 
   /** The sessions of a member are there: those who have waited for one of them need not any longer. */

@@ -11,7 +11,8 @@
  * It is a pool of processes, each responsible for the client ids that hash to it. Sessions are children of session-sup.ts and outlive their manager. One
  * that is restarted monitors its part of the sessions again; connections that it had not answered run into their own time limit.
  */
-import { genServer, ok } from '../../actors/gen-server.ts'
+import type { From } from '../../actors/gen.ts'
+import { type GenServer, genServer, noreply, ok } from '../../actors/gen-server.ts'
 import type { ProcessContext } from '../../actors/process.ts'
 import type { DownMessage, RemoteName } from '../../actors/signal.ts'
 import { type SystemEventMessage, subscribeSystem } from '../../mnesia/events.ts'
@@ -22,11 +23,12 @@ import { SESSION } from '../tables.ts'
 import { type BetweenManagers, Directory, type DirectoryTimer, type HomeDown } from './directory.ts'
 import { fnv, type Homes, type Members } from './home.ts'
 import { type LocalMessage, LocalSessions, type StartSession } from './local-sessions.ts'
-import type { ToManager } from './session.ts'
+import type { ToManager } from './session-messages.ts'
+import type { FoundSession } from './stored/session-store.ts'
 
 /** What a worker of the session manager is started with. */
 export interface SmOptions {
-  readonly environment: Pick<SessionEnvironment, 'hooks' | 'metrics' | 'pubsub' | 'nextMessageId'>
+  readonly environment: Pick<SessionEnvironment, 'hooks' | 'metrics' | 'pubsub' | 'nextMessageId' | 'sessionStore'>
   readonly tables: Tables & Members
   readonly homes: Homes
   readonly startSession: StartSession
@@ -77,9 +79,14 @@ class SmState {
       isOurs: (clientId) => workerOf(clientId, poolSize) === index,
       isHome: (clientId) => this.#isHome(clientId),
       isRunning: (node) => homes.isRunning(node),
+      othersRun: () => homes.othersRun,
     })
     subscribeSystem(self, tables)
     self.onExit(homes.onChange(() => this.#homesChanged()))
+  }
+
+  restore(found: FoundSession, restorer: From): void {
+    this.#local.restore(found, restorer)
   }
 
   describe(): unknown {
@@ -107,6 +114,12 @@ class SmState {
         this.#send(home, { tag: 'started', clientId: client.clientId, outcome })
         break
       }
+      case 'revived':
+        this.#local.revived(message.clientId, message.outcome)
+        break
+      case 'restored':
+        this.#local.restored(message.clientId)
+        break
       case 'started':
         this.#directory.started(message.clientId, message.outcome)
         break
@@ -171,10 +184,26 @@ class SmState {
   }
 }
 
+type Calls = {
+  /** Starts a stored session; answered when its routes stand, or it could not be started. */
+  restore: (found: FoundSession) => void
+}
+
 /** The server of one worker; it must be registered under a name of `Sessions`. */
-export const sm = genServer<SmState, Record<never, never>, Record<never, never>, SmOptions>({
+export const sm: GenServer<SmState, Calls, Record<never, never>, SmOptions> = genServer<
+  SmState,
+  Calls,
+  Record<never, never>,
+  SmOptions
+>({
   label: 'sm',
   init: (options, self) => ok(new SmState(self, options)),
+  calls: {
+    restore: ({ state, from }, found) => {
+      state.restore(found, from)
+      return noreply(state)
+    },
+  },
   info: ({ state }, message) => state.handle(message as Incoming),
   formatState: (state) => state.describe(),
 })

@@ -6,6 +6,9 @@ import { labelled } from '../format.ts'
 
 const WIDTH = 16
 
+/** The event loop of the node accepts, and nobody else. */
+const ACCEPTORS = 1
+
 export const listeners: Command = {
   name: 'listeners',
   usages: [{ syntax: 'listeners', text: 'Listeners, how many clients they have, and why those that left did' }],
@@ -15,6 +18,7 @@ export const listeners: Command = {
     const { protocol, host, port, maxClients, currentClients, peakClients, shutdownCount } = info
     const counts = Object.entries(shutdownCount).map(([reason, count]) => `{${reason},${count}}`)
     const fields = [
+      ['acceptors', ACCEPTORS],
       ['max_clients', maxClients],
       ['current_clients', currentClients],
       ['peak_clients', peakClients],

@@ -36,6 +36,9 @@ export interface ClusterTables {
   schemaChanged(rows: readonly RegistryRow[]): void
   /** Forgets all that came from the cluster, in memory and on disc; rows that this node owns stay, as those of a new epoch. */
   reset(): void
+  /** The clock of shared tables: see `ClockedReplication`. */
+  clock(): number
+  sawClock(clock: number): void
 }
 
 export interface ClusterOptions {

@@ -20,6 +20,8 @@ export type JoinAnswer =
       readonly rows: readonly RegistryRow[]
       /** The greatest epoch that members have seen of the node. */
       readonly seen: number
+      /** The clock of shared tables; undefined from a node that does not tell it. */
+      readonly clock?: number
     }
   | { readonly tag: 'refused'; readonly reason: 'busy' | 'already_in_cluster' | 'incompatible_version' }
   | { readonly tag: 'refused'; readonly reason: 'definitions_differ'; readonly mismatches: readonly Mismatch[] }
@@ -42,7 +44,7 @@ export function answerJoin(cluster: Cluster, request: unknown): JoinAnswer {
   if (different.length > 0) return { tag: 'refused', reason: 'definitions_differ', mismatches: different }
   cluster.promisedUntilMs = runtime.clock.monotonic() + PROMISE_MS
   const { [joiner.node]: seen = 0 } = links.seen
-  return { tag: 'granted', cluster: own.cluster, rows: registry.rows(), seen }
+  return { tag: 'granted', cluster: own.cluster, rows: registry.rows(), seen, clock: cluster.tables?.clock() ?? 0 }
 }
 
 export function joinRequest({ node, own, registry }: Cluster): JoinRequest {
@@ -63,5 +65,6 @@ export function joinAnswerOf(answer: unknown): JoinAnswer | undefined {
   if (parsed.tag === 'refused') return typeof parsed.reason === 'string' ? parsed : undefined
   if (parsed.tag !== 'granted' || typeof parsed.cluster !== 'string' || !Number.isSafeInteger(parsed.seen))
     return undefined
+  if (parsed.clock !== undefined && !Number.isSafeInteger(parsed.clock)) return undefined
   return registryRowsOf(parsed.rows) === undefined ? undefined : parsed
 }

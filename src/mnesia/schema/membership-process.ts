@@ -145,6 +145,8 @@ async function join(
   }
   const backup = await saved(tables, 'join')
   if (!backup.ok) return refusal('backup_failed', node, backup.problem)
+  // Members count on nothing being written any more that is older than what all of them have seen.
+  cluster.tables?.sawClock(answer.answer.clock ?? 0)
   const became = await cluster.become(becomingMember(cluster, answer.answer))
   if (!became.ok) return refusal('disc', node, became.problem)
   cluster.runtime.logger.info({ peer: node, backup: backup.file }, `joined the cluster of ${node}`)

@@ -154,6 +154,16 @@ export class SharedReplication implements LinkHandler, TableWriter {
     return [...this.#core.coverages].filter(([, coverage]) => !coverage.isWhole).map(([name]) => name)
   }
 
+  /** Nothing that this node writes from now on is at or below it. */
+  clock(): number {
+    return this.#core.clock.promise()
+  }
+
+  /** Takes note of the clock of another node; `reset` keeps what it has come to. */
+  sawClock(clock: number): void {
+    this.#core.clock.observe(clock)
+  }
+
   /** Whether all that a connected member had when it connected is here. */
   isCaughtUp(node: string): boolean {
     const peer = this.#peers.get(node)

@@ -71,6 +71,8 @@ export class SchemaWorld {
     const node: SchemaNode = { name: runtime.node.name, cluster, events, backups: [], resets: 0, rows: [] }
     cluster.tables = {
       schemaChanged: () => {},
+      clock: () => 0,
+      sawClock: () => {},
       reset: () => {
         node.resets++
         node.rows = []

@@ -38,16 +38,21 @@ async function act(world: World): Promise<void> {
   else if (dice < 75) skewSomeClock(world)
   else if (dice < 78) createLate(world)
   else if (dice < 80) changeCopies(world)
+  else if (dice < 82) await crashAfterWrite(world)
+  else if (dice < 83) await tellOnlyOne(world)
   else if (dice < 90) await world.advance(random.below(200))
   else if (dice < 93) await world.advance(random.below(6000))
   if (random.below(2) === 0) await world.advance(random.below(30))
+  checkWindows(world)
 }
 
 function writeSomething(world: World): void {
+  const node = someWriter(world)
+  if (node !== undefined) writeTo(world, node)
+}
+
+function writeTo(world: World, node: SimNode): void {
   const { random } = world
-  const writers = world.up.filter(({ isReady, name }) => isReady && !world.network.node(name).isFrozen)
-  if (writers.length === 0) return
-  const node = random.pick(writers)
   const names = ALL.map(({ name }) => name).filter((name) => node.replication.table(name) !== undefined)
   const wait = random.below(8) === 0 ? random.pick(['durable', 'members'] as const) : undefined
   const parts: (readonly [string, readonly SharedOperation<Row>[]])[] = []
@@ -113,7 +118,62 @@ function changeLinks(world: World): void {
 function killOrStart(world: World): void {
   const node = world.random.pick(world.nodes)
   if (node.isUp) world.kill(node)
-  else world.start(node)
+  else startWithSomeClock(world, node)
+}
+
+/** The wall clock of a machine need not be right after it has been off. */
+function startWithSomeClock(world: World, node: SimNode): void {
+  const skewMs = world.random.pick([0, 0, -90_000, -2000, 90_000])
+  if (skewMs !== 0) world.note(`clock of ${node.name} ${skewMs}`)
+  world.start(node, false, skewMs)
+}
+
+/** Somebody who can write, and would. */
+function someWriter(world: World): SimNode | undefined {
+  const able = world.up.filter(({ isReady, name }) => isReady && !world.network.node(name).isFrozen)
+  return able.length === 0 ? undefined : world.random.pick(able)
+}
+
+/** A node that has written nothing for a while is lost just when others have what it writes now, or have not. */
+async function crashAfterWrite(world: World): Promise<void> {
+  const { random } = world
+  await world.advance(random.below(4000))
+  const node = someWriter(world)
+  if (node === undefined) return
+  writeTo(world, node)
+  await world.advance(random.below(10))
+  world.kill(node)
+  if (random.below(2) === 0) startWithSomeClock(world, node)
+}
+
+/** What a node writes reaches one member, which is cut off from then on; the writer is lost and comes back, and the others go on. */
+async function tellOnlyOne(world: World): Promise<void> {
+  const { random, network } = world
+  const node = someWriter(world)
+  const witness = random.pick(world.nodes)
+  if (node === undefined || witness === node) return
+  const cutAllOff = (name: string, ...but: readonly string[]) => {
+    for (const other of world.nodes) if (!but.includes(other.name)) network.cut(name, other.name)
+  }
+  world.note(`${node.name} tells ${witness.name} only`)
+  cutAllOff(node.name, witness.name)
+  writeTo(world, node)
+  await world.advance(random.below(20))
+  cutAllOff(witness.name)
+  world.kill(node)
+  startWithSomeClock(world, node)
+  for (const { name } of world.nodes) if (name !== witness.name) network.mend(node.name, name)
+  await world.advance(random.below(8000))
+}
+
+/** Nobody has more on the way to a peer than a window, and the chunk for which there was room still. */
+function checkWindows(world: World): void {
+  const most = world.limits.windowBytes! + world.limits.chunkBytes!
+  for (const { name, replication } of world.up) {
+    for (const [peer, bytes] of replication.info().unacknowledged) {
+      if (bytes > most) throw new Error(`${name}: ${bytes} bytes are on the way to ${peer}`)
+    }
+  }
 }
 
 function freezeOrThaw(world: World): void {

@@ -140,8 +140,8 @@ export class World {
     this.history.push(`${this.network.time.monotonic().toFixed(1)} ${what}`)
   }
 
-  start(node: SimNode, isNew = false): void {
-    const link = this.network.start(node.name)
+  start(node: SimNode, isNew = false, skewMs = 0): void {
+    const link = this.network.start(node.name, { skewMs })
     node.epoch = link.epoch
     node.isUp = true
     node.isReady = false
@@ -221,6 +221,7 @@ export class World {
     const outcome = replication.write(tables as unknown as TableOperations[], wait && { wait, timeoutMs: 300 })
     const after = ownProgress(node)
     this.note(`${name}/${epoch} writes ${after.seq} ${JSON.stringify(parts)} ${wait ?? ''}`)
+    this.#checkOwnWrites(node, tables)
     if (after.seq === before.seq) return
     const noted = this.model.operations.length
     this.#noteOperations(node, tables, seen, cells, before.clock, after)
@@ -231,6 +232,28 @@ export class World {
       }
     }
     if (outcome !== undefined) this.#follow(node, after.seq, wait!, outcome)
+  }
+
+  /** A writer sees what it has written, whatever the stamps of what was there. */
+  #checkOwnWrites(
+    { name, epoch }: SimNode,
+    tables: readonly { readonly table: SharedTable<Row>; readonly operations: readonly SharedOperation<Row>[] }[],
+  ): void {
+    for (const { table: of, operations } of tables) {
+      const last = operations.at(-1)!
+      const { replica, definition } = of
+      if (replica === undefined || definition.merge !== undefined || last.op === 'clear') continue
+      // It deletes what is the same in all of it.
+      if (last.op === 'delete_object' && definition.type !== 'bag') continue
+      const key = last.op === 'delete' ? last.key : last.row.key
+      const rows = of
+        .read(key)
+        .filter(({ who }) => last.op === 'delete' || definition.type === 'set' || who === last.row.who)
+      const expected = last.op === 'write' ? [last.row.n] : []
+      const found = rows.map(({ n }) => n)
+      if (found.join() !== expected.join())
+        throw new Error(`${name}/${epoch} wrote ${JSON.stringify(last)} to ${definition.name}, and reads ${found}`)
+    }
   }
 
   nextValue(): number {

@@ -1,3 +1,3 @@
 import { testSchedules } from './run-schedules.ts'
 
-testSchedules(401, 400)
+testSchedules(501, 500)

@@ -1,3 +1,3 @@
 import { testSchedules } from './run-schedules.ts'
 
-testSchedules(801, 400)
+testSchedules(1001, 500)

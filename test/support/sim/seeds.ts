@@ -1,7 +1,7 @@
 import { vi } from 'vitest'
 
 // Many seeds in one test, perhaps on a busy machine: a bound for a scenario that hangs.
-vi.setConfig({ testTimeout: 600_000 })
+vi.setConfig({ testTimeout: 1_800_000 })
 
 /**
  * Runs a scenario under `count` seeds, from `first` on; one that fails is named. In the environment, `SEED=n` runs one seed alone,

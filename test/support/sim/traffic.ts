@@ -20,7 +20,7 @@ export async function startTraffic(
   options: WorldOptions,
   disturbances: number,
   /** Called in each of the 12 rounds of publishing. */
-  inRound?: (world: World, round: number) => void,
+  inRound?: (world: World, round: number) => void | Promise<void>,
 ): Promise<Traffic> {
   const world = await startWorld({ config: CONFIG, ...options })
   const { random } = world.sim
@@ -49,7 +49,7 @@ export async function startTraffic(
   for (const client of clients) if (!client.isSubscribed) world.fail(`${client.id} has not subscribed`)
   for (let i = 0; i < 12; i++) {
     disturb(world, random.pick(clients), i < disturbances)
-    inRound?.(world, i)
+    await inRound?.(world, i)
     for (const client of clients) {
       for (let n = random.below(4); n > 0; n--) {
         client.publish(random.pick(['t/1', 't/2', 'u/1']), random.pick([0, 1, 2] as const))

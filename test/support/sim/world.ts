@@ -17,6 +17,8 @@ import type { SessionSnapshot } from '../../../src/broker/session/session-snapsh
 import { startTables } from '../../../src/broker/start-tables.ts'
 import { serviceChildren } from '../../../src/broker/sup.ts'
 import { MemoryStore } from '../../../src/mnesia/store/memory-store.ts'
+import type { Store } from '../../../src/mnesia/store/store.ts'
+import { LossyDisc } from '../../../src/testing/lossy-store.ts'
 import { type Duration, type Simulation, simulate } from '../../../src/testing/simulation.ts'
 import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
 import { Ledger } from './ledger.ts'
@@ -43,6 +45,8 @@ export interface WorldOptions {
   /** Nodes that have connections and no sessions. @default [] */
   readonly fronts?: readonly string[]
   readonly config?: BrokerOverrides
+  /** Whether sessions are stored on a disc, which `kill` leaves as the last flush has left it. @default false */
+  readonly disc?: boolean
 }
 
 /** What is left of a broker's work in one node. */
@@ -70,8 +74,11 @@ export class World {
   atStart: Record<string, Footprint> = {}
   /** Error reports of the nodes; a test that expects none has `check` throw them. */
   readonly errors: string[] = []
+  /** Where the sessions are stored. */
+  readonly disc: LossyDisc | undefined
+  readonly #nodes = new WeakMap<Wire, string>()
 
-  constructor({ seed, fronts = [], config = {} }: WorldOptions) {
+  constructor({ seed, fronts = [], config = {}, disc = false }: WorldOptions) {
     this.config = configOf(config)
     this.fronts = fronts
     const sink = { write: (line: string) => void this.errors.push(line) }
@@ -84,6 +91,7 @@ export class World {
       logger: pino({ level: 'error' }, sink),
     })
     this.ledger = new Ledger(this.sim)
+    if (disc) this.disc = new LossyDisc({ timers: this.sim.time, random: this.sim.random })
   }
 
   get nowMs(): number {
@@ -109,7 +117,7 @@ export class World {
 
   /** Starts the broker on the node of the sessions. */
   async startCore(runtime: Runtime): Promise<void> {
-    const services = await this.#createServices(runtime)
+    const services = await this.#createServices(runtime, this.disc?.open())
     this.services.set(NODE_OF_SESSIONS, services)
     await this.#started(worldSup.startLink(runtime, services, { name: 'broker_sup' }))
   }
@@ -128,12 +136,13 @@ export class World {
     await this.#started(simListener.startLink(runtime, environment, { name: LISTENER_SIM }))
   }
 
-  async #createServices(runtime: Runtime): Promise<Services> {
+  async #createServices(runtime: Runtime, sessionStore?: Store): Promise<Services> {
     const alarms = new Alarms(() => runtime.clock.now())
     const backup = () => Promise.reject(new Error('nothing is saved'))
     const tables = await this.#started(startTables(runtime, { store: new MemoryStore(), alarms, backup }))
     if (!tables.ok) throw new Error(tables.problem)
-    return createServices({ config: this.config, version: '0.0.0', vm: undefined, mnesia: tables.mnesia, alarms })
+    const { mnesia } = tables
+    return createServices({ config: this.config, version: '0.0.0', vm: undefined, mnesia, alarms, sessionStore })
   }
 
   /** Runs the simulation until something that was begun has come about. */
@@ -153,8 +162,13 @@ export class World {
   kill(name: string): void {
     this.sim.kill(name)
     this.services.delete(name)
+    // Those too that had not been accepted yet.
+    for (const wire of this.wires) if (this.#nodes.get(wire) === name) wire.near.destroy()
+    if (name !== NODE_OF_SESSIONS) return
+    this.ledger.hasDied = true
+    if (this.disc !== undefined) this.disc.kill()
     // Sessions are in memory only.
-    if (name === NODE_OF_SESSIONS) for (const interest of this.ledger.interests) interest.untilMs = 0
+    else for (const interest of this.ledger.interests) interest.untilMs = 0
   }
 
   /** A new wire to a node; returns undefined when nobody listens there. */
@@ -165,6 +179,7 @@ export class World {
     const wire = this.sim.wire(options)
     for (const each of this.wires) if (each.near.isClosed && each.far.isClosed) this.wires.delete(each)
     this.wires.add(wire)
+    this.#nodes.set(wire, node)
     runtime.send(listener, { tag: 'accepted', transport: wire.near } satisfies Accepted)
     return wire
   }

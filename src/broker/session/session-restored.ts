@@ -1,0 +1,94 @@
+/**
+ * A session that was stored and is there again after its process or its node has ended: the part of the session machine that makes it.
+ *
+ * First it is without its messages: subscriptions, will and expiry go on (event `restore`). When a client comes or a message
+ * arrives, they are read and taken in (event `contents`), before anything else is done with them.
+ */
+import type { Pid } from '../../actors/pid.ts'
+import { MessageQueue } from './mqueue.ts'
+import { shed } from './session-outbound.ts'
+import {
+  type Effect,
+  NEVER_SEC,
+  newSessionState,
+  putSubscription,
+  type SessionLimits,
+  type SessionState,
+} from './session-state.ts'
+import type { Contents } from './stored/contents.ts'
+import { storedClient } from './stored/forms.ts'
+import type { FoundSession } from './stored/session-store.ts'
+import { willDelaySec } from './will.ts'
+
+/** What a session is made from that has been found in the store. */
+export interface RestoredSession {
+  readonly self: Pid
+  readonly limits: SessionLimits
+  readonly nextMessageId: (nowMs: number) => string
+  readonly found: FoundSession
+}
+
+/** Returns the state of a session without connection and without its messages; the event `restore` comes next. */
+export function restoredSessionState({ self, limits, nextMessageId, found }: RestoredSession): SessionState {
+  const { session, subscriptions, journal } = found
+  const client = storedClient(session, self)
+  const state = newSessionState({ self, limits, nextMessageId, client, nowMs: session.createdAtMs })
+  for (const subscription of subscriptions) {
+    putSubscription(state, subscription)
+    if (subscription.filter.group !== undefined) state.sharedCount += 1
+  }
+  state.journal = journal
+  // There has been one.
+  state.attachment = 1
+  state.expirySec = session.expirySec
+  state.will = session.will
+  state.detachedAtMs = session.detachedAtMs
+  return state
+}
+
+/** What runs out goes on from where it was, wherever the clock stands now. */
+export function restore(state: SessionState, nowMs: number, othersRun: boolean, effects: Effect[]): void {
+  if (state.detachedAtMs === 0) {
+    // A connection that went down with the node has ended now, as far as this node knows.
+    state.detachedAtMs = nowMs
+    if (othersRun && state.will?.delaySec === 0) state.will = undefined
+    state.journal?.session(state)
+  }
+  // A clock that was set back meanwhile must not make it longer than it was to be.
+  const awayMs = Math.max(0, nowMs - state.detachedAtMs)
+  if (state.will !== undefined) {
+    const delayMs = willDelaySec(state.will, state.expirySec) * 1000 - awayMs
+    effects.push({ tag: 'start_timer', timer: 'will', delayMs: Math.max(0, delayMs) })
+  }
+  if (state.expirySec !== NEVER_SEC) {
+    const delayMs = state.expirySec * 1000 - awayMs
+    effects.push({ tag: 'start_timer', timer: 'expiry', delayMs: Math.max(0, delayMs) })
+  }
+}
+
+/** Takes in the messages, which the session does not have yet. */
+export function takeContents(state: SessionState, contents: Contents, effects: Effect[]): void {
+  const { queued, inflight, received, arrivals, done, known } = contents
+  state.arrivals = arrivals
+  state.done.push(...done)
+  if (known.size > 0) state.known = new Set(known)
+  for (const each of inflight) {
+    if (each.phase === 'pubrel') {
+      state.inflight.restorePubrel(each.messageId, each.order)
+      state.releasing ??= new Map()
+      state.releasing.set(each.messageId, each.id)
+    } else state.inflight.restore(each.packet, each.share, each.order, each.number)
+  }
+  for (const [messageId, id] of received) {
+    state.awaitingRel.add(messageId)
+    if (id === undefined) continue
+    state.unfinished ??= new Map()
+    state.unfinished.set(messageId, id)
+  }
+  if (queued.length === 0) return
+  state.queue = new MessageQueue(state.limits.queue)
+  // The limits may be smaller than they were.
+  for (const delivery of queued) {
+    for (const victim of state.queue.enqueue(delivery)) shed(state, effects, 'queue_full', victim)
+  }
+}

@@ -1,0 +1,122 @@
+/**
+ * The messages of a stored session as they are found in its rows: what is queued, what is in flight, what the client has sent at QoS 2.
+ *
+ * A row that cannot be read costs itself: it is reported and left alone, and the session goes on with the rest.
+ */
+import type { OutPublish } from '../../process-messages.ts'
+import type { Delivery, Share } from '../delivery.ts'
+import { readDelivery, readIdentifier, readReceived, type StoredDelivery, type StoredIdentifier } from './forms.ts'
+import { CONTENT, IDENTIFIER, RECEIVED } from './journal.ts'
+
+/** A PUBLISH that has been sent, or a PUBREL that is due. */
+export type FoundInFlight =
+  | {
+      readonly phase: 'publish'
+      readonly order: number
+      readonly number: number
+      readonly packet: OutPublish
+      readonly share: Share | undefined
+    }
+  /** `id` is that of the message. */
+  | { readonly phase: 'pubrel'; readonly order: number; readonly messageId: number; readonly id: string }
+
+/** What a session has been found to hold. */
+export interface Contents {
+  /** In the order in which they came. */
+  readonly queued: readonly Delivery[]
+  /** In the order in which they were sent, PUBRELs in that of their PUBRECs. */
+  readonly inflight: readonly FoundInFlight[]
+  /** QoS 2 messages of the client that wait for PUBREL; with the ids of those that may not have reached all. */
+  readonly received: ReadonlyMap<number, string | undefined>
+  /** The greatest number that has been given. */
+  readonly arrivals: number
+  /** Packet identifiers of QoS 2 messages that are done, in the order in which they were. */
+  readonly done: readonly number[]
+  /** Ids of messages that were published at QoS 2. */
+  readonly known: ReadonlySet<string>
+}
+
+/** Puts together what the rows of a session say. `unreadable` is called with the key of a row that says nothing, and why. */
+export function readContents(
+  rows: Iterable<readonly [key: string, value: Uint8Array]>,
+  unreadable: (key: string, error: unknown) => void,
+): Contents {
+  const deliveries = new Map<number, StoredDelivery>()
+  const identifiers = new Map<number, StoredIdentifier>()
+  const received = new Map<number, string | undefined>()
+  let arrivals = 0
+  for (const [key, value] of rows) {
+    const number = Number(key.slice(1))
+    try {
+      if (key.startsWith(CONTENT)) {
+        arrivals = Math.max(arrivals, number)
+        deliveries.set(number, readDelivery(number, value))
+      } else if (key.startsWith(IDENTIFIER)) identifiers.set(number, readIdentifier(value))
+      else if (key.startsWith(RECEIVED)) received.set(number, readReceived(value))
+    } catch (error) {
+      unreadable(key, error)
+    }
+  }
+  const known = new Set<string>()
+  for (const { delivery } of deliveries.values()) if (delivery.message.qos === 2) known.add(delivery.message.id)
+  const inflight: FoundInFlight[] = []
+  const done: { readonly order: number; readonly messageId: number }[] = []
+  for (const [messageId, identifier] of identifiers) {
+    const { phase, order } = identifier
+    arrivals = Math.max(arrivals, order)
+    if (phase === 'publish') {
+      const found = deliveries.get(identifier.number)
+      // Its row could not be read.
+      if (found === undefined) continue
+      inflight.push(sent(found.delivery, messageId, order))
+      deliveries.delete(identifier.number)
+    } else {
+      known.add(identifier.messageId)
+      if (phase === 'done') done.push({ order, messageId })
+      else inflight.push({ phase, order, messageId, id: identifier.messageId })
+    }
+  }
+  const queued: Delivery[] = []
+  for (const { delivery, sentAs } of deliveries.values()) {
+    if (sentAs > 0) inflight.push(sent(delivery, sentAs, delivery.number))
+    else queued.push(delivery)
+  }
+  return {
+    queued: queued.concat(keepLatest(inflight)).sort((a, b) => a.number - b.number),
+    inflight: inflight.sort((a, b) => a.order - b.order),
+    received,
+    arrivals,
+    done: done.sort((a, b) => a.order - b.order).map(({ messageId }) => messageId),
+    known,
+  }
+}
+
+/**
+ * Leaves one use of each packet identifier, the latest, and returns the messages of the others, which were being passed on to other members
+ * of a group when the node ended.
+ */
+function keepLatest(inflight: FoundInFlight[]): Delivery[] {
+  const used = new Set<number>()
+  const rest: Delivery[] = []
+  inflight.sort((a, b) => b.order - a.order)
+  const kept = inflight.filter((each) => {
+    const messageId = each.phase === 'pubrel' ? each.messageId : each.packet.messageId
+    if (!used.has(messageId)) {
+      used.add(messageId)
+      return true
+    }
+    if (each.phase === 'publish') {
+      const { number, packet, share } = each
+      const { message, qos, retain, ids } = packet
+      rest.push({ number, message, qos, retain, ids, share })
+    }
+    return false
+  })
+  inflight.splice(0, inflight.length, ...kept)
+  return rest
+}
+
+function sent({ number, message, qos, retain, ids, share }: Delivery, messageId: number, order: number) {
+  const packet: OutPublish = { cmd: 'publish', message, qos, retain, dup: false, messageId, ids }
+  return { phase: 'publish', order, number, packet, share } as const
+}

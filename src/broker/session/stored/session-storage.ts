@@ -1,0 +1,152 @@
+/**
+ * A session's own side of the store: it commits what the machine has noted, and keeps back what must not be said before that is on disc.
+ *
+ * To the client waits what the machine says has to, such as SUBACK and PUBREC, and CONNACK; and all that is behind them, so that the order
+ * stays. When that is much the session is to queue, as if the socket took no more. When the disc refuses nothing waits: the session
+ * goes on in memory.
+ *
+ * To publishers: what the session was sent is `taken` when it is on disc, `refused` when the disc refuses.
+ */
+import type { Pid } from '../../../actors/pid.ts'
+import type { ProcessContext } from '../../../actors/process.ts'
+import type { OpenedSession, ToConnection, ToSession } from '../../process-messages.ts'
+import type { Journal } from './journal.ts'
+import type { SessionStore } from './session-store.ts'
+
+/** Messages to the client that are kept back before the session queues what else there is. */
+const MAX_HELD = 64
+
+/** What a connection is told by its session. */
+export type ToClient = ToConnection | ({ readonly tag: 'opened' } & OpenedSession)
+
+interface Held {
+  /** What must be settled before it may go. */
+  readonly commit: number
+  readonly connection: Pid
+  readonly message: ToClient
+}
+
+/** What a session was sent, of which somebody may wait to hear. */
+type Deliver = Extract<ToSession, { tag: 'deliver' }>
+
+interface Owed {
+  readonly commit: number
+  readonly message: Deliver
+}
+
+/** Learns what has become of what a session was sent. */
+export interface Creditors {
+  /** All of it is on disc, or need not be. */
+  taken(message: Deliver): void
+  /** The disc refuses; the session has it in memory. */
+  refused(message: Deliver): void
+}
+
+export class SessionStorage {
+  readonly #self: ProcessContext
+  readonly #store: SessionStore
+  readonly #creditors: Creditors
+  #journal: Journal | undefined
+  /** The last commit that has something of this session. */
+  #commit: number
+  #held: Held[] = []
+  #owed: Owed[] = []
+  #hasAsked = false
+
+  /** `commit`: what else has to be on disc before the client is told anything. */
+  constructor(
+    self: ProcessContext,
+    store: SessionStore,
+    journal: Journal | undefined,
+    commit: number,
+    creditors: Creditors,
+  ) {
+    this.#self = self
+    this.#store = store
+    this.#journal = journal
+    this.#commit = commit
+    this.#creditors = creditors
+  }
+
+  /** The session is stored. */
+  get isStored(): boolean {
+    return this.#journal !== undefined
+  }
+
+  /** So much is kept back that no more should come. */
+  get isFull(): boolean {
+    return this.#held.length > MAX_HELD
+  }
+
+  /** Hands over what an event has brought about; comes before its effects. */
+  commit(): void {
+    const journal = this.#journal
+    if (journal === undefined) return
+    const before = this.#store.committed
+    this.#store.commit(journal)
+    if (this.#store.committed !== before) this.#commit = this.#store.committed
+    if (journal.isOver) this.#journal = undefined
+  }
+
+  /** Keeps a message to the client back if it `waits` or is behind one that does; returns whether it is kept back. */
+  holds(connection: Pid, message: ToClient, waits: boolean): boolean {
+    if (this.#held.length === 0) {
+      if (!waits || this.#store.isSettled(this.#commit)) return false
+    }
+    this.#held.push({ commit: this.#commit, connection, message })
+    this.#ask()
+    return true
+  }
+
+  /** Whether the connection that the session has does not know that yet, since CONNACK is kept back. */
+  get isOpening(): boolean {
+    return this.#held[0]?.message.tag === 'opened'
+  }
+
+  /** The connection has gone, or is another one: it gets nothing more. */
+  forget(): void {
+    this.#held = []
+  }
+
+  /** The session has handled this. Whoever waits is told in the order of the calls. */
+  took(message: Deliver): void {
+    this.#owed.push({ commit: this.#commit, message })
+    this.#settle()
+    if (this.#owed.length > 0) this.#ask()
+  }
+
+  /** Takes `SETTLED`. */
+  settled(): void {
+    this.#hasAsked = false
+    this.#release()
+    this.#settle()
+    if (this.#held.length + this.#owed.length > 0) this.#ask()
+  }
+
+  #release(): void {
+    const held = this.#held
+    let count = 0
+    for (; count < held.length && this.#store.isSettled(held[count]!.commit); count++) {
+      const { connection, message } = held[count]!
+      this.#self.send(connection, message)
+    }
+    if (count > 0) this.#held = held.slice(count)
+  }
+
+  #settle(): void {
+    const owed = this.#owed
+    let count = 0
+    for (; count < owed.length && this.#store.isSettled(owed[count]!.commit); count++) {
+      const { commit, message } = owed[count]!
+      if (this.#store.isFlushed(commit)) this.#creditors.taken(message)
+      else this.#creditors.refused(message)
+    }
+    if (count > 0) this.#owed = owed.slice(count)
+  }
+
+  #ask(): void {
+    if (this.#hasAsked) return
+    this.#hasAsked = true
+    this.#store.notify(this.#self.pid)
+  }
+}

@@ -1,0 +1,222 @@
+import { describe, expect, test } from 'vitest'
+import type { AckPacket } from '../../src/broker/packet.ts'
+import type { SessionSnapshot } from '../../src/broker/session/session-snapshot.ts'
+import { type Connection, SessionNode } from './session-node.ts'
+import { ack, LIMITS, message } from './session-support.ts'
+
+/** A node whose disc takes 10 ms for a flush. */
+async function storing(): Promise<SessionNode> {
+  return new SessionNode(1, LIMITS, 1000, true).start()
+}
+
+async function subscriber(node: SessionNode, clientId = 'sub', topic = 't', qos: 1 | 2 = 1): Promise<Connection> {
+  const connection = node.connect({ clientId })
+  await node.pass('50ms')
+  connection.subscribe(topic, qos)
+  await node.pass('50ms')
+  return connection
+}
+
+const cmds = ({ received }: Connection) => received.map(({ cmd }) => cmd)
+const acks = ({ received }: Connection) =>
+  received.filter((packet): packet is AckPacket => packet.cmd.startsWith('pub'))
+
+function shown(node: SessionNode, clientId: string): SessionSnapshot {
+  const { pid } = node.sessions.lookup(clientId)!
+  return node.runtime.process(pid)!.behaviour.state as SessionSnapshot
+}
+
+describe('what waits for the disc', () => {
+  test('CONNACK of a session that is stored, and of one whose predecessor was', async () => {
+    const node = await storing()
+    const first = node.connect({ clientId: 'c' })
+    const transient = node.connect({ clientId: 'd', expirySec: 0 })
+    await node.run()
+    expect([first.answer, transient.answer?.tag]).toEqual([undefined, 'opened'])
+    await node.pass('30ms')
+    expect(first.session.present).toBe(false)
+    const clean = node.connect({ clientId: 'c', cleanStart: true, expirySec: 0 })
+    await node.run()
+    expect(clean.answer).toBe(undefined)
+    await node.pass('30ms')
+    expect(clean.session.present).toBe(false)
+    expect(node.stored!.disc.contents.spaces()).toEqual(['number'])
+  })
+
+  test('a connection that is taken over before its CONNACK is refused', async () => {
+    const node = await storing()
+    const first = node.connect({ clientId: 'c' })
+    await node.run()
+    const second = node.connect({ clientId: 'c' })
+    await node.pass('30ms')
+    expect([first.answer?.tag, first.closed, second.session.present]).toEqual(['refused', undefined, true])
+  })
+
+  test('SUBACK and UNSUBACK', async () => {
+    const node = await storing()
+    const connection = node.connect({ clientId: 'c' })
+    await node.pass('30ms')
+    connection.subscribe('t', 1)
+    await node.run()
+    expect(cmds(connection)).toEqual([])
+    await node.pass('30ms')
+    connection.packets({ cmd: 'unsubscribe', messageId: 2, unsubscriptions: ['t'] })
+    await node.run()
+    expect(cmds(connection)).toEqual(['suback'])
+    await node.pass('30ms')
+    expect(cmds(connection)).toEqual(['suback', 'unsuback'])
+  })
+
+  test('PUBACK for a message to a stored session; the message itself goes at once', async () => {
+    const node = await storing()
+    const sub = await subscriber(node)
+    const pub = node.connect({ clientId: 'pub', expirySec: 0 })
+    await node.run()
+    pub.publish('t', 'x', 1)
+    await node.run()
+    expect([sub.payloads(), acks(pub)]).toEqual([['x'], []])
+    await node.pass('30ms')
+    expect(acks(pub)).toEqual([{ cmd: 'puback', messageId: 1 }])
+  })
+
+  test('every step of an exchange at QoS 2, on both sides', async () => {
+    const node = await storing()
+    const sub = await subscriber(node, 'sub', 't', 2)
+    const pub = node.connect({ clientId: 'pub' })
+    await node.pass('30ms')
+    const steps = [
+      () => pub.publish('t', 'x', 2),
+      () => pub.packets(ack('pubrel', 1)),
+      () => sub.packets(ack('pubrec', 1)),
+    ]
+    const before: string[][] = []
+    const after: string[][] = []
+    for (const step of steps) {
+      const from = [sub.received.length, pub.received.length] as const
+      const news = () => [...cmds(sub).slice(from[0]), ...cmds(pub).slice(from[1])]
+      step()
+      await node.run()
+      before.push(news())
+      await node.pass('50ms')
+      after.push(news())
+    }
+    expect(before).toEqual([[], [], []])
+    expect(after).toEqual([['publish', 'pubrec'], ['pubcomp'], ['pubrel']])
+  })
+
+  test('nothing of a session that is not stored', async () => {
+    const node = await storing()
+    const sub = node.connect({ clientId: 'sub', expirySec: 0 })
+    const pub = node.connect({ clientId: 'pub', expirySec: 0 })
+    await node.run()
+    sub.subscribe('t', 2)
+    await node.run()
+    pub.publish('t', 'x', 2)
+    await node.run()
+    expect([cmds(sub), cmds(pub)]).toEqual([['suback', 'publish'], ['pubrec']])
+  })
+})
+
+describe('while the disc refuses', () => {
+  test('sessions go on in memory, and publishers are told that nothing is safe: 5.0 by 0x80, 3.1.1 by the end of the connection', async () => {
+    const node = await storing()
+    const sub = await subscriber(node)
+    const [new5, old] = [
+      node.connect({ clientId: 'new', expirySec: 0 }),
+      node.connect({ clientId: 'old', expirySec: 0, protocolVersion: 4 }),
+    ]
+    await node.run()
+    node.stored!.disc.setFull(true)
+    new5.publish('t', 'a', 1)
+    old.publish('t', 'b', 1)
+    await node.pass('1s')
+    expect(sub.payloads()).toEqual(['a', 'b'])
+    expect(acks(new5)).toEqual([{ cmd: 'puback', messageId: 1, reasonCode: 0x80 }])
+    expect([acks(old), old.closed?.reasonCode]).toEqual([[], 0x80])
+    // What it is asked for itself it grants.
+    sub.subscribe('u', 1)
+    const another = node.connect({ clientId: 'another' })
+    await node.pass('1s')
+    expect([cmds(sub).at(-1), another.session.present]).toEqual(['suback', false])
+    expect([node.stored!.failures.length, node.stored!.recoveries]).toEqual([1, 0])
+  })
+
+  test('what was put down meanwhile is on disc when it takes again, and publishers are acknowledged', async () => {
+    const node = await storing()
+    const sub = await subscriber(node)
+    const pub = node.connect({ clientId: 'pub', expirySec: 0 })
+    await node.run()
+    node.stored!.disc.setFull(true)
+    sub.crash()
+    pub.publish('t', 'a', 1)
+    await node.pass('1s')
+    node.stored!.disc.setFull(false)
+    await node.pass('1s')
+    expect(node.stored!.recoveries).toBe(1)
+    pub.publish('t', 'b', 1)
+    await node.pass('1s')
+    expect(acks(pub)).toEqual([
+      { cmd: 'puback', messageId: 1, reasonCode: 0x80 },
+      { cmd: 'puback', messageId: 2 },
+    ])
+    const { contents } = node.stored!.disc
+    expect(contents.count(contents.spaces().find((space) => space.startsWith('m/'))!)).toBe(2)
+  })
+
+  test('a QoS 2 message that was refused may be published again', async () => {
+    const node = await storing()
+    const sub = await subscriber(node)
+    const pub = node.connect({ clientId: 'pub', expirySec: 0 })
+    await node.run()
+    node.stored!.disc.setFull(true)
+    pub.publish('t', 'a', 2)
+    await node.pass('1s')
+    expect(acks(pub)).toEqual([{ cmd: 'pubrec', messageId: 1, reasonCode: 0x80 }])
+    expect(shown(node, 'pub').awaitingRel).toBe(0)
+    expect(sub.payloads()).toEqual(['a'])
+  })
+})
+
+describe('a stored session whose process crashes', () => {
+  test('is there again, with its messages and its subscriptions', async () => {
+    const node = await storing()
+    const sub = await subscriber(node)
+    sub.crash()
+    node.publish(message({ topic: 't', qos: 1, payload: Buffer.from('a') }))
+    await node.pass('50ms')
+    const before = node.sessions.lookup('sub')!.pid
+    node.runtime.exit(before, 'kill')
+    await node.pass('50ms')
+    expect(node.sessions.lookup('sub')!.pid.equals(before)).toBe(false)
+    expect(shown(node, 'sub')).toMatchObject({ messageQueue: 1, connected: false, subscriptions: [['t', 1]] })
+    node.publish(message({ topic: 't', qos: 1, payload: Buffer.from('b') }))
+    const again = node.connect({ clientId: 'sub' })
+    await node.pass('50ms')
+    expect([again.session.present, again.payloads()]).toEqual([true, ['a', 'b']])
+  })
+
+  test('is found by a client that comes before it is', async () => {
+    const node = await storing()
+    const sub = await subscriber(node)
+    node.runtime.exit(sub.session.session, 'kill')
+    const again = node.connect({ clientId: 'sub' })
+    await node.pass('50ms')
+    expect(again.session.present).toBe(true)
+    expect(node.livingSessions().length).toBe(1)
+  })
+
+  test('again and again is given up and told of; its client then gets another, and nothing of it stays', async () => {
+    const node = await storing()
+    await subscriber(node)
+    for (let crashes = 0; crashes < 4; crashes += 1) {
+      node.runtime.exit(node.sessions.lookup('sub')!.pid, 'kill')
+      await node.pass('50ms')
+    }
+    expect(node.sessions.lookup('sub')).toBe(undefined)
+    expect(node.stored!.unreadable).toMatchObject([{ clientId: 'sub', space: 'session' }])
+    const again = node.connect({ clientId: 'sub' })
+    await node.pass('50ms')
+    expect(again.session.present).toBe(false)
+    expect(node.stored!.disc.contents.count('session')).toBe(1)
+  })
+})

@@ -1,0 +1,224 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { OutPacket, SessionPacket } from '../../src/broker/process-messages.ts'
+import type { Effect, SessionEvent } from '../../src/broker/session/session-state.ts'
+import { MemoryStore } from '../../src/mnesia/store/memory-store.ts'
+import { ack, client, limits, matched, message, pid, publish, run } from './session-support.ts'
+import { StoredMachine } from './stored-support.ts'
+
+const LIMITS = limits({ maxInflight: 6, queue: { maxLength: 12, priorities: { urgent: 3 } } })
+const SHARE = { group: 'g', filter: 't' }
+
+/** A step of a history; what it does depends on the state that it meets, so that histories get somewhere. */
+type Step = (machine: StoredMachine, n: number) => void
+
+const qos = fc.constantFrom<1 | 2>(1, 2)
+const id = fc.integer({ min: 1, max: 9 })
+const filter = fc.constantFrom('a', 'a/+', '$share/g/t', '#', '$local/b')
+
+const packets = (machine: StoredMachine, ...list: SessionPacket[]): void => {
+  if (machine.state.connection !== undefined) machine.packets(list)
+}
+
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: fc
+      .record({ qos, topic: fc.constantFrom('t', 'u', 'urgent'), ids: fc.boolean(), share: fc.boolean(), count: id })
+      .map(
+        ({ qos: how, topic, ids, share, count }): Step =>
+          (machine, n) => {
+            const messages = Array.from({ length: count }, (_, i) =>
+              message({ id: `m${n}.${i}`, qos: how, topic, retain: i === 1, payload: Buffer.from(`${n}.${i}`) }),
+            )
+            const options = { rap: ids, ids: ids ? [n, 7] : undefined, share: share ? SHARE : undefined }
+            machine.deliver(run(messages, matched(2, options)))
+          },
+      ),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.tuple(fc.constantFrom('puback', 'pubrec', 'pubcomp'), fc.nat(5), fc.boolean()).map(
+      ([cmd, at, refuses]): Step =>
+        (machine) => {
+          const { inflight } = machine.state
+          const ids = cmd === 'pubcomp' ? inflight.pubrels() : inflight.publishes().map(({ messageId }) => messageId)
+          if (ids.length > 0) packets(machine, ack(cmd, ids[at % ids.length]!, refuses && cmd === 'pubrec' ? 0x80 : 0))
+        },
+    ),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.tuple(id, fc.boolean()).map(
+      ([messageId, denied]): Step =>
+        (machine) =>
+          packets(machine, publish(2, messageId, { denied: denied ? 0x87 : 0 })),
+    ),
+  },
+  {
+    weight: 3,
+    arbitrary: id.map(
+      (messageId): Step =>
+        (machine) =>
+          packets(machine, ack('pubrel', messageId)),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(filter, qos, fc.boolean()).map(
+      ([topic, how, nl]): Step =>
+        (machine, n) => {
+          if (machine.state.connection !== undefined) machine.subscribe(1, [{ topic, qos: how, nl, rh: 2 }], n + 1)
+        },
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: filter.map(
+      (topic): Step =>
+        (machine) =>
+          packets(machine, { cmd: 'unsubscribe', messageId: 2, unsubscriptions: [topic] }),
+    ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.constant<Step>((machine) => {
+      if (machine.state.connection !== undefined) machine.detach({ publishWill: false })
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.tuple(fc.constantFrom(1, 3, 65_535), fc.constantFrom<4 | 5>(4, 5)).map(
+      ([receiveMaximum, protocolVersion]): Step =>
+        (machine, n) =>
+          machine.attach({ receiveMaximum, protocolVersion, connection: pid(200 + n) }),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.boolean().map(
+      (on): Step =>
+        (machine) => {
+          const { connection } = machine.state
+          if (connection !== undefined) machine.event({ tag: 'congested', from: connection, on })
+        },
+    ),
+  },
+)
+
+const histories = fc.array(steps, { maxLength: 40 })
+
+/** What a session does from here on, as far as anybody outside can see. */
+function future(machine: StoredMachine, more: readonly Step[], from: number): unknown {
+  // The clients of other members went with the node.
+  machine.isAlone = true
+  if (machine.state.connection !== undefined) machine.detach({ publishWill: false })
+  machine.isAlone = false
+  const { effects, state } = machine
+  effects.length = 0
+  more.forEach((step, i) => {
+    step(machine, from + i)
+  })
+  machine.attach({ receiveMaximum: 65_535, protocolVersion: 5, connection: pid(999) })
+  for (let rest = state.inflight.publishes(); rest.length > 0; rest = state.inflight.publishes()) {
+    for (const { messageId, qos: how } of rest) machine.packets([ack(how === 1 ? 'puback' : 'pubrec', messageId)])
+  }
+  const names = new Map<number, string>()
+  return {
+    effects: effects.map((effect) => visible(effect, names)),
+    subscriptions: new Map([...state.subscriptions].sort(([a], [b]) => (a < b ? -1 : 1))),
+    pubrels: state.inflight.pubrels().map((messageId) => names.get(messageId) ?? messageId),
+    awaitingRel: state.awaitingRel.toArray().sort((a, b) => a - b),
+    expirySec: state.expirySec,
+  }
+}
+
+/**
+ * An effect without tickets and ids of messages that are made anew. Identifiers of messages that are sent for the first time are
+ * named in their order: which ones are free is all that a restart may change.
+ */
+function visible(effect: Effect, names: Map<number, string>): unknown {
+  const name = (packet: OutPacket): unknown => {
+    if (packet.cmd === 'publish') {
+      const { messageId, dup } = packet
+      if (!dup) names.set(messageId, `new ${names.size} ${packet.message.payload}`)
+      return { ...packet, messageId: names.get(messageId) ?? messageId }
+    }
+    return packet.cmd === 'pubrel' ? { ...packet, messageId: names.get(packet.messageId) ?? packet.messageId } : packet
+  }
+  const plain = effect.tag === 'out' ? { ...effect, packets: effect.packets.map(name) } : effect
+  return JSON.parse(
+    JSON.stringify(plain, (key, value: unknown) =>
+      key === 'ticket' || (key === 'id' && String(value).startsWith('own')) ? undefined : value,
+    ),
+  )
+}
+
+describe('a session that is found again in the store', () => {
+  test('goes on as the one that was lost would have', () => {
+    fc.assert(
+      fc.property(histories, histories, (past, more) => {
+        const store = new MemoryStore()
+        const lost = new StoredMachine(store, LIMITS, client({ receiveMaximum: 4 }))
+        past.forEach((step, i) => {
+          step(lost, i)
+        })
+        const found = lost.found(copyOf(store))
+        expect(future(found, more, past.length)).toEqual(future(lost, more, past.length))
+      }),
+      { numRuns: 300 },
+    )
+  })
+
+  test('is in the store as it is, after each event', () => {
+    fc.assert(
+      fc.property(histories, (past) => {
+        const machine = new StoredMachine(new MemoryStore(), LIMITS, client())
+        past.forEach((step, i) => {
+          step(machine, i)
+          const { inflight, queue, awaitingRel } = machine.state
+          const contents = machine.contents()
+          expect(contents.queued.length).toBe(queue?.ackedLength ?? 0)
+          expect(contents.inflight.filter(({ phase }) => phase === 'pubrel').length).toBe(inflight.awaitingComp)
+          expect(contents.inflight.flatMap((each) => (each.phase === 'publish' ? [each.packet] : []))).toEqual(
+            inflight.publishes(),
+          )
+          expect([...contents.received.keys()].sort()).toEqual(awaitingRel.toArray().sort())
+        })
+      }),
+    )
+  })
+
+  test('leaves nothing in the store when it ends', () => {
+    const ends: Step[] = [
+      (machine) => machine.event({ tag: 'discard', reasonCode: 0x98, reason: 'x' }),
+      (machine) => machine.attach({ cleanStart: true, connection: pid(999) }),
+      (machine) => {
+        if (machine.state.connection === undefined) machine.event(EXPIRED)
+        else machine.detach({ expirySec: 0 })
+      },
+      (machine) => machine.attach({ expirySec: 0, connection: pid(999) }),
+    ]
+    fc.assert(
+      fc.property(histories, fc.constantFrom(...ends), fc.boolean(), (past, end, isFound) => {
+        const store = new MemoryStore()
+        const machine = new StoredMachine(store, LIMITS, client())
+        past.forEach((step, i) => {
+          step(machine, i)
+        })
+        end(isFound ? machine.found(store) : machine, past.length)
+        expect(store.spaces()).toEqual(['number'])
+      }),
+    )
+  })
+})
+
+const EXPIRED: SessionEvent = { tag: 'timeout', timer: 'expiry' }
+
+function copyOf(store: MemoryStore): MemoryStore {
+  const copy = new MemoryStore()
+  for (const space of store.spaces()) {
+    for (const [key, value] of store.entries(space)) copy.commit([{ space, key, value }])
+  }
+  return copy
+}

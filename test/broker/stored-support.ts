@@ -1,0 +1,90 @@
+/** A session machine whose journal goes to a store, and what is found there. */
+import type { Message } from '../../src/broker/message.ts'
+import type { ClientInfo } from '../../src/broker/process-messages.ts'
+import { restoredSessionState } from '../../src/broker/session/session-restored.ts'
+import type { Effect, SessionEvent, SessionLimits } from '../../src/broker/session/session-state.ts'
+import { readContents } from '../../src/broker/session/stored/contents.ts'
+import { SessionStore, type UnreadableRow } from '../../src/broker/session/stored/session-store.ts'
+import type { Store } from '../../src/mnesia/store/store.ts'
+import { Machine, pid } from './session-support.ts'
+
+/** A store of sessions that must have no reason to complain, unless `unreadable` takes it. */
+function sessionStore(store: Store, unreadable?: (row: UnreadableRow) => void): SessionStore {
+  const fail = (what: unknown): never => {
+    throw new Error(JSON.stringify(what))
+  }
+  return new SessionStore(store, {
+    send: () => {},
+    onFailure: fail,
+    onRecovery: () => {},
+    onUnreadable: unreadable ?? fail,
+  })
+}
+
+/** As the process does it: what an event has brought about is committed before its effects are performed. */
+export class StoredMachine extends Machine {
+  readonly #limits: SessionLimits
+  readonly #store: SessionStore
+  /** No other member of a group is there. */
+  isAlone = false
+
+  constructor(store: Store | SessionStore, limits: SessionLimits, info: ClientInfo, isFound = false) {
+    const sessions = store instanceof SessionStore ? store : sessionStore(store)
+    super(limits, info, {
+      state: isFound ? foundState(sessions, limits, info.clientId) : undefined,
+      journal: isFound ? undefined : sessions.begin(info.clientId),
+      commit: (journal) => sessions.commit(journal),
+    })
+    this.#limits = limits
+    this.#store = sessions
+  }
+
+  /** As `Machine`; another member of the groups is there for every other message. */
+  override event(event: SessionEvent): Effect[] {
+    const effects = super.event(event)
+    const more = effects.flatMap((effect) => {
+      if (effect.tag !== 'redispatch' || this.state.ended) return []
+      const { inflight, queued } = effect
+      const hasOther = ({ payload }: Message): boolean => !this.isAlone && payload.at(-1)! % 2 === 0
+      const taken = inflight.filter(({ message }) => hasOther(message)).map(({ messageId }) => messageId)
+      const passed = queued.filter(({ message }) => hasOther(message))
+      const answers = super.event({ tag: 'redispatched', taken, passed })
+      const { journal } = this.state
+      for (const number of journal?.takePassedOn() ?? []) journal!.dropped(number)
+      if (journal !== undefined) this.#store.commit(journal)
+      return answers
+    })
+    return [...effects, ...more]
+  }
+
+  /** The session as another start finds it in a store, with its messages; the connection is gone. */
+  found(store: Store): StoredMachine {
+    const { clientId, client } = this.state
+    const sessions = sessionStore(store)
+    for (const _ of sessions.sessions());
+    const found = new StoredMachine(sessions, this.#limits, { ...client, clientId }, true)
+    found.nowMs = this.nowMs
+    found.event({ tag: 'restore', othersRun: false })
+    found.load()
+    return found
+  }
+
+  load(): Effect[] {
+    return this.event({ tag: 'contents', contents: this.contents() } satisfies SessionEvent)
+  }
+
+  /** What is in the store of the session's messages. */
+  contents() {
+    const { journal } = this.state
+    const fail = (key: string, error: unknown): never => {
+      throw new Error(`${key}: ${JSON.stringify(error)}`)
+    }
+    return readContents(journal === undefined ? [] : this.#store.messages(journal), fail)
+  }
+}
+
+function foundState(sessions: SessionStore, limits: SessionLimits, clientId: string) {
+  const found = sessions.find(clientId)
+  if (found === undefined) throw new Error(`${clientId} is not stored`)
+  return restoredSessionState({ self: pid(1), limits, nextMessageId: () => 'own', found })
+}

@@ -1,3 +1,0 @@
-import { testSchedules } from './run-schedules.ts'
-
-testSchedules(1201, 400)
