@@ -306,15 +306,17 @@ export class SyncReceiver {
     const core = this.#core
     if (session.isStale) note(session.seen, request, cellName(key, cell))
     const isCovered = this.#isCovered(replica, cell)
-    const held = replica.cells.get(key, cell.identity)
+    let held = replica.cells.get(key, cell.identity)
     if (held === undefined && cell.value === undefined && cell.clock <= core.stableClock) return
     // What this node has had and has not any more was deleted, and the delete is forgotten; the same holds of the source.
     if (session.isSourceStale && isCovered && cell.clock <= core.forgotten && (held?.clock ?? 0) < cell.clock) return
     if (session.isStale && held !== undefined && held.clock > cell.clock && this.#isGone(session, held)) {
       replica.forget(key, held)
+      held = undefined
     }
-    onlooker?.look(replica, key, cell.identity, cell.value, cell.clock, cell.origin)
-    const before = replica.cells.rows.get(key, cell.identity)?.value
+    if (held !== undefined) onlooker?.look(replica, key, cell.identity, cell.value, cell.clock, cell.origin)
+    // As it was: the cell is changed in its place.
+    const before = held?.value
     if (!replica.join(key, cell) || !isCovered) return
     const after = replica.cells.rows.get(key, cell.identity)?.value
     if (!isSameRow(replica, before, after)) session.repaired++
