@@ -284,7 +284,3 @@ function connectionsOf(runtime: Runtime): Connection[] {
 export function fullName(name: string): string {
   return `${name}@sim`
 }
-
-function shortName(name: string): string {
-  return name.slice(0, name.indexOf('@'))
-}
