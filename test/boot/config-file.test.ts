@@ -69,7 +69,7 @@ describe('an error in a configuration', () => {
 
   it('lists the keys when none is near', () => {
     expect(errorsOf({ file: file('[broker]\ncolour = 1\n') })).toEqual([
-      'etc/agner.toml:2: broker.colour is not a setting; broker has sys_interval, shared_subscription_strategy',
+      'etc/agner.toml:2: broker.colour is not a setting; broker has sys_interval, shared_subscription_strategy, forward_wait, forward_max, hint_max, hint_max_age',
     ])
   })
 
