@@ -68,8 +68,8 @@ describe('an error in a configuration', () => {
   })
 
   it('lists the keys when none is near', () => {
-    expect(errorsOf({ file: file('[sysmon]\ncolour = 1\n') })).toEqual([
-      'etc/agner.toml:2: sysmon.colour is not a setting; sysmon has long_gc, long_schedule, large_heap, long_mailbox',
+    expect(errorsOf({ file: file('[broker]\ncolour = 1\n') })).toEqual([
+      'etc/agner.toml:2: broker.colour is not a setting; broker has sys_interval, shared_subscription_strategy, forward_wait, forward_max, hint_max, hint_max_age',
     ])
   })
 

@@ -2,6 +2,8 @@
  * Abuse by quantity and slowness: floods, readers that do not read, writers of one byte, storms of connections. Nobody
  * else notices, and what one client can make the broker remember is bounded.
  */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { IS_MOSQUITTO, useBroker } from '../support/broker.ts'
 import { connectBytes, field, publishBytes, raw, subscribeBytes } from '../support/bytes.ts'
@@ -11,7 +13,12 @@ import type { RawClient } from '../support/raw-client.ts'
 const mqtt = useBroker(5)
 
 /** Bytes that buffers of this process hold; the broker's too when it runs in this process. */
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
+/** Buffers that are in use: what is garbage is collected first. */
 function bufferBytes(): number {
+  collectGarbage()
   const { external, arrayBuffers } = process.memoryUsage()
   return external + arrayBuffers
 }
