@@ -10,6 +10,7 @@ import {
   fill,
   haveRetained,
   joined,
+  lossOf,
   N1,
   N2,
   N3,
@@ -54,7 +55,7 @@ describe('问题(1): starting without the other', () => {
       await sees(node, [N1, N2])
       await eventually(async () => expect((await asked(node, 'retained', 'show', 'x'))[1]).toBe('2'))
     }
-    await back.logged(`retained_message x: what ${N2} wrote later stays, what ${N1} wrote is gone`)
+    expect(await lossOf('x', first, back)).toMatchObject({ keptBy: N2, lostBy: N1 })
     await haveRetained(11, first, back)
     await eventually(async () => expect((await asked(first, 'alarms', 'list')).join()).not.toContain('stale_tables'))
   })

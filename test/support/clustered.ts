@@ -115,3 +115,8 @@ export function disconnected(one: MqttClient): Promise<number | undefined> {
 export function closing(one: MqttClient): Promise<void> {
   return new Promise((resolve) => one.once('close', () => resolve()))
 }
+
+/** The line by which members name a retained message that gave way to a later one; not each of them does. */
+export function lossOf(topic: string, ...peers: readonly Peer[]): Promise<Record<string, unknown>> {
+  return Promise.any(peers.map((peer) => peer.logged(`retained_message ${topic}: what `)))
+}
