@@ -22,6 +22,9 @@ export interface TerminalOptions {
   readonly rows?: number
 }
 
+// Told by a shell of our own: tmux can miss the end of a program, and would then never say how it ended.
+const TELL_STATUS = 'trap : INT; "$@"; printf "\\n[status %s]\\n" "$?"; exec cat >/dev/null'
+
 let terminals = 0
 
 export class Terminal {
@@ -31,7 +34,7 @@ export class Terminal {
     this.#socket = socket
   }
 
-  /** Starts a program; the terminal stays when it has ended. */
+  /** Starts a program; the terminal stays when it has ended, and shows `[status n]`. */
   static async start(
     command: readonly string[],
     { env = {}, columns = 100, rows = 40 }: TerminalOptions = {},
@@ -41,8 +44,8 @@ export class Terminal {
     const settings = Object.entries(env).flatMap(([name, value]) => ['-e', `${name}=${value}`])
     const size = ['-x', String(columns), '-y', String(rows)]
     await terminal.#tmux(
-      ...['-f', '/dev/null', 'new-session', '-d', ...size, ...settings, 'sh'],
-      ...[';', 'set-option', '-g', 'remain-on-exit', 'on', ';', 'respawn-pane', '-k', ...settings, ...command],
+      ...['-f', '/dev/null', 'new-session', '-d', ...size, ...settings],
+      ...['sh', '-c', TELL_STATUS, 'sh', ...command],
     )
     let last = ''
     onTestFailed(() => console.error(last))
