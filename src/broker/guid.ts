@@ -52,6 +52,11 @@ export function guidGenerator({
   }
 }
 
+/** The part of an id that all ids of one generator share, and no others. */
+export function generatorOf(id: string): string {
+  return id.slice(12, 24)
+}
+
 /** When an id was made, by the clock of its node: ms since 1970. */
 export function guidTimeMs(id: string): number {
   return Number.parseInt(id.slice(0, 12), 16)

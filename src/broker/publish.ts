@@ -32,6 +32,8 @@ export interface SessionEnvironment extends PublishEnvironment {
   readonly nextMessageId: (nowMs: number) => string
   /** Tells whether other members of the cluster run; undefined: there are none. */
   readonly homes?: Pick<Homes, 'othersRun'>
+  /** When a message of QoS 2 came to this node, from a client or another node; undefined when it has not since the node started. */
+  readonly cameAtMs?: (message: Message) => number | undefined
   /** Where sessions that outlive their connection are stored; undefined: in memory only. */
   readonly sessionStore?: SessionStore | undefined
 }

@@ -13,7 +13,8 @@ import type { BrokerConfig } from './config.ts'
 import { Connections } from './connection/cm.ts'
 import { Forwarding } from './forward/forwarding.ts'
 import { HintLog } from './forward/hints.ts'
-import { guidGenerator } from './guid.ts'
+import { RecentIds } from './forward/recent-ids.ts'
+import { generatorOf, guidGenerator } from './guid.ts'
 import { Hooks } from './hooks.ts'
 import type { Message } from './message.ts'
 import type { Alarms } from './monitor/alarm.ts'
@@ -49,6 +50,8 @@ export interface Services extends SessionEnvironment {
   readonly pubsub: PubSub
   /** What is on its way to other nodes. */
   readonly forwarding: Forwarding
+  /** Ids of QoS 2 messages that have come from other nodes. */
+  readonly recent: { readonly durable: RecentIds; readonly volatile: RecentIds }
   readonly retainer: Retainer
   readonly sessions: Sessions
   readonly sessionStore: SessionStore | undefined
@@ -138,6 +141,9 @@ export async function createServices(options: ServicesOptions): Promise<Services
     ])
   }
   const sessions = new Sessions(runtime, mnesia)
+  const now = () => clock.now()
+  const recent = { durable: new RecentIds(now), volatile: new RecentIds(now) }
+  const ownGenerator = generatorOf(nextMessageId())
   const services: Services = {
     runtime,
     config,
@@ -152,6 +158,9 @@ export async function createServices(options: ServicesOptions): Promise<Services
     routing,
     pubsub,
     forwarding,
+    recent,
+    cameAtMs: ({ id, publishedAtMs }) =>
+      generatorOf(id) === ownGenerator ? publishedAtMs : recent.durable.cameAtMs(id),
     retainer,
     sessions,
     sessionStore: sessionStoreOf(options),

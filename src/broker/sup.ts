@@ -84,9 +84,7 @@ export function serviceChildren(services: Services): ChildSpec[] {
         { name },
       ]),
     ),
-    ...(services.sessionStore === undefined
-      ? []
-      : [child('session_restorer', sessionRestorer, [services], { restart: 'temporary' })]),
+    child('session_restorer', sessionRestorer, [services], { restart: 'temporary' }),
     child(CLUSTER, cluster, [
       {
         mnesia,
@@ -98,7 +96,7 @@ export function serviceChildren(services: Services): ChildSpec[] {
     ]),
     child(TRACE, trace, [services.hooks, { name: TRACE }]),
     child(FORWARDER, forwarder, [
-      { forwarding, pubsub, routing, mnesia, onReady: (node) => sessions.nodeReady(node) },
+      { forwarding, pubsub, routing, mnesia, recent: services.recent, onReady: (node) => sessions.nodeReady(node) },
       { name: FORWARDER },
     ]),
     child('sys_topics', sysTopics, [

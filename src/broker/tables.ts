@@ -40,6 +40,25 @@ export const ROUTE = table<RouteRow>('route', {
   compact: routeCodec,
 })
 
+/** A topic filter that some session of `node` subscribes that outlives its connection, not as a member of a group. */
+export interface DurableRouteRow {
+  readonly filter: string
+  readonly node: string
+}
+
+/**
+ * Filter → nodes, on disc: what must be kept for a member that is away, also by one that has itself been restarted meanwhile. Written by the
+ * router.
+ */
+export const DURABLE_ROUTE = table<DurableRouteRow>('durable_route', {
+  type: 'bag',
+  key: 'filter',
+  replication: 'owned',
+  copies: 'disc_copies',
+  parked: () => true,
+  compact: (node) => ({ pack: () => 0, unpack: (filter) => ({ filter, node }) }),
+})
+
 /** Routes of `$local/…` subscriptions, which no other node hears of. Written by the router. */
 export const LOCAL_ROUTE = table<RouteRow>('local_route', {
   type: 'bag',
@@ -217,6 +236,7 @@ export const BACKEND_SUBSCRIPTION = table<StaticSubscriptionRow>('backend_subscr
 /** The tables that every broker has. They are opened before other members are met, so that no row comes before its table. */
 export const TABLES = [
   ROUTE,
+  DURABLE_ROUTE,
   LOCAL_ROUTE,
   SHARED_SUBSCRIPTION,
   LOCAL_SHARED_SUBSCRIPTION,

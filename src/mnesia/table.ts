@@ -20,6 +20,8 @@ export type TableEvent<Row> =
   /** All rows of a node are visible from now on, or not any more; no event for each of them: `rowsOf` has them. */
   | { readonly type: 'shown'; readonly owner: string }
   | { readonly type: 'hidden'; readonly owner: string }
+  /** Rows of a node that are not visible are others now; only in a table whose definition has `parked`. `rowsOf` has them. */
+  | { readonly type: 'parked'; readonly owner: string }
 
 export interface WriteOptions {
   /** `local` (default): applied here; `durable`: flushed here; `members`: applied by every connected member, bounded. */

@@ -21,6 +21,7 @@ import {
 } from '../support/clustered.ts'
 import { eventually } from '../support/eventually.ts'
 import type { Peer, Peers } from '../support/peer.ts'
+import { RawClient } from '../support/raw-client.ts'
 
 /** Members that both have x = 0 and ten other retained messages on disc. */
 async function filled() {
@@ -140,5 +141,32 @@ describe('问题(2): what members share is on all discs', () => {
     )
     await (await client(alone)).publishAsync('static/1', 'for c9', { qos: 1 })
     expect(await got).toEqual(['static/1', 'for c9'])
+  })
+})
+
+describe('sessions of members that are away', () => {
+  it('who starts alone after all were killed keeps for the sessions of the others what is published meanwhile', async () => {
+    const { peers, n1, n2 } = await joined()
+    const session = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 3600 } } as const
+    const before = await RawClient.open({ host: '127.0.0.1', port: n1.mqttPort }, 5)
+    await before.handshake(session)
+    await before.subscribe('t/+', 1)
+    await before.disconnect({ reasonCode: 0 })
+    // Of what n2 has taken in, all is on disc when a later write of its own is.
+    await retain(n2, 'x', '1')
+    await Promise.all([n1.kill(), n2.kill()])
+    const alone = await startAlone(peers, N2)
+    const publisher = await client(alone)
+    for (const n of [1, 2]) await publisher.publishAsync(`t/${n}`, `${n}`, { qos: 1 })
+    // It knows of them although it is killed once more.
+    await alone.kill()
+    const again = await startAlone(peers, N2)
+    await (await client(again)).publishAsync('t/3', '3', { qos: 1 })
+    const back = await peers.start(N1)
+    const after = await RawClient.open({ host: '127.0.0.1', port: back.mqttPort }, 5)
+    await after.handshake(session)
+    expect(after.connack?.sessionPresent).toBe(true)
+    for (const n of [1, 2, 3]) await after.expectPublish({ topic: `t/${n}`, payload: `${n}` })
+    await after.disconnect({ reasonCode: 0 })
   })
 })

@@ -196,6 +196,43 @@ test('G4: of two sessions of one client id on both sides of a partition, the lat
   expect(await later.survives()).toBe(true)
 })
 
+test('G4: what waits in the session that gives way is handed to the one that stays, QoS 2 once', async () => {
+  const peers = await testPeers({ cuttable: true })
+  const nodes = (await startCluster(peers, [N1, N2], { sets: ['session.home_wait=0s'] })) as [Peer, Peer]
+  const [n1, n2] = nodes
+  const earlier = await client(n1, 'c', DURABLE)
+  await earlier.subscribe('s/#', 2)
+  await earlier.disconnect()
+  const there = await client(n1, 'p1')
+  const here = await client(n2, 'p2')
+  for (const qos of [0, 1, 2] as const) await here.publish('s/before', { qos, payload: `before ${qos}` })
+  peers.cut(n1, n2, 'reset')
+  await n1.logged(`node ${N2} is down`)
+  await n2.logged(`node ${N1} is down`)
+  const later = await client(n2, 'c', DURABLE)
+  expect(later.connack?.sessionPresent).toBe(false)
+  await later.subscribe('s/+', 2)
+  for (const qos of [1, 2] as const) {
+    await there.publish('s/there', { qos, payload: `there ${qos}` })
+    await there.publish('s/not/wanted', { qos, payload: 'any more' })
+    // On the other side it is kept for the session there.
+    await here.publish('s/here', { qos, payload: `here ${qos}` })
+  }
+  expect(payloads(await take(later, 2))).toEqual(['here 1', 'here 2'])
+  peers.heal()
+  await eventually(async () => expect(await sessionsOf(nodes, 'c')).toEqual([N2]))
+  await there.publish('s/after', { qos: 2, payload: 'after' })
+  const got: string[] = []
+  while (got.at(-1) !== 'after') got.push(...payloads(await take(later, 1)))
+  await later.expectNothing()
+  expect([...new Set(got)].filter((payload) => payload !== 'here 1').toSorted()).toEqual([
+    ...['after', 'before 1', 'before 2', 'there 1', 'there 2'],
+  ])
+  // At QoS 1 a message of this side may come once more, having been kept for the session of the other side.
+  const once = got.filter((payload) => payload.endsWith('2'))
+  expect(once).toHaveLength(new Set(once).size)
+})
+
 test('what is published for a session on a member that is cut off arrives when the member is back: once, in order', async () => {
   const peers = await testPeers({ cuttable: true })
   const sets = ['dist.net_ticktime=4']

@@ -24,7 +24,7 @@ import {
   type NodeReady,
   rangesOf,
 } from './messages.ts'
-import { RecentIds } from './recent-ids.ts'
+import type { RecentIds } from './recent-ids.ts'
 import { Seen } from './seen.ts'
 
 export interface ForwarderOptions {
@@ -32,6 +32,8 @@ export interface ForwarderOptions {
   readonly pubsub: PubSub
   readonly routing: Pick<Routing, 'parked'>
   readonly mnesia: Pick<Mnesia, 'subscribe' | 'status'>
+  /** What other nodes have sent for sessions that outlive their connection, and for the others. */
+  readonly recent: { readonly durable: RecentIds; readonly volatile: RecentIds }
   /** Called when the sessions of a member are there. */
   readonly onReady: (node: string) => void
 }
@@ -59,16 +61,19 @@ class ForwarderState {
   readonly #options: ForwarderOptions
   readonly #due = new Map<string, Due>()
   readonly #seen = new Seen()
-  /** Of what was sent for sessions that outlive their connection, and for the others. */
-  readonly #recent = { durable: new RecentIds(), volatile: new RecentIds() }
 
   constructor(self: ProcessContext, options: ForwarderOptions) {
     this.#self = self
     this.#options = options
     subscribeSystem(self, options.mnesia)
     self.send(self.pid, WATCH)
-    const { node, running } = options.mnesia.status()
-    for (const other of running) if (other !== node) this.#sayReady(other, true)
+    const { node, running, stopped, partitioned } = options.mnesia.status()
+    for (const other of [...running, ...stopped, ...partitioned]) {
+      if (other === node) continue
+      // What their sessions subscribed is on this node's disc; they answer when they are there.
+      options.routing.parked.park(other)
+      if (running.includes(other)) this.#sayReady(other, true)
+    }
   }
 
   describe(): unknown {
@@ -123,14 +128,16 @@ class ForwarderState {
   #memberEvent(event: SystemEvent): void {
     const { forwarding, mnesia, routing } = this.#options
     if (event.tag === 'mnesia_up') this.#sayReady(event.node, false)
-    else if (event.tag === 'mnesia_down') forwarding.lost(event.node)
-    else if (event.tag === 'members' || event.tag === 'cluster') {
+    else if (event.tag === 'mnesia_down') {
+      forwarding.lost(event.node)
+      routing.parked.park(event.node)
+    } else if (event.tag === 'members' || event.tag === 'cluster') {
       const { running, stopped, partitioned } = mnesia.status()
       const members = new Set([...running, ...stopped, ...partitioned])
       for (const node of [...forwarding.nodes(), ...routing.parked.nodes()]) {
         if (members.has(node)) continue
         forwarding.removed(node)
-        routing.parked.release(node)
+        routing.parked.forget(node)
       }
     }
   }
@@ -157,7 +164,7 @@ class ForwarderState {
 
   /** The messages that have not come already. */
   #new(batches: readonly PlainBatch[], reach: Reach = 'all'): Batch[] {
-    const { durable, volatile } = this.#recent
+    const { durable, volatile } = this.#options.recent
     const isNew = ({ id, qos }: Message) => {
       if (qos < 2) return true
       const isNewToVolatile = reach === 'durable' || volatile.add(id)

@@ -71,6 +71,7 @@ const MORE_METRICS = [
   'messages/forward/unconfirmed',
   /** Messages kept for members that were away, once for each of them; those that were given up, for want of room or because the member stayed away. */
   'messages/hinted',
+  'messages/handed_over',
   'messages/dropped/hints',
   /** Deliveries to sessions, one for each subscriber; acknowledged ones of QoS 1 and 2. */
   'messages/delivered',

@@ -35,13 +35,13 @@ export class RouteIndex {
     this.groups = new SharedGroups(members, subscribers, onChange)
     for (const filter of routes.keys()) if (isWildcard(filter)) this.trie.insert(filter)
     this.#unsubscribe = routes.subscribe((event) => {
-      if (event.type === 'shown' || event.type === 'hidden') {
-        for (const row of routes.rowsOf(event.owner)) this.#follow(row.filter)
-        onChange(ALL)
-      } else {
+      if (event.type === 'write' || event.type === 'delete') {
         const { filter } = event.row
         this.#follow(filter)
         onChange(filter)
+      } else {
+        for (const row of routes.rowsOf(event.owner)) this.#follow(row.filter)
+        onChange(ALL)
       }
     })
   }

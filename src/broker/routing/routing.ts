@@ -7,10 +7,12 @@
  * and the last subscriber of a filter on this node make a difference there, and whether any of them is durable.
  */
 import type { Pid } from '../../actors/pid.ts'
-import type { TableOperation, Tables, WriteOptions, WriteOutcome } from '../../mnesia/table.ts'
+import type { Table, TableOperation, Tables, WriteOptions, WriteOutcome } from '../../mnesia/table.ts'
 import type { QoS } from '../packet.ts'
 import { BackPressure, type BackPressureLimits, NO_BACK_PRESSURE } from '../session/back-pressure.ts'
 import {
+  DURABLE_ROUTE,
+  type DurableRouteRow,
   LOCAL_ROUTE,
   LOCAL_SHARED_SUBSCRIPTION,
   ROUTE,
@@ -68,6 +70,9 @@ class Unwritten {
   members: TableOperation<SharedMemberRow>[] = []
 }
 
+/** Rows that are removed in one batch. */
+const FORGET_SIZE = 1000
+
 const STAT_NAMES = ['topics', 'routes', 'subscribers', 'subscriptions'] as const
 
 export class Routing {
@@ -84,6 +89,7 @@ export class Routing {
   readonly local: RouteIndex
   /** Routes of members that are away. */
   readonly parked: ParkedRoutes
+  readonly #durable: Table<DurableRouteRow>
   readonly #unwritten = { global: new Unwritten(), local: new Unwritten() }
   #isFrozen = false
   readonly #listeners: ((filter: string) => void)[] = []
@@ -94,7 +100,8 @@ export class Routing {
     this.pressure = new BackPressure(pressure)
     const changed = (filter: string) => this.#changed(filter)
     this.global = new RouteIndex(tables.open(ROUTE), tables.open(SHARED_SUBSCRIPTION), this.subscribers, changed)
-    this.parked = new ParkedRoutes(this.global.routes, () => changed('#'))
+    this.#durable = tables.open(DURABLE_ROUTE)
+    this.parked = new ParkedRoutes(this.#durable, () => changed('#'))
     this.local = new RouteIndex(
       tables.open(LOCAL_ROUTE),
       tables.open(LOCAL_SHARED_SUBSCRIPTION),
@@ -188,6 +195,20 @@ export class Routing {
     this.#isFrozen = true
   }
 
+  /**
+   * Removes the durable routes that an earlier run of this node has left on the disc and no session has any more. To be called when all
+   * sessions that are stored here have subscribed again.
+   */
+  forgetFormer(): void {
+    const operations: TableOperation<DurableRouteRow>[] = []
+    for (const row of this.#durable.rowsOf(this.node)) {
+      if (this.subscribers.presence(row.filter) !== 'durable') operations.push({ op: 'delete_object', row })
+    }
+    for (let i = 0; i < operations.length; i += FORGET_SIZE) {
+      void this.#durable.batch(operations.slice(i, i + FORGET_SIZE), {})
+    }
+  }
+
   /** Writes to the tables what has changed. Returns undefined when that is complete, else what to wait for. */
   flush(options: WriteOptions): Promise<readonly WriteOutcome[]> | undefined {
     if (this.#isFrozen) return undefined
@@ -269,17 +290,22 @@ export class Routing {
     }
     if (unwritten.plain.size + unwritten.group.size === 0) return
     const operations: TableOperation<RouteRow>[] = []
+    const durable: TableOperation<DurableRouteRow>[] = []
     for (const filter of unwritten.plain) {
-      this.#align(index, filter, false, this.subscribers.presence(filterKey(filter, undefined, local)), operations)
+      const presence = this.subscribers.presence(filterKey(filter, undefined, local))
+      this.#align(index, filter, false, presence, operations)
+      if (!local) this.#alignDurable(filter, presence === 'durable', durable)
     }
     for (const filter of unwritten.group) {
       this.#align(index, filter, true, this.#groupPresence(index, filter, local), operations)
     }
     unwritten.plain.clear()
     unwritten.group.clear()
-    if (operations.length === 0) return
-    const wait = index.routes.batch(operations, options)
-    if (wait !== undefined) waits.push(wait)
+    const written = [
+      durable.length > 0 ? this.#durable.batch(durable, options) : undefined,
+      operations.length > 0 ? index.routes.batch(operations, options) : undefined,
+    ]
+    for (const wait of written) if (wait !== undefined) waits.push(wait)
   }
 
   #groupPresence(index: RouteIndex, filter: string, local: boolean): Presence {
@@ -314,6 +340,12 @@ export class Routing {
     if (replaced?.op === 'delete_object' && replaced.row.filter === filter && replaced.row.group === group) {
       operations.splice(operations.length - 1, 0, { op: 'write', row })
     } else operations.push({ op: 'write', row })
+  }
+
+  #alignDurable(filter: string, wanted: boolean, operations: TableOperation<DurableRouteRow>[]): void {
+    const row = this.#durable.read(filter).find(({ node }) => node === this.node)
+    if (wanted && row === undefined) operations.push({ op: 'write', row: { filter, node: this.node } })
+    else if (!wanted && row !== undefined) operations.push({ op: 'delete_object', row })
   }
 
   #listing(filter: string): RouteListing {

@@ -16,7 +16,6 @@ import type { DownMessage, RemoteName } from '../../actors/signal.ts'
 import type { Table } from '../../mnesia/table.ts'
 import type { ClientInfo, Will } from '../process-messages.ts'
 import { publishAll, type SessionEnvironment } from '../publish.ts'
-import { RC } from '../reason-codes.ts'
 import type { SessionRow } from '../tables.ts'
 import { type BetweenManagers, isLater, stamped } from './directory.ts'
 import type { SessionStart } from './session.ts'
@@ -170,7 +169,7 @@ export class LocalSessions {
     if (!outcome.ok || outcome.pid === undefined) return
     const own = this.#own(client.clientId)
     // Two homes that did not see each other have both asked for one.
-    if (own !== undefined) this.#discard(own.pid)
+    if (own !== undefined) this.#giveWay(own.pid, outcome.pid)
     this.#watch(client.clientId, outcome.pid)
     this.#write(client, outcome.pid)
   }
@@ -248,12 +247,11 @@ export class LocalSessions {
   #met(row: SessionRow): void {
     if (row.pid.node === this.#self.pid.node || !this.#options.isOurs(row.clientId)) return
     const own = this.#own(row.clientId)
-    if (own !== undefined && isLater(row, own)) this.#discard(own.pid)
+    if (own !== undefined && isLater(row, own)) this.#giveWay(own.pid, row.pid)
   }
 
-  #discard(session: Pid): void {
-    const message: FromManager = { tag: 'discard', reasonCode: RC.session_taken_over, reason: 'session_taken_over' }
-    this.#self.runtime.send(session, message)
+  #giveWay(session: Pid, to: Pid): void {
+    this.#self.runtime.send(session, { tag: 'give_way', to } satisfies FromManager)
   }
 
   #own(clientId: string): SessionRow | undefined {

@@ -93,6 +93,7 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
       }
       break
     case 'discard':
+      if (event.isHandedOver === true) state.queue?.extract(({ qos, share }) => qos > 0 && share === undefined)
       end(state, nowMs, 'kicked', event.reasonCode, event.reason, effects)
       break
     case 'timeout':

@@ -13,6 +13,8 @@ export type OpenAnswer =
 export type FromManager =
   /** A connection wants the session; it gets the answer, the home of the client id and the manager `opened`. */
   | { readonly tag: 'open'; readonly home: RemoteName; readonly client: ClientInfo }
+  /** Another session of the client id stays: hand it what waits, close the connection, and end. */
+  | { readonly tag: 'give_way'; readonly to: Pid }
   /** End the session now. */
   | { readonly tag: 'discard'; readonly reasonCode: number; readonly reason: string }
   /** Close its connection. */

@@ -64,7 +64,13 @@ export type SessionEvent =
   /** A connection opens the session, for the first time or again. Answered by `attached`, or by `ended` when it may not be resumed. */
   | { readonly tag: 'attach'; readonly client: ClientInfo }
   /** The session is to end now, its connection (if any) closed with this code. */
-  | { readonly tag: 'discard'; readonly reasonCode: number; readonly reason: string }
+  | {
+      readonly tag: 'discard'
+      readonly reasonCode: number
+      readonly reason: string
+      /** Another session has what waits, but for what other members of a group can have. */
+      readonly isHandedOver?: boolean
+    }
   /** The connection is to be closed by an administrator; the session lives on as its expiry says. */
   | { readonly tag: 'kick'; readonly reasonCode: number; readonly reason: string }
   /** Publishes wait, and there is room for more: the connection may read on although they are not accepted. */
@@ -195,6 +201,8 @@ export interface SessionState {
   readonly self: Pid
   readonly clientId: string
   readonly createdAtMs: number
+  /** Its client wanted none that was there before [MQTT5-3.1.2-4]; false after a restart of the node. */
+  readonly beganClean: boolean
   readonly limits: SessionLimits
   /** Makes the id of each message that the client publishes. */
   readonly nextMessageId: (nowMs: number) => string
@@ -308,6 +316,7 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs, jo
     self,
     clientId: client.clientId,
     createdAtMs: nowMs,
+    beganClean: client.cleanStart,
     limits,
     nextMessageId,
     reportAcked: false,

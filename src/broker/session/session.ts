@@ -26,6 +26,7 @@ import type { SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import type { FromRouter } from '../routing/router.ts'
 import type { RELIEVED } from './back-pressure.ts'
+import { type HandedOver, HandOver, type HandOverTaken, remember, runsOf } from './hand-over.ts'
 import type { GATE_TIMEOUT } from './publish-gate.ts'
 import { passOn, redispatchAll } from './redispatch.ts'
 import { type ReadRetained, type RetainedPage, RetainedReads } from './retained-reads.ts'
@@ -65,6 +66,8 @@ type Own =
   | { readonly tag: 'drain' }
   | ReadRetained
   | TakenOver
+  | HandedOver
+  | HandOverTaken
   /** Others have taken over these messages of the store. */
   | { readonly tag: 'passed_on'; readonly numbers: readonly number[] }
   | typeof ASK_ROUTER_AGAIN
@@ -101,6 +104,8 @@ class SessionProcess {
   readonly #storage: SessionStorage | undefined
   /** The messages of a stored session are still where they were found. */
   #found: FoundSession | undefined
+  /** To a later session of the client id, while it takes what waits here. */
+  #handOver: HandOver | undefined
   /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
   #nowMs = 0
   /** Counters of the state that the metrics have already. */
@@ -140,8 +145,14 @@ class SessionProcess {
     if (journal === undefined && removal === 0) return undefined
     return new SessionStorage(this.#self, store, journal, removal, {
       publish: (effect) => this.#publisher.add(effect),
-      taken: (message) => this.#backlog.taken(message),
-      refused: (message) => this.#backlog.refused(message),
+      taken: (message) => {
+        if (message.tag === 'handed_over') this.#confirmHandedOver(message)
+        else this.#backlog.taken(message)
+      },
+      refused: (message) => {
+        // What was handed over stays where it was.
+        if (message.tag !== 'handed_over') this.#backlog.refused(message)
+      },
     })
   }
 
@@ -160,6 +171,9 @@ class SessionProcess {
         this.#backlog.takeOff(message.runs)
         if (this.state.ended) passOn(this.#environment.pubsub, message.runs, this.#self.pid)
         else this.#handle(message)
+        for (const { batch, matched } of message.runs) {
+          if (matched.share === undefined) this.#handOver?.add(batch.messages)
+        }
         this.#storage?.took(message)
         break
       case 'packets':
@@ -177,6 +191,15 @@ class SessionProcess {
         break
       case 'open':
         this.#open(message)
+        break
+      case 'give_way':
+        this.#giveWay(message.to)
+        break
+      case 'handed_over':
+        this.#takeHandedOver(message)
+        break
+      case 'hand_over_taken':
+        if (this.#handOver?.taken(message) === true) this.#handOn(this.#handOver)
         break
       case 'subscribed':
       case 'unsubscribed':
@@ -420,13 +443,63 @@ class SessionProcess {
     else this.#router.unsubscribe(FAREWELL, shared)
   }
 
-  #down({ ref }: DownMessage): void {
-    if (this.#connectionMonitor?.equals(ref)) {
+  #down({ ref, reason }: DownMessage): void {
+    if (this.#handOver?.monitor.equals(ref)) {
+      const { to } = this.#handOver
+      this.#handOver = undefined
+      // One that has ended has no use for it. One that is out of reach, or has crashed, is met again.
+      if (reason === 'normal') this.#discard(false)
+      else this.#self.runtime.logger.debug({ to: to.node, reason }, 'a session keeps what it was to hand over')
+    } else if (this.#connectionMonitor?.equals(ref)) {
       this.#connectionMonitor = undefined
       const from = this.state.connection
       if (from === undefined) return
       this.#handle({ tag: 'detach', from, publishWill: true, expirySec: undefined, reason: 'connection_down' })
     } else if (this.#router.takeDown(ref) && this.state.ended) this.#isOver = true
+  }
+
+  // Giving way to a later session of the client id
+
+  #giveWay(to: Pid): void {
+    if (this.state.ended || this.#handOver?.to.equals(to)) return
+    if (this.state.expirySec === 0) {
+      this.#discard(false)
+      return
+    }
+    if (this.#found !== undefined) this.#load(this.#found)
+    this.#handle({ tag: 'kick', reasonCode: RC.session_taken_over, reason: 'session_taken_over' })
+    this.#handOver?.close()
+    this.#handOver = new HandOver(this.#self, to, this.state)
+    this.#handOn(this.#handOver)
+  }
+
+  #handOn(handOver: HandOver): void {
+    if (handOver.next()) return
+    handOver.close()
+    this.#handOver = undefined
+    this.#environment.metrics['messages/handed_over'] += handOver.count
+    this.#discard(true)
+  }
+
+  #discard(isHandedOver: boolean): void {
+    const why = { reasonCode: RC.session_taken_over, reason: 'session_taken_over' }
+    this.#handle({ tag: 'discard', ...why, isHandedOver })
+  }
+
+  #takeHandedOver(message: HandedOver): void {
+    // Its end tells the other one.
+    if (this.state.ended) return
+    if (this.#found !== undefined) this.#load(this.#found)
+    const runs = runsOf(this.state, message, (each) => this.#environment.cameAtMs?.(each))
+    if (runs.length > 0) this.#handle({ tag: 'deliver', runs })
+    remember(this.state, runs)
+    for (const { batch } of runs) this.#handOver?.add(batch.messages)
+    if (this.#storage === undefined) this.#confirmHandedOver(message)
+    else this.#storage.took(message)
+  }
+
+  #confirmHandedOver({ from, part }: HandedOver): void {
+    this.#self.send(from, { tag: 'hand_over_taken', from: this.#self.pid, part } satisfies HandOverTaken)
   }
 
   #startTimer(timer: SessionTimer, delayMs: number): void {

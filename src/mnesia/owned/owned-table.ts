@@ -176,6 +176,7 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
   apply(rows: OwnerRows<Row>, operations: readonly OwnedOperation<Row>[]): void {
     rows.seq++
     this.#apply(rows, operations)
+    this.#tellParked(rows)
     this.#core.counters.applied++
     this.#host.advanced(this.definition.name, rows as AnyRows)
   }
@@ -207,7 +208,7 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     if (rows.isVisible) {
       this.#showAll()
       for (const key of differing) this.#tell(rows, key, former)
-    }
+    } else this.#tellParked(rows)
     this.#host.advanced(this.definition.name, rows as AnyRows)
   }
 
@@ -239,7 +240,10 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     for (const row of expected.values()) operations.push({ ...row, kind: 'write' })
     this.#apply(rows, operations)
     // Whatever went wrong may have gone by the count.
-    if (operations.length > 0 && rows.isVisible) this.#showAll()
+    if (operations.length > 0) {
+      if (rows.isVisible) this.#showAll()
+      else this.#tellParked(rows)
+    }
     return operations.length
   }
 
@@ -249,6 +253,7 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     if (rows === undefined) return
     this.setVisible(owner, false)
     this.#owners.delete(owner)
+    this.#tellParked(rows)
     rows.disc?.drop()
     this.#core.log.drop(rows as AnyRows)
   }
@@ -374,6 +379,11 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
     this.#sink.open(rows, changes)
     for (const operation of operations) rows.held.apply(operation, this.#sink)
     if (changes !== undefined) rows.disc!.commit(changes, rows)
+  }
+
+  /** The event of rows that have changed and are not visible. */
+  #tellParked({ owner, isVisible }: OwnerRows<Row>): void {
+    if (!isVisible && this.definition.parked !== undefined && this.isWatched) this.changed({ type: 'parked', owner })
   }
 
   /** Events of a key whose rows others have taken the place of. */

@@ -57,20 +57,25 @@ class Copy {
   readonly table: OwnedTable<Row>
   /** What somebody knows who only hears events: the rows of visible owners. */
   readonly heard = new Map<string, Row[]>()
+  /** What somebody knows who looks at rows that are not visible only when told to, in a table that has parked rows. */
+  readonly parked = new Map<string, string[]>()
   /** How the rows of an owner stood when they were looked at last. */
   readonly checked = new Map<string, string>()
 
   constructor(table: OwnedTable<Row>, owner: string) {
     this.table = table
     this.heard.set(owner, [...table.rowsOf(owner)])
+    for (const { owner: other } of table.owners()) this.parked.set(other, shown(table.rowsOf(other)))
     const isSame = (a: Row) => (b: Row) =>
       a.k === b.k && (table.definition.type !== 'bag' || identityOf(table, a) === identityOf(table, b))
     table.subscribe((event) => {
       if (event.type === 'shown') {
         expect(this.heard.has(event.owner)).toBe(false)
         this.heard.set(event.owner, [...table.rowsOf(event.owner)])
-      } else if (event.type === 'hidden') expect(this.heard.delete(event.owner)).toBe(true)
-      else {
+      } else if (event.type === 'hidden' || event.type === 'parked') {
+        expect(this.heard.delete(event.owner)).toBe(event.type === 'hidden')
+        this.parked.set(event.owner, shown(table.rowsOf(event.owner)))
+      } else {
         const rows = this.heard.get(event.owner!)!
         const at = rows.findIndex(isSame(event.row))
         if (event.type === 'delete') same(shown(rows.splice(at, 1)), shown([event.row]))
@@ -293,7 +298,10 @@ export class OwnedWorld {
             same([digest.total], [held.digest.total])
           }
           if (isVisible) same(shown(heard.get(owner)!), all)
-          else same([heard.has(owner)], [false])
+          else {
+            same([heard.has(owner)], [false])
+            if (table.definition.parked !== undefined) same(copy.parked.get(owner) ?? [], all)
+          }
         }
         if (!isChanged) continue
         const visible = table.owners().flatMap(({ owner, isVisible }) => (isVisible ? [...table.rowsOf(owner)] : []))

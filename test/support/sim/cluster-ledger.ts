@@ -71,6 +71,16 @@ export class ClusterLedger extends Ledger {
     return lost
   }
 
+  /** What a session hands over that gives way comes to the one that stays when it does. */
+  protected override mayComeLate({ firstSentAtMs }: Published, session: string): boolean {
+    return this.#world.switched.has(session) && !this.#world.isCalmSince(firstSentAtMs)
+  }
+
+  /** A member that could not be reached may have it, and give it back when its session ends. */
+  protected override mayComeTwice({ firstSentAtMs }: Published): boolean {
+    return !this.#world.isCalmSince(firstSentAtMs)
+  }
+
   #mustReach({ topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest): boolean {
     const { calm, matches } = this.#world
     if (firstSentAtMs <= interest.fromMs || acceptedAtMs! >= interest.untilMs) return false
@@ -103,9 +113,11 @@ export class ClusterLedger extends Ledger {
       )
     })
     if (!stays) return false
-    const hasLeft = members.some((member) => !isLive(member) && member.untilMs >= message.firstSentAtMs)
+    // One whose client has gone on with another session may have been there until the nodes had met.
+    const isCalm = this.#world.isCalmSince(message.firstSentAtMs)
+    const hasLeft = members.some((member) => !isLive(member) && (!isCalm || member.untilMs >= message.firstSentAtMs))
     // What is in flight at QoS 2 to a session that ends may not be given to another member [MQTT5-4.8.2-5].
-    return !hasLeft || (message.qos === 1 && this.#world.isCalmSince(message.firstSentAtMs))
+    return !hasLeft || (message.qos === 1 && isCalm)
   }
 }
 

@@ -89,9 +89,11 @@ export class Ledger {
     if (count > 1) {
       // A publisher that repeats a QoS 1 message publishes it twice.
       const isPublishedOnce = (message.qos === 2 && !(this.hasDied && qos < 2)) || message.attempts === 1
-      if (qos === 2) this.violation(clientId, `got ${key} ${count} times at QoS 2`)
+      if (qos === 2 && !(isShared && this.mayComeTwice(message)))
+        this.violation(clientId, `got ${key} ${count} times at QoS 2`)
       else if (qos === 0 && isPublishedOnce) this.violation(clientId, `got ${key} ${count} times at QoS 0`)
-      else if (isPublishedOnce && !dup && !isShared) this.violation(clientId, `got ${key} again without DUP`)
+      else if (isPublishedOnce && !dup && !isShared && !this.mayComeLate(message, receipts.session))
+        this.violation(clientId, `got ${key} again without DUP`)
       return
     }
     receipts.firstAtMs.set(key, this.#sim.time.monotonic())
@@ -101,9 +103,19 @@ export class Ledger {
     // One that its publisher sends again is published again, and may be the first that a later subscription sees, or that is
     // not lost at QoS 0.
     const isRepeated = message.qos === 1 && message.attempts > 1 && (isEarly || qos === 0)
-    if (message.seq < before && !isShared && !isRepeated)
+    if (message.seq < before && !isShared && !isRepeated && !this.mayComeLate(message, receipts.session))
       this.violation(clientId, `got ${key} after ${before} of ${stream}`)
     else greatest.set(stream, Math.max(before, message.seq))
+  }
+
+  /** Whether a message of a shared subscription may come to one member again at QoS 2. */
+  protected mayComeTwice(_message: Published): boolean {
+    return false
+  }
+
+  /** Whether a message may come to a session behind later ones, and at QoS 1 once more. */
+  protected mayComeLate(_message: Published, _session: string): boolean {
+    return false
   }
 
   /** Messages that were accepted at QoS 1 or 2 and did not reach a persistent session, as sentences. */

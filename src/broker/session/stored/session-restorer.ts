@@ -11,12 +11,11 @@ const AT_A_TIME = 500
 /** The server, which is never there: its start ends with `ignore`. */
 export const sessionRestorer = genServer<never, Record<never, never>, Record<never, never>, Services>({
   label: 'session_restorer',
-  init: async ({ sessions, sessionStore, runtime }) => {
-    if (sessionStore === undefined) return ignore()
+  init: async ({ sessions, sessionStore, routing, runtime }) => {
     const beganAtMs = runtime.clock.monotonic()
     let restored = 0
     let underWay: Promise<void>[] = []
-    for (const found of sessionStore.sessions()) {
+    for (const found of sessionStore?.sessions() ?? []) {
       underWay.push(sessions.restore(found))
       restored += 1
       if (underWay.length < AT_A_TIME) continue
@@ -24,6 +23,7 @@ export const sessionRestorer = genServer<never, Record<never, never>, Record<nev
       underWay = []
     }
     await Promise.all(underWay)
+    routing.forgetFormer()
     if (restored > 0) {
       const tookMs = Math.round(runtime.clock.monotonic() - beganAtMs)
       runtime.logger.info({ report: 'sessions_restored', sessions: restored, tookMs }, `${restored} sessions restored`)

@@ -13,6 +13,7 @@
 import type { Pid } from '../../../actors/pid.ts'
 import type { ProcessContext } from '../../../actors/process.ts'
 import type { OpenedSession, ToConnection, ToSession } from '../../process-messages.ts'
+import type { HandedOver } from '../hand-over.ts'
 import type { Effect } from '../session-state.ts'
 import type { Journal } from './journal.ts'
 import type { SessionStore } from './session-store.ts'
@@ -31,7 +32,7 @@ interface Held {
 }
 
 /** What a session was sent, of which somebody may wait to hear. */
-type Deliver = Extract<ToSession, { tag: 'deliver' }>
+export type Taken = Extract<ToSession, { tag: 'deliver' }> | HandedOver
 
 type Publish = Extract<Effect, { tag: 'publish' }>
 
@@ -42,16 +43,16 @@ interface Unpublished {
 
 interface Owed {
   readonly commit: number
-  readonly message: Deliver
+  readonly message: Taken
 }
 
 /** Learns what has become of what a session was sent, and publishes what has waited. */
 export interface Creditors {
   publish(effect: Publish): void
   /** All of it is on disc, or need not be. */
-  taken(message: Deliver): void
+  taken(message: Taken): void
   /** The disc refuses; the session has it in memory. */
-  refused(message: Deliver): void
+  refused(message: Taken): void
 }
 
 export class SessionStorage {
@@ -145,7 +146,7 @@ export class SessionStorage {
   }
 
   /** The session has handled this. Whoever waits is told in the order of the calls. */
-  took(message: Deliver): void {
+  took(message: Taken): void {
     this.#owed.push({ commit: this.#commit, message })
     this.#settle()
     if (this.#owed.length > 0) this.#ask()
