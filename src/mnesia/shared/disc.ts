@@ -302,10 +302,15 @@ export class Disc {
       this.#isFlushing = false
       if (this.#isUnflushed) this.#watchFlush()
     }
+    const failed = () => {
+      // What was to be flushed may be with the next commit, which looks again.
+      this.#hasNews = true
+      next()
+    }
     void this.store.flushed().then(() => {
       flushed()
       next()
-    }, next)
+    }, failed)
   }
 
   #nameOrigins(): void {

@@ -155,7 +155,7 @@ export class Members {
       low,
       hasTombstones,
       dead: [...durable.origins()]
-        .filter((origin) => this.#isDead(origin))
+        .filter((origin) => this.#isDead(origin) && this.#isOnDisc(origin))
         .map(({ node, epoch }) => [node, epoch] as const),
     }
     const said = JSON.stringify(content)
@@ -218,6 +218,21 @@ export class Members {
     return origin.epoch < this.#epochs.get(origin.node)! || !this.#core.links.members().includes(origin.node)
   }
 
+  /** Whether all that this node has of an origin is on disc, so that what it reports is all that it can pass on. */
+  #isOnDisc(origin: Origin): boolean {
+    const { disc, vector, coverages, origins } = this.#core
+    const seq = vector.seqOf(origin)
+    if (disc.durable.seqOf(origin) !== seq) return false
+    const durable = new Map(
+      disc.durableCopies.map(([table, lacks, holes]) => [table, Coverage.fromSent(holes, lacks, origins)]),
+    )
+    for (const [table, coverage] of coverages) {
+      const before = durable.get(table)
+      if (before !== undefined && extentOf(before, origin, seq) !== extentOf(coverage, origin, seq)) return false
+    }
+    return true
+  }
+
   /** Whether all members have as much of an origin; `blind` when some of them have settled it without having told how much that was. */
   #agreement(origin: Origin): 'all' | 'blind' | undefined {
     const { links, self, disc, vector } = this.#core
@@ -242,8 +257,7 @@ export class Members {
   #copiesAgree(origin: Origin, seq: number, open: readonly Known[]): boolean {
     const covered = new Map<string, string>()
     const agrees = (table: string, coverage: Coverage): boolean => {
-      const hole = coverage.holes.get(origin)
-      const has = hole === undefined ? `${seq}` : `${hole.covered.seq} ${hole.until}`
+      const has = extentOf(coverage, origin, seq)
       const other = covered.get(table)
       covered.set(table, has)
       return other === undefined || other === has
@@ -278,6 +292,12 @@ export class Members {
       if (hadHole || isBlind) this.#core.unopenedChanged(name, coverage)
     }
   }
+}
+
+/** How much a copy has of an origin of whom the node has had `seq` operations. */
+function extentOf({ holes }: Coverage, origin: Origin, seq: number): string {
+  const hole = holes.get(origin)
+  return hole === undefined ? `${seq}` : `${hole.covered.seq} ${hole.until}`
 }
 
 /** What a member had of an origin while that was alive is not all that it may have by now. */

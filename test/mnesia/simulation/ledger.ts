@@ -32,6 +32,8 @@ export class Ledger {
   readonly #writes = new Map<string, Write[]>()
   /** What was found when all was quiet, by cluster, table and row. */
   readonly #settled = new Map<string, Write | undefined>()
+  /** What had been written by then. A node that has joined gets all of it, origin by origin: it may see what others know to be replaced. */
+  readonly #former = new Map<string, readonly Write[]>()
 
   next(): number {
     return ++this.#last
@@ -53,7 +55,8 @@ export class Ledger {
     const key = keyOf(cluster, table, row)
     const settled = this.#settled.get(key)
     if (settled?.n === n) return settled
-    return this.#writes.get(key)?.find((write) => write.n === n && !write.isDelete)
+    const isIt = (write: Write) => write.n === n && !write.isDelete
+    return this.#writes.get(key)?.find(isIt) ?? this.#former.get(key)?.find(isIt)
   }
 
   /** Rows of a table of a cluster that have been written, or were there when all was quiet last. */
@@ -93,12 +96,13 @@ export class Ledger {
     }
     const kept = found === undefined ? undefined : (this.find(cluster, table, row, found) as Write)
     this.#settled.set(key, kept)
+    this.#former.set(key, [...(this.#former.get(key) ?? []), ...writes])
     this.#writes.delete(key)
   }
 
   /** Forgets a cluster's writes without looking. */
   forget(cluster: string): void {
-    for (const map of [this.#writes, this.#settled]) {
+    for (const map of [this.#writes, this.#settled, this.#former]) {
       for (const key of [...map.keys()]) if (key.startsWith(`${cluster} `)) map.delete(key)
     }
   }

@@ -1,0 +1,9 @@
+/** Schedules far from those that run with the tests, each of which has found something: what it was. */
+import { test } from 'vitest'
+import { Schedule } from './schedule.ts'
+
+test.each([
+  [140339, 'an origin was settled by what members had on disc, while one of them had more of it in memory'],
+  [141849, 'who has joined sees rows that others know to be replaced'],
+  [141949, 'who has joined sees rows that others know to be replaced'],
+])('schedule %i: %s', (seed) => new Schedule({ seed }).run())
