@@ -9,6 +9,9 @@ import type { SimClient } from './client.ts'
 import type { ClusterWorld } from './cluster-world.ts'
 import { type Interest, Ledger, type Published } from './ledger.ts'
 
+/** A session that is not wanted any more has ended by then, while there is calm. */
+const LEAVES_WITHIN_MS = 3000
+
 const SHARE = /^\$share\/([^/]+)\/(.*)$/
 
 export class ClusterLedger extends Ledger {
@@ -113,9 +116,10 @@ export class ClusterLedger extends Ledger {
       )
     })
     if (!stays) return false
-    // One whose client has gone on with another session may have been there until the nodes had met.
+    // One whose client has gone on with another session is there for a moment, and without calm until the nodes have met.
     const isCalm = this.#world.isCalmSince(message.firstSentAtMs)
-    const hasLeft = members.some((member) => !isLive(member) && (!isCalm || member.untilMs >= message.firstSentAtMs))
+    const isThere = ({ untilMs }: Interest) => !isCalm || untilMs + LEAVES_WITHIN_MS >= message.firstSentAtMs
+    const hasLeft = members.some((member) => !isLive(member) && isThere(member))
     // What is in flight at QoS 2 to a session that ends may not be given to another member [MQTT5-4.8.2-5].
     return !hasLeft || (message.qos === 1 && isCalm)
   }
