@@ -370,6 +370,9 @@ export class MemberLinks implements Links {
     }
     const judgement = this.#judgement(connected, hello)
     if (!judgement.accepted) {
+      // It was greeted before it was removed, and learns of that by a greeting alone.
+      const isOutdated = connected.toldVersion !== this.#registry.version
+      if (judgement.reason === 'removed' && isOutdated) this.#greet(connected)
       this.#tellRefusal(connected.node, judgement.reason, judgement.text)
       this.#refuse(connected, judgement.reason)
       return

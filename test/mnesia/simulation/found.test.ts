@@ -6,4 +6,5 @@ test.each([
   [140339, 'an origin was settled by what members had on disc, while one of them had more of it in memory'],
   [141849, 'who has joined sees rows that others know to be replaced'],
   [141949, 'who has joined sees rows that others know to be replaced'],
+  [201140, 'who had been greeted before it was removed was never told'],
 ])('schedule %i: %s', (seed) => new Schedule({ seed }).run())
