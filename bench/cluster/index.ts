@@ -4,16 +4,30 @@
  *     deliver    QoS 1, 100 at a time, from a publisher on n1 to a subscriber on n1, and to one on n2: CPU of all nodes for each delivery
  *     durable    the same on one node to a session that outlives its connection, on disc and in memory
  *     subscribe  wildcard filters, pipelined, on one node of 1, 2 and 3: SUBACKs a second
+ *     at once    clients on three nodes that each subscribe a wildcard filter at the same moment: until the last SUBACK
+ *     connect    lasting sessions on disc, 100 CONNECTs at a time: new ones, and those that are there, from another node too
+ *     join       a node that joins one with many routes: until it has them
+ *     restart    a node that is killed with many sessions on disc, ten messages in each: until it lets clients in
+ *     routes     the table of routes of one node with very many of them
+ *
+ * `--only NAME,NAME` runs some of them.
  */
-
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { LoadClient } from './client.ts'
 import { BenchCluster, type ClusterNode } from './nodes.ts'
+import type { RouteFigures } from './routes.ts'
+import { connectRate, joinWithRoutes, restartWithSessions, subscribeAtOnce } from './scale.ts'
 
 const isQuick = process.argv.includes('--quick')
 const MESSAGES = isQuick ? 5000 : 40_000
 const FILTERS = isQuick ? 2000 : 20_000
 const WINDOW = 100
 const PAYLOAD = Buffer.alloc(64, 'x')
+const CLIENTS = isQuick ? 1000 : 10_000
+const JOIN_ROUTES = isQuick ? 50_000 : 1_000_000
+const SESSIONS = isQuick ? 2000 : 100_000
+const ROUTES = isQuick ? 500_000 : 10_000_000
 
 interface Figures {
   readonly perSec: number
@@ -76,11 +90,11 @@ async function subscribeRate(node: ClusterNode): Promise<number> {
 async function withCluster<T>(
   count: number,
   sets: readonly string[],
-  use: (nodes: readonly ClusterNode[]) => Promise<T>,
+  use: (cluster: BenchCluster) => Promise<T>,
 ): Promise<T> {
   const cluster = await BenchCluster.start(count, sets)
   try {
-    return await use(cluster.nodes)
+    return await use(cluster)
   } finally {
     await cluster.stop()
   }
@@ -92,25 +106,79 @@ function say(what: string, { perSec, cpuUs }: Figures): void {
   )
 }
 
-const near = await withCluster(1, [], (nodes) => deliver(nodes, nodes[0]!, nodes[0]!, true))
-say('deliver, one node', near)
-const far = await withCluster(2, [], (nodes) => deliver(nodes, nodes[0]!, nodes[1]!, true))
-say('deliver, n1 to n2', far)
-process.stdout.write(
-  `  CPU of both nodes, times that of one: ${(far.cpuUs / near.cpuUs).toFixed(2)} (at most 2 wanted)\n`,
-)
-const memory = await withCluster(1, ['session.durability=memory'], (nodes) =>
-  deliver(nodes, nodes[0]!, nodes[0]!, false),
-)
-say('lasting session, in memory', memory)
-const disc = await withCluster(1, [], (nodes) => deliver(nodes, nodes[0]!, nodes[0]!, false))
-say('lasting session, on disc', disc)
-process.stdout.write(
-  `  rate, times that in memory: ${(disc.perSec / memory.perSec).toFixed(2)} (at least 0.5 wanted)\n`,
-)
-for (const count of [1, 2, 3]) {
-  const perSec = await withCluster(count, [], (nodes) => subscribeRate(nodes[0]!))
-  process.stdout.write(
-    `subscribe, ${count} node${count > 1 ? 's' : ''}: ${Math.round(perSec).toLocaleString('en')}/s\n`,
-  )
+function line(what: string, figure: string): void {
+  process.stdout.write(`${what.padEnd(44)} ${figure}\n`)
+}
+
+const whole = (value: number) => Math.round(value).toLocaleString('en')
+
+const scenarios: Readonly<Record<string, () => Promise<void>>> = {
+  async deliver() {
+    const near = await withCluster(1, [], ({ nodes }) => deliver(nodes, nodes[0]!, nodes[0]!, true))
+    say('deliver, one node', near)
+    const far = await withCluster(2, [], ({ nodes }) => deliver(nodes, nodes[0]!, nodes[1]!, true))
+    say('deliver, n1 to n2', far)
+    line('  CPU of both nodes, times that of one', `${(far.cpuUs / near.cpuUs).toFixed(2)} (at most 2 wanted)`)
+  },
+
+  async durable() {
+    const lasting = (sets: readonly string[]) =>
+      withCluster(1, sets, ({ nodes }) => deliver(nodes, nodes[0]!, nodes[0]!, false))
+    const memory = await lasting(['session.durability=memory'])
+    say('lasting session, in memory', memory)
+    const disc = await lasting([])
+    say('lasting session, on disc', disc)
+    line('  rate, times that in memory', `${(disc.perSec / memory.perSec).toFixed(2)} (at least 0.5 wanted)`)
+  },
+
+  async subscribe() {
+    for (const count of [1, 2, 3]) {
+      const perSec = await withCluster(count, [], ({ nodes }) => subscribeRate(nodes[0]!))
+      line(`subscribe, ${count} node${count > 1 ? 's' : ''}`, `${whole(perSec)}/s`)
+    }
+  },
+
+  async 'at once'() {
+    const seconds = await withCluster(3, [], (cluster) => subscribeAtOnce(cluster, CLIENTS))
+    line(`${whole(CLIENTS)} clients subscribe at once, 3 nodes`, `${seconds.toFixed(2)} s until the last SUBACK`)
+  },
+
+  async connect() {
+    for (const count of [1, 2]) {
+      const { fresh, again } = await withCluster(count, [], (cluster) => connectRate(cluster, CLIENTS))
+      line(`connect, lasting sessions, ${count} node${count > 1 ? 's' : ''}`, `${whole(fresh)}/s new`)
+      line(count > 1 ? '  again, on the other node' : '  again', `${whole(again)}/s`)
+    }
+  },
+
+  async join() {
+    const seconds = await withCluster(1, [], (cluster) => joinWithRoutes(cluster, JOIN_ROUTES))
+    line(`join a node with ${whole(JOIN_ROUTES)} routes`, `${seconds.toFixed(1)} s, start of the node included`)
+  },
+
+  async restart() {
+    const { sec, mib } = await withCluster(1, [], (cluster) => restartWithSessions(cluster, SESSIONS))
+    line(`restart with ${whole(SESSIONS)} sessions`, `${sec.toFixed(1)} s, ${whole(mib)} MiB`)
+  },
+
+  async routes() {
+    const program = fileURLToPath(new URL('routes.ts', import.meta.url))
+    const args = ['--expose-gc', '--max-old-space-size=8192', '--import', 'tsx', program, String(ROUTES)]
+    const figures = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as RouteFigures
+    const { bytesEach, rssMiB, writesPerSec, lookupNs } = figures
+    line(
+      `${whole(ROUTES)} routes in one node`,
+      `${whole(rssMiB)} MiB (at most 1,536 wanted), ${whole(bytesEach)} B each`,
+    )
+    line('  written', `${whole(writesPerSec)}/s`)
+    line('  the routes of a topic', `${whole(lookupNs)} ns`)
+  },
+}
+
+const at = process.argv.indexOf('--only')
+const only = at < 0 ? Object.keys(scenarios) : process.argv[at + 1]!.split(',')
+for (const name of only) {
+  const scenario = scenarios[name]
+  if (scenario === undefined) throw new Error(`${name} is none of ${Object.keys(scenarios).join(', ')}`)
+  await scenario()
 }

@@ -1,10 +1,11 @@
 /** Nodes of one cluster for a benchmark: bin/node of the built code, each an OS process, with an epmd and data of the benchmark's own. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { realSystem } from '../../src/actors/system.ts'
 import { type EpmdServer, startEpmdServer } from '../../src/dist/epmd-server.ts'
 import { tcpTransport } from '../../src/dist/transport-tcp.ts'
@@ -19,45 +20,83 @@ export interface ClusterNode {
   readonly port: number
   /** CPU that its process has used, ms. */
   cpuMs(): number
+  /** Memory that its process has, MiB. */
+  rssMiB(): number
 }
+
+/** How a node is started. */
+interface NodeOptions {
+  readonly sets: readonly string[]
+  /** Member of the cluster that it joins. */
+  readonly join: string | undefined
+}
+
+const run = promisify(execFile)
 
 /** Nodes that know each other. */
 export class BenchCluster {
   readonly nodes: ClusterNode[] = []
   readonly #folder = mkdtempSync(join(tmpdir(), 'agner-bench-'))
-  readonly #children: ChildProcess[] = []
+  readonly #children = new Map<string, ChildProcess>()
+  readonly #sets: readonly string[]
   readonly #epmd: EpmdServer
 
-  private constructor(epmd: EpmdServer) {
+  private constructor(epmd: EpmdServer, sets: readonly string[]) {
     this.#epmd = epmd
+    this.#sets = sets
   }
 
   static async start(count: number, sets: readonly string[] = []): Promise<BenchCluster> {
     const { timers, randomFill } = realSystem()
     const started = await startEpmdServer({ transport: tcpTransport(), timers, randomFill, port: 0 })
     if (!started.ok) throw new Error('no port for epmd')
-    const cluster = new BenchCluster(started.server)
-    for (let i = 1; i <= count; i += 1) await cluster.#startNode(`n${i}@127.0.0.1`, sets)
+    const cluster = new BenchCluster(started.server, sets)
+    for (let i = 1; i <= count; i += 1) await cluster.add()
     return cluster
   }
 
+  /** Starts one more node; resolves when it is a member, linked with all others. */
+  async add(): Promise<ClusterNode> {
+    const { nodes } = this
+    const name = `n${nodes.length + 1}@127.0.0.1`
+    const node = await this.#startNode(name, { sets: this.#sets, join: nodes[0]?.name }, nodes.length)
+    nodes.push(node)
+    return node
+  }
+
+  /** Kills a node by SIGKILL and starts it on its data; resolves when clients are let in. */
+  async restart({ name }: ClusterNode): Promise<ClusterNode> {
+    await this.#kill(this.#children.get(name)!)
+    const node = await this.#startNode(name, { sets: this.#sets, join: undefined }, 0)
+    this.nodes[this.nodes.findIndex((each) => each.name === name)] = node
+    return node
+  }
+
+  /** What a command of bin/ctl prints. */
+  async ctl({ name }: ClusterNode, ...words: readonly string[]): Promise<string> {
+    const args = [join(ROOT, 'build/src/boot/ctl-main.js'), '--name', name, '--cookie', 'bench', ...words]
+    return (await run(process.execPath, args, { env: this.#env })).stdout
+  }
+
+  get #env(): NodeJS.ProcessEnv {
+    return { ...process.env, HOME: this.#folder, AGNER_EPMD_PORT: String(this.#epmd.port) }
+  }
+
   async stop(): Promise<void> {
-    await Promise.all(
-      this.#children.map(
-        (child) =>
-          new Promise((resolve) => {
-            child.once('close', resolve)
-            child.kill('SIGKILL')
-          }),
-      ),
-    )
+    await Promise.all([...this.#children.values()].map((child) => this.#kill(child)))
     await this.#epmd.close()
     rmSync(this.#folder, { recursive: true, force: true })
   }
 
-  async #startNode(name: string, sets: readonly string[]): Promise<void> {
-    const join1 = this.nodes.length === 0 ? [] : ['--join', this.nodes[0]!.name]
-    const args = ['--name', name, '--cookie', 'bench', '--data-dir', join(this.#folder, name), ...join1]
+  #kill(child: ChildProcess): Promise<unknown> {
+    const closed = new Promise((resolve) => child.once('close', resolve))
+    child.kill('SIGKILL')
+    return closed
+  }
+
+  async #startNode(name: string, { sets, join: member }: NodeOptions, links: number): Promise<ClusterNode> {
+    const joins = member === undefined ? [] : ['--join', member]
+    const args = ['--name', name, '--cookie', 'bench', '--data-dir', join(this.#folder, name), ...joins]
     const all = [
       'listeners.tcp.port=0',
       'listeners.tcp.max_conn_rate=infinity',
@@ -68,11 +107,11 @@ export class BenchCluster {
       process.execPath,
       [join(ROOT, 'build/src/boot/main.js'), ...args, ...all.flatMap((set) => ['--set', set])],
       {
-        env: { ...process.env, HOME: this.#folder, AGNER_EPMD_PORT: String(this.#epmd.port) },
+        env: this.#env,
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     )
-    this.#children.push(child)
+    this.#children.set(name, child)
     const port = new Promise<number>((resolve, reject) => {
       createInterface({ input: child.stdout! }).on('line', (line) => {
         const match = /^listener on mqtt:.*:(\d+)$/.exec(line)
@@ -80,9 +119,10 @@ export class BenchCluster {
       })
       child.once('close', (code) => reject(new Error(`${name} has ended with ${code}`)))
     })
-    const linked = this.nodes.length === 0 ? Promise.resolve() : linesOf(child, 'is linked', this.nodes.length)
-    this.nodes.push({ name, port: await port, cpuMs: () => cpuMs(child.pid!) })
+    const linked = linesOf(child, 'is linked', links)
+    const node = { name, port: await port, cpuMs: () => cpuMs(child.pid!), rssMiB: () => rssMiB(child.pid!) }
     await linked
+    return node
   }
 }
 
@@ -90,6 +130,7 @@ export class BenchCluster {
 function linesOf(child: ChildProcess, what: string, count: number): Promise<void> {
   let seen = 0
   return new Promise((resolve) => {
+    if (count === 0) resolve()
     createInterface({ input: child.stderr! }).on('line', (line) => {
       if (line.includes(what)) seen += 1
       if (seen === count) resolve()
@@ -100,4 +141,8 @@ function linesOf(child: ChildProcess, what: string, count: number): Promise<void
 function cpuMs(pid: number): number {
   const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS
+}
+
+function rssMiB(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
 }

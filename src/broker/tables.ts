@@ -81,6 +81,8 @@ export interface SharedMemberRow {
   readonly id: number | undefined
   /** True when the member outlives its connection, so that it takes messages while it is offline. */
   readonly durable: boolean
+  /** False while its client is away: others come first. */
+  readonly online: boolean
 }
 
 /** Filter → members of its groups. Written by the router. */

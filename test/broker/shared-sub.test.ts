@@ -101,6 +101,7 @@ describe('a shared subscription', () => {
       rap: false,
       id: 3,
       durable: false,
+      online: true,
       pid: far,
     }
     const there = tables.member('b@sim')
@@ -120,6 +121,37 @@ describe('a shared subscription', () => {
     there.open(SHARED_SUBSCRIPTION).deleteObject(row)
     tables.settle()
     expect(pubsub.publish([message('T', '4')])).toBe(0)
+  })
+
+  test('a member of another node whose client is away gets messages only when nobody else is there', () => {
+    const tables = new TestTables('a@sim')
+    const here = new Routing('a@sim', tables)
+    const there = new Routing('b@sim', tables.member('b@sim'))
+    const boxes = new Mailboxes()
+    const pubsub = new PubSub({ routing: here, send: boxes.send, random: Math.random, sharedStrategy: 'round_robin' })
+    const join = (routing: Routing, id: number) => {
+      const { subscriber } = routing.admit(pidOf(id, { name: routing.node, creation: 1 }), `c${id}`, true)
+      routing.subscribe(subscriber, request('$share/g/T'))
+      flush(routing)
+      return subscriber
+    }
+    const near = join(here, 1)
+    const far = join(there, 2)
+    const publishTo = (...ids: string[]) => {
+      tables.settle()
+      for (const id of ids) pubsub.publish([message('T', id)])
+    }
+    publishTo('1', '2')
+    expect([boxes.ids(near.pid).length, boxes.ids(far.pid).length]).toEqual([1, 1])
+    there.setAvailability(far, 'offline')
+    flush(there)
+    publishTo('3', '4')
+    expect(boxes.ids(near.pid).slice(1)).toEqual(['3', '4'])
+    here.setAvailability(near, 'offline')
+    there.setAvailability(far, 'online')
+    flush(there)
+    publishTo('5', '6')
+    expect(boxes.ids(far.pid).slice(1)).toEqual(['5', '6'])
   })
 })
 

@@ -124,9 +124,9 @@ class RouterState {
         break
       case 'availability': {
         const subscriber = this.#routing.subscribers.subscriber(request.from)
-        if (subscriber !== undefined && subscriber.availability !== 'down') {
-          subscriber.availability = request.availability
-        }
+        if (subscriber === undefined || subscriber.availability === 'down') break
+        this.#routing.setAvailability(subscriber, request.availability)
+        if (this.#routing.isDirty) this.#flushSoon()
         break
       }
       case 'durable': {

@@ -8,6 +8,7 @@
  */
 import type { Pid } from '../../actors/pid.ts'
 import type { Table, TableOperation, Tables, WriteOptions, WriteOutcome } from '../../mnesia/table.ts'
+import type { Matched } from '../message.ts'
 import type { QoS } from '../packet.ts'
 import { BackPressure, type BackPressureLimits, NO_BACK_PRESSURE } from '../session/back-pressure.ts'
 import {
@@ -23,7 +24,7 @@ import {
 import { matchedOf } from './matched.ts'
 import { ParkedRoutes } from './parked-routes.ts'
 import { RouteIndex } from './route-index.ts'
-import { type Presence, type Subscriber, Subscribers, type Subscription } from './subscribers.ts'
+import { type Availability, type Presence, type Subscriber, Subscribers, type Subscription } from './subscribers.ts'
 import { SubscriptionTable } from './subscription-table.ts'
 import { filterKey, type ParsedFilter, parseFilter } from './topic.ts'
 
@@ -135,9 +136,9 @@ export class Routing {
     this.subscribers.add(subscriber, key, matchedOf(request.qos, request.noLocal, request.rap, request.id))
     const unwritten = local ? this.#unwritten.local : this.#unwritten.global
     if (group !== undefined) {
-      const { pid, clientId, durable } = subscriber
       const { qos, rap, id } = request
-      unwritten.members.push({ op: 'write', row: { filter, group, pid, clientId, qos, rap, id, durable } })
+      const options = { qos, rap, ids: id === undefined ? undefined : [id] }
+      unwritten.members.push({ op: 'write', row: memberRow(subscriber, filter, group, options) })
     }
     this.#note(request.filter, before)
   }
@@ -176,14 +177,18 @@ export class Routing {
     this.subscribers.setDurable(subscriber, durable)
     for (const [{ key, matched }, presence] of before) {
       const parsed = reparse(key)
-      if (parsed.group !== undefined) {
-        const { filter, group } = parsed
-        const { pid, clientId } = subscriber
-        const { qos, rap, ids } = matched
-        const row = { filter, group, pid, clientId, qos, rap, id: ids?.[0], durable }
-        this.#unwrittenOf(parsed).members.push({ op: 'write', row })
-      }
+      this.#writeMember(subscriber, parsed, matched)
       this.#note(parsed, presence)
+    }
+  }
+
+  /** Notes whether a session can take messages of its groups: what other nodes know of that is whether its client is there. */
+  setAvailability(subscriber: Subscriber, availability: Exclude<Availability, 'down'>): void {
+    const wasOnline = isOnline(subscriber)
+    subscriber.availability = availability
+    if (isOnline(subscriber) === wasOnline) return
+    for (let each = subscriber.first; each !== undefined; each = each.next) {
+      this.#writeMember(subscriber, reparse(each.key), each.matched)
     }
   }
 
@@ -251,6 +256,13 @@ export class Routing {
     for (const listener of this.#listeners) listener(filter)
   }
 
+  /** Writes the row of a subscription anew if it is shared. */
+  #writeMember(subscriber: Subscriber, filter: ParsedFilter, matched: MemberOptions): void {
+    if (filter.group === undefined) return
+    const row = memberRow(subscriber, filter.filter, filter.group, matched)
+    this.#unwrittenOf(filter).members.push({ op: 'write', row })
+  }
+
   #unwrittenOf({ local }: ParsedFilter): Unwritten {
     return local ? this.#unwritten.local : this.#unwritten.global
   }
@@ -259,9 +271,7 @@ export class Routing {
     const before = this.subscribers.presence(filter.key)
     this.subscribers.remove(subscription)
     if (filter.group !== undefined) {
-      const { pid, clientId, durable } = subscription.subscriber
-      const { qos, rap, ids } = subscription.matched
-      const row = { filter: filter.filter, group: filter.group, pid, clientId, qos, rap, id: ids?.[0], durable }
+      const row = memberRow(subscription.subscriber, filter.filter, filter.group, subscription.matched)
       this.#unwrittenOf(filter).members.push({ op: 'delete_object', row })
     }
     this.#note(filter, before)
@@ -363,6 +373,18 @@ export class Routing {
     for (const name of STAT_NAMES) if (counts[name] > this.#max[name]) this.#max[name] = counts[name]
     return counts
   }
+}
+
+type MemberOptions = Pick<Matched, 'qos' | 'rap' | 'ids'>
+
+function memberRow(subscriber: Subscriber, filter: string, group: string, options: MemberOptions): SharedMemberRow {
+  const { pid, clientId, durable } = subscriber
+  const { qos, rap, ids } = options
+  return { filter, group, pid, clientId, qos, rap, id: ids?.[0], durable, online: isOnline(subscriber) }
+}
+
+function isOnline({ availability }: Subscriber): boolean {
+  return availability !== 'offline'
 }
 
 function isDirty(unwritten: Unwritten): boolean {

@@ -30,8 +30,9 @@ export type SharedStrategy =
 export class Member {
   readonly pid: Pid
   readonly matched: Matched
-  /** The session, when it lives on this node; of others nobody knows here how they are. */
+  /** The session, when it lives on this node. */
   readonly subscriber: Subscriber | undefined
+  readonly #isOnline: boolean
   /** Place in the list of its group. */
   index: number
 
@@ -40,7 +41,19 @@ export class Member {
     this.pid = row.pid
     this.matched = { qos, noLocal: false, rap, ids: id === undefined ? undefined : [id], share: { group, filter } }
     this.subscriber = subscriber
+    // A node of an earlier version does not say it.
+    this.#isOnline = row.online !== false
     this.index = index
+  }
+
+  /**
+   * Whether it can take messages: one that is behind gets them as one that does not read does, when there is no better one. Of a session of another node it is
+   * known here whether its client is there.
+   */
+  get availability(): Availability {
+    if (this.subscriber === undefined) return this.#isOnline ? 'online' : 'offline'
+    const { availability, isPressing, isStalled } = this.subscriber
+    return availability === 'online' && (isPressing || isStalled) ? 'congested' : availability
   }
 }
 
@@ -95,7 +108,7 @@ export class ShareGroup {
     for (let i = 0; i < count; i++) {
       const member = members[(begin + i) % count]!
       if (exclude?.equals(member.pid)) continue
-      const availability = availabilityOf(member.subscriber)
+      const { availability } = member
       if (availability === 'online') return this.#choose(strategy, member)
       if (availability === 'congested') congested ??= member
       else if (availability === 'offline') offline ??= member
@@ -134,13 +147,6 @@ export class ShareGroup {
     else if (strategy === 'sticky') this.#position = member.index
     return member
   }
-}
-
-/** One that is behind gets messages as one that does not read does: when there is no better one. */
-function availabilityOf(subscriber: Subscriber | undefined): Availability {
-  if (subscriber === undefined) return 'online'
-  const { availability, isPressing, isStalled } = subscriber
-  return availability === 'online' && (isPressing || isStalled) ? 'congested' : availability
 }
 
 const NONE: readonly never[] = []
