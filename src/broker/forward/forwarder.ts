@@ -96,7 +96,7 @@ class ForwarderState {
         this.#memberEvent(message.event)
         break
       case 'node_ready':
-        forwarding.ready(message.node)
+        forwarding.ready(message)
         this.#options.routing.parked.release(message.node)
         this.#options.onReady(message.node)
         if (message.asks) this.#sayReady(message.node, false)
@@ -143,7 +143,7 @@ class ForwarderState {
   }
 
   #sayReady(node: string, asks: boolean): void {
-    const message: NodeReady = { tag: 'node_ready', node: this.#self.pid.node, asks }
+    const message: NodeReady = { tag: 'node_ready', node: this.#self.pid.node, forwarder: this.#self.pid.key, asks }
     this.#self.send({ name: FORWARDER, node }, message)
   }
 

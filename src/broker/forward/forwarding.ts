@@ -17,7 +17,15 @@ import type { Destination } from '../routing/pubsub.ts'
 import type { Receipt } from '../routing/receipt.ts'
 import { travellingRun } from '../session/travel.ts'
 import type { HintLog } from './hints.ts'
-import { FORWARDER, type Forward, type Forwarded, type ForwardTo, type Hinted, type Hints } from './messages.ts'
+import {
+  FORWARDER,
+  type Forward,
+  type Forwarded,
+  type ForwardTo,
+  type Hinted,
+  type Hints,
+  type NodeReady,
+} from './messages.ts'
 
 export interface ForwardingOptions {
   readonly runtime: Runtime
@@ -51,6 +59,8 @@ class Peer {
   seq = 0
   /** It has said that its sessions are there. */
   isReady = false
+  /** Its forwarder, as it was when it said so. */
+  forwarder: string | undefined
   /** By number, the oldest first. */
   readonly unconfirmed = new Map<number, Unconfirmed>()
   bytes = 0
@@ -163,9 +173,12 @@ export class Forwarding {
     }
   }
 
-  /** A node says that its sessions are there: it gets what was kept for it. */
-  ready(node: string): void {
-    this.#peer(node).isReady = true
+  /** A node says that its sessions are there: it gets what was kept for it. What was sent before its forwarder was there is lost. */
+  ready({ node, forwarder }: Pick<NodeReady, 'node' | 'forwarder'>): void {
+    const peer = this.#peer(node)
+    if (peer.forwarder !== forwarder) this.lost(node)
+    peer.forwarder = forwarder
+    peer.isReady = true
     this.#giveHints(node)
   }
 

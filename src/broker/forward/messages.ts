@@ -34,6 +34,8 @@ export interface Forward {
 export interface NodeReady {
   readonly tag: 'node_ready'
   readonly node: string
+  /** Key of the process that says it. Another one than before has not got what was sent to that. */
+  readonly forwarder: string
   /** It has just begun to listen, and may have missed what others said when they were linked. */
   readonly asks: boolean
 }

@@ -360,6 +360,8 @@ export class PubSub {
     const { from } = batch.messages[0]!
     let count = 0
     for (const { matched, subscribers } of audiences) {
+      // What is kept for lasting sessions is what has to reach them.
+      if (reach === 'durable' && matched.qos === 0) continue
       const run: Run = { batch, matched }
       for (const subscriber of subscribers) {
         if (matched.noLocal && subscriber.clientId === from) continue

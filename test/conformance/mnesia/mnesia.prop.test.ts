@@ -86,12 +86,20 @@ const setting: fc.Arbitrary<Setting> = fc.record({
   isWatched: fc.boolean(),
 })
 
+/** Mnesia misses keys that a nested transaction has written when the outer one goes through the table in order. */
+function isSoundInMnesia(steps: readonly Step[]): boolean {
+  const names = steps.map(([name]) => name)
+  const hasNested = names.includes('transaction')
+  const isSound = !hasNested || !names.some((name) => ['first', 'last', 'next', 'prev'].includes(name))
+  return isSound && steps.every((each) => each[0] !== 'transaction' || isSoundInMnesia(each[1]))
+}
+
 function operation({ options, replication, isWatched }: Setting): fc.Arbitrary<Operation> {
   const isOrdered = options.type === 'ordered_set'
   const isEvent = isWatched && options.type !== 'bag'
   // Of a transaction they have no order in Mnesia.
   const hasTransactions = replication === 'shared' && !options.local_content && !isEvent
-  const steps = fc.array(step(isOrdered), { minLength: 1, maxLength: 8 })
+  const steps = fc.array(step(isOrdered), { minLength: 1, maxLength: 8 }).filter(isSoundInMnesia)
   return fc
     .oneof(
       { weight: 6, arbitrary: fc.oneof(...writes) },

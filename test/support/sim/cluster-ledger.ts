@@ -79,6 +79,11 @@ export class ClusterLedger extends Ledger {
     return this.#world.switched.has(session) && !this.#world.isCalmSince(firstSentAtMs)
   }
 
+  /** What a node has kept for another one, not knowing that it has arrived, comes again. */
+  protected override mayComeAgain({ firstSentAtMs }: Published): boolean {
+    return !this.#world.isCalmSince(firstSentAtMs)
+  }
+
   /** A member that could not be reached may have it, and give it back when its session ends. */
   protected override mayComeTwice({ firstSentAtMs }: Published): boolean {
     return !this.#world.isCalmSince(firstSentAtMs)

@@ -29,6 +29,13 @@ export interface ClusterWorldOptions {
   readonly config?: BrokerOverrides
 }
 
+/** The stores of a node, as bin/node has them. */
+interface Discs {
+  readonly tables: LossyDisc
+  readonly sessions: LossyDisc
+  readonly hints: LossyDisc
+}
+
 export interface LiveSession {
   readonly node: string
   readonly pid: Pid
@@ -58,7 +65,7 @@ export class ClusterWorld implements ClientWorld {
   readonly matches = (filter: string, topic: string): boolean => matches(topic, filter)
   /** Error reports of the nodes. */
   readonly errors: string[] = []
-  readonly #discs = new Map<string, LossyDisc>()
+  readonly #discs = new Map<string, Discs>()
   /** When a node was last killed or stood still. */
   readonly #awayAtMs = new Map<string, number>()
   readonly #logger: pino.Logger
@@ -105,13 +112,18 @@ export class ClusterWorld implements ClientWorld {
     const alarms = new Alarms(() => runtime.clock.now())
     const backup = () => Promise.reject(new Error('nothing is saved'))
     const seeds = member === undefined ? [] : [fullName(member)]
-    const options = { store: this.#disc(name).open(), alarms, backup, seeds, startWaitMs: 3000 }
+    const discs = this.#discsOf(name)
+    const options = { store: discs.tables.open(), alarms, backup, seeds, startWaitMs: 3000 }
     const tables = await startTables(runtime, options)
     if (!tables.ok) throw new Error(tables.problem)
     // It may have been killed in the meantime.
     if (runtime.stopped) return
     const { config } = this
-    const services = await createServices({ config, version: '0.0.0', vm: undefined, mnesia: tables.mnesia, alarms })
+    const services = await createServices({
+      ...{ config, version: '0.0.0', vm: undefined, mnesia: tables.mnesia, alarms },
+      sessionStore: discs.sessions.open(),
+      hintStore: discs.hints.open(),
+    })
     services.hooks.on('client.connected', ({ connection }) => this.#opened(runtime, connection))
     await worldSup.startLink(runtime, services, { name: 'broker_sup' })
     if (!runtime.stopped) this.services.set(name, services)
@@ -122,8 +134,9 @@ export class ClusterWorld implements ClientWorld {
     this.#disturbAll(name)
     this.#awayAtMs.set(name, this.nowMs)
     this.lastKillMs = this.nowMs
+    this.ledger.hasDied = true
     this.frozen.delete(name)
-    this.#disc(name).kill()
+    for (const disc of Object.values(this.#discsOf(name))) disc.kill()
     this.sim.kill(name)
     this.services.delete(name)
     for (const [wire, node] of this.wires) if (node === name) wire.near.destroy()
@@ -187,8 +200,15 @@ export class ClusterWorld implements ClientWorld {
   #opened(runtime: Runtime, connection: Pid): void {
     const { transport } = connectionsOf(runtime).find(({ pid }) => pid.equals(connection))!
     for (const { object } of runtime.process(connection)?.monitors ?? []) {
-      if (object instanceof Pid) this.#sessions.set(transport, object.key)
+      if (object instanceof Pid) this.#sessions.set(transport, this.#sessionName(object))
     }
+  }
+
+  /** What a session is called, also when it has been restored from the disc. */
+  #sessionName(pid: Pid): string {
+    const name = shortName(pid.node)
+    const state = this.sim.isRunning(name) ? this.sim.node(name).process(pid)?.behaviour.state : undefined
+    return state === undefined ? pid.key : sessionName(pid, state as SessionSnapshot)
   }
 
   connecting(client: SimClient, link: Link): void {
@@ -223,12 +243,14 @@ export class ClusterWorld implements ClientWorld {
     return names.every((name) => this.services.has(name)) && this.calm.isSince(fromMs, names)
   }
 
-  /** The session processes of all nodes that run, by key. */
+  /** The sessions of all nodes that run, by name. */
   liveSessions(): Map<string, LiveSession> {
     const found = new Map<string, LiveSession>()
     for (const [node, { runtime }] of this.services) {
       for (const { pid, label, behaviour } of runtime.processes) {
-        if (label === 'session') found.set(pid.key, { node, pid, snapshot: behaviour.state as SessionSnapshot })
+        if (label !== 'session') continue
+        const snapshot = behaviour.state as SessionSnapshot
+        found.set(sessionName(pid, snapshot), { node, pid, snapshot })
       }
     }
     return found
@@ -265,13 +287,14 @@ export class ClusterWorld implements ClientWorld {
     for (const other of this.#discs.keys()) if (other !== name) this.calm.disturb(name, other)
   }
 
-  #disc(name: string): LossyDisc {
-    let disc = this.#discs.get(name)
-    if (disc === undefined) {
-      disc = new LossyDisc({ timers: this.sim.time, random: this.sim.random })
-      this.#discs.set(name, disc)
+  #discsOf(name: string): Discs {
+    let discs = this.#discs.get(name)
+    if (discs === undefined) {
+      const disc = () => new LossyDisc({ timers: this.sim.time, random: this.sim.random })
+      discs = { tables: disc(), sessions: disc(), hints: disc() }
+      this.#discs.set(name, discs)
     }
-    return disc
+    return discs
   }
 }
 
@@ -279,6 +302,14 @@ function connectionsOf(runtime: Runtime): Connection[] {
   const listener = runtime.whereis(LISTENER_SIM)
   const process = listener === undefined ? undefined : runtime.process(listener)
   return (process?.behaviour.state as Connection[] | undefined) ?? []
+}
+
+function sessionName({ node }: Pid, { clientId, createdAtMs }: SessionSnapshot): string {
+  return `${node}/${clientId}/${createdAtMs}`
+}
+
+function shortName(node: string): string {
+  return node.slice(0, node.indexOf('@'))
 }
 
 export function fullName(name: string): string {

@@ -92,7 +92,7 @@ export class Ledger {
       if (qos === 2 && !(isShared && this.mayComeTwice(message)))
         this.violation(clientId, `got ${key} ${count} times at QoS 2`)
       else if (qos === 0 && isPublishedOnce) this.violation(clientId, `got ${key} ${count} times at QoS 0`)
-      else if (isPublishedOnce && !dup && !isShared && !this.mayComeLate(message, receipts.session))
+      else if (isPublishedOnce && !dup && !isShared && !this.mayComeAgain(message))
         this.violation(clientId, `got ${key} again without DUP`)
       return
     }
@@ -113,7 +113,12 @@ export class Ledger {
     return false
   }
 
-  /** Whether a message may come to a session behind later ones, and at QoS 1 once more. */
+  /** Whether a message of QoS 1 may come to a session once more, as one that is new. */
+  protected mayComeAgain(_message: Published): boolean {
+    return false
+  }
+
+  /** Whether a message may come to a session behind later ones. */
   protected mayComeLate(_message: Published, _session: string): boolean {
     return false
   }
