@@ -12,6 +12,9 @@ import { type Interest, Ledger, type Published } from './ledger.ts'
 /** A session that is not wanted any more has ended by then, while there is calm. */
 const LEAVES_WITHIN_MS = 3000
 
+/** After this a member that was chosen, and stands still, has been given up, and another one is chosen. */
+const LATE_MS = 20_000
+
 const SHARE = /^\$share\/([^/]+)\/(.*)$/
 
 export class ClusterLedger extends Ledger {
@@ -89,11 +92,12 @@ export class ClusterLedger extends Ledger {
     return !this.#world.isCalmSince(firstSentAtMs)
   }
 
-  #mustReach({ topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest): boolean {
+  /** `moreMs`: how long after it was acknowledged there has to be calm. */
+  #mustReach({ topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest, moreMs = 0): boolean {
     const { calm, matches } = this.#world
     if (firstSentAtMs <= interest.fromMs || acceptedAtMs! >= interest.untilMs) return false
     if (!matches(interest.filter.replace(SHARE, '$2'), topic)) return false
-    return calm.was(nodeOf(session), nodeOf(interest.session), firstSentAtMs, acceptedAtMs!)
+    return calm.was(nodeOf(session), nodeOf(interest.session), firstSentAtMs, acceptedAtMs! + moreMs)
   }
 
   /** Subscriptions to each group, also those that are over. */
@@ -117,7 +121,7 @@ export class ClusterLedger extends Ledger {
         member.isPersistent &&
         member.untilMs === Number.POSITIVE_INFINITY &&
         isLive(member) &&
-        this.#mustReach(message, member)
+        this.#mustReach(message, member, LATE_MS)
       )
     })
     if (!stays) return false
