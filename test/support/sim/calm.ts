@@ -45,6 +45,13 @@ export class Calm {
     return intervals.some((interval) => interval.fromMs <= fromMs && toMs < interval.toMs)
   }
 
+  /** Whether two nodes had some calm, of a length, within a time. */
+  hadSome(a: string, b: string, fromMs: number, toMs: number, lengthMs: number): boolean {
+    if (a === b) return true
+    const intervals = this.#intervals.get(pairOf(a, b)) ?? []
+    return intervals.some((interval) => Math.min(interval.toMs, toMs) - Math.max(interval.fromMs, fromMs) >= lengthMs)
+  }
+
   /** Whether there was calm among these nodes from a time on until now. */
   isSince(fromMs: number, names: readonly string[]): boolean {
     if (fromMs <= this.#lastFaultMs) return false

@@ -15,6 +15,9 @@ const LEAVES_WITHIN_MS = 3000
 /** After this a member that was chosen, and stands still, has been given up, and another one is chosen. */
 const LATE_MS = 20_000
 
+/** So long two nodes have to be linked after a subscription until both have it on disc. */
+const KNOWN_MS = 1000
+
 const SHARE = /^\$share\/([^/]+)\/(.*)$/
 
 export class ClusterLedger extends Ledger {
@@ -51,7 +54,8 @@ export class ClusterLedger extends Ledger {
     for (const interest of plain) {
       const client = clients.find(({ id }) => id === interest.clientId)!
       for (const message of accepted) {
-        if (!this.#mustReach(message, interest) || client.hasGot(message.key, interest.session)) continue
+        const isDue = this.#mustReach(message, interest) || this.#mustBeKept(message, interest)
+        if (!isDue || client.hasGot(message.key, interest.session)) continue
         const { clientId, filter, session } = interest
         lost.push(
           `${clientId} (${filter}, ${session}) never got ${message.key} of ${message.topic} from ${message.session}`,
@@ -98,6 +102,19 @@ export class ClusterLedger extends Ledger {
     if (firstSentAtMs <= interest.fromMs || acceptedAtMs! >= interest.untilMs) return false
     if (!matches(interest.filter.replace(SHARE, '$2'), topic)) return false
     return calm.was(nodeOf(session), nodeOf(interest.session), firstSentAtMs, acceptedAtMs! + moreMs)
+  }
+
+  /**
+   * Whether a message has to reach a lasting session whatever happens to its node and to the links: the publisher's node knew of the subscription, and lived
+   * on to give what it had kept.
+   */
+  #mustBeKept({ topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest): boolean {
+    const { calm, killedAtMs, matches } = this.#world
+    if (!interest.isPersistent || firstSentAtMs <= interest.fromMs || acceptedAtMs! >= interest.untilMs) return false
+    if (!matches(interest.filter, topic)) return false
+    const [from, to] = [nodeOf(session), nodeOf(interest.session)]
+    if ((killedAtMs.get(from) ?? 0) >= firstSentAtMs) return false
+    return calm.hadSome(from, to, interest.fromMs, firstSentAtMs, KNOWN_MS)
   }
 
   /** Subscriptions to each group, also those that are over. */

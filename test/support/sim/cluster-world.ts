@@ -66,6 +66,8 @@ export class ClusterWorld implements ClientWorld {
   /** Error reports of the nodes. */
   readonly errors: string[] = []
   readonly #discs = new Map<string, Discs>()
+  /** When a node was last killed. */
+  readonly killedAtMs = new Map<string, number>()
   /** When a node was last killed or stood still. */
   readonly #awayAtMs = new Map<string, number>()
   readonly #logger: pino.Logger
@@ -134,6 +136,7 @@ export class ClusterWorld implements ClientWorld {
     this.#disturbAll(name)
     this.#awayAtMs.set(name, this.nowMs)
     this.lastKillMs = this.nowMs
+    this.killedAtMs.set(name, this.nowMs)
     this.ledger.hasDied = true
     this.frozen.delete(name)
     for (const disc of Object.values(this.#discsOf(name))) disc.kill()
