@@ -243,11 +243,17 @@ export class LocalSessions {
     if (!isBack && isHome(clientId)) this.#publishWill(clientId, will)
   }
 
-  /** Another node has a session: when its client id has one here too, the earlier of the two ends. */
-  #met(row: SessionRow): void {
-    if (row.pid.node === this.#self.pid.node || !this.#options.isOurs(row.clientId)) return
-    const own = this.#own(row.clientId)
-    if (own !== undefined && isLater(row, own)) this.#giveWay(own.pid, row.pid)
+  /** When other nodes have sessions of a client id of which one is here, all but the latest give way to that. */
+  meet(clientId: string): void {
+    const own = this.#own(clientId)
+    if (own === undefined) return
+    const last = this.#options.table.read(clientId).reduce((a, b) => (isLater(b, a) ? b : a), own)
+    if (last !== own) this.#giveWay(own.pid, last.pid)
+  }
+
+  /** Another node has a session. */
+  #met({ pid, clientId }: SessionRow): void {
+    if (pid.node !== this.#self.pid.node && this.#options.isOurs(clientId)) this.meet(clientId)
   }
 
   #giveWay(session: Pid, to: Pid): void {
@@ -292,6 +298,6 @@ export class LocalSessions {
     const { table } = this.#options
     table.write({ ...common, expirySec, connectedAtMs, will })
     // Its client may have got another one elsewhere while this node was down.
-    for (const row of table.read(clientId)) this.#met(row)
+    this.meet(clientId)
   }
 }

@@ -25,6 +25,8 @@ export type ToManager =
   | { readonly tag: 'opened'; readonly session: Pid; readonly client: ClientInfo }
   /** It was stored, and its routes stand again. */
   | { readonly tag: 'restored'; readonly session: Pid; readonly clientId: string }
+  /** The session to which it was to give way is gone, or out of reach. */
+  | { readonly tag: 'stays'; readonly clientId: string }
   /** `will` is still to be published, at the end of its delay or of the session; undefined: it is settled. */
   | {
       readonly tag: 'detached'

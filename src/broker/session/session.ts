@@ -79,6 +79,9 @@ type Incoming = ToSession | FromManager | FromRouter | typeof RELIEVED | Own | D
 /** Tickets that wait to be published, above which the client is not read on. */
 const MAX_UNPUBLISHED = 64
 
+/** How long a session that was to give way, and had nobody to give way to, waits before its manager looks again. */
+const STAYS_MS = 1000
+
 /** Ticket of the request that takes a session's shared subscriptions away before it ends; the machine's begin with 1. */
 const FAREWELL = 0
 /** Ticket of the request that brings the subscriptions of a stored session back. */
@@ -445,11 +448,14 @@ class SessionProcess {
 
   #down({ ref, reason }: DownMessage): void {
     if (this.#handOver?.monitor.equals(ref)) {
-      const { to } = this.#handOver
       this.#handOver = undefined
-      // One that has ended has no use for it. One that is out of reach, or has crashed, is met again.
+      // One that has ended has no use for it. Of others the manager knows, in a while, whether they are there again.
       if (reason === 'normal') this.#discard(false)
-      else this.#self.runtime.logger.debug({ to: to.node, reason }, 'a session keeps what it was to hand over')
+      else
+        this.#self.sendAfter(STAYS_MS, this.#manager, {
+          tag: 'stays',
+          clientId: this.state.clientId,
+        } satisfies ToManager)
     } else if (this.#connectionMonitor?.equals(ref)) {
       this.#connectionMonitor = undefined
       const from = this.state.connection

@@ -131,6 +131,9 @@ class SmState {
       case 'settled':
         this.#pending.delete(message.client.connection.key)
         break
+      case 'stays':
+        this.#local.meet(message.clientId)
+        break
       case 'detached':
         this.#local.detached(message.session, message.clientId, message.will)
         break

@@ -1,3 +1,3 @@
 import { testSchedules } from './run-schedules.ts'
 
-testSchedules(151, 140)
+testSchedules(151, 150)
