@@ -8,10 +8,12 @@
 
 const KEY_PART = /\s*(?:([A-Za-z0-9_-]+)|"((?:[^"\\]|\\.)*)"|'([^']*)')\s*/y
 
-/** Line numbers, from 1, by the path of the key; of a key that is written several times, the first. */
+/** Line numbers, from 1, by the path of the key; a table of a list, `[[key]]`, has its number in the list, from 0, behind the key. */
 export function keyLines(toml: string): ReadonlyMap<string, number> {
   const lines = new Map<string, number>()
   let table: readonly string[] = []
+  /** How many tables of a list there are so far, by the path of the list. */
+  const counts = new Map<string, number>()
   let open: string | undefined
   for (const [index, line] of toml.split('\n').entries()) {
     if (open !== undefined) {
@@ -21,8 +23,8 @@ export function keyLines(toml: string): ReadonlyMap<string, number> {
     const header = /^\s*\[\[?/.exec(line)
     const [path, end] = readKey(line, header ? header[0].length : 0)
     if (path.length === 0 || (header === null && line[end] !== '=')) continue
-    if (header) table = path
-    const whole = header ? path : [...table, ...path]
+    if (header !== null) table = header[0].endsWith('[[') ? [...path, String(nextIndex(counts, path))] : path
+    const whole = header ? table : [...table, ...path]
     // `[a.b]` and `a.b = 1` also make the table a.
     for (let length = 1; length <= whole.length; length++) {
       const key = pathKey(whole.slice(0, length))
@@ -31,6 +33,13 @@ export function keyLines(toml: string): ReadonlyMap<string, number> {
     if (!header) open = opensString(line.slice(end + 1))
   }
   return lines
+}
+
+function nextIndex(counts: Map<string, number>, path: readonly string[]): number {
+  const key = pathKey(path)
+  const index = counts.get(key) ?? 0
+  counts.set(key, index + 1)
+  return index
 }
 
 /** The line of a key, or of the nearest table around it that is written down. */

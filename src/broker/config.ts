@@ -6,6 +6,7 @@
  * The rule for defaults: a node that nobody has configured must survive hostile clients, so every limit is finite.
  */
 import { type Cidr, parseCidr } from '../dist/ip.ts'
+import { BRIDGE_SETTINGS, bridgeId } from './bridge/options.ts'
 import {
   bytes,
   check,
@@ -22,6 +23,7 @@ import {
   oneOf,
   type Settings,
   seconds,
+  tables,
   text,
   type Values,
 } from './settings.ts'
@@ -49,6 +51,12 @@ const PASSWORD_HASH = /^scrypt\$\d+\$\d+\$\d+\$[A-Za-z0-9_-]+\$[A-Za-z0-9_-]+$/
 
 /** The settings of the broker, as the tables of a configuration file. */
 export const BROKER_SETTINGS = {
+  bridges: tables({
+    field: 'bridges',
+    of: BRIDGE_SETTINGS,
+    nameOf: bridgeId,
+    doc: 'Bridges to nodes of other clusters, which publish messages of this node as well: for each a table [[bridges]] with node and topic and, as wanted, qos, prefix, suffix and queue (docs/bridges.md).',
+  }),
   mqtt: {
     max_packet_size: bytes({
       field: 'maxPacketBytes',

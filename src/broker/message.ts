@@ -26,6 +26,8 @@ export interface Message {
   /** Wall clock, ms since 1970; Infinity when the message does not expire. */
   readonly expiresAtMs: number
   readonly properties: ForwardedProperties | undefined
+  /** Nodes that bridges have brought it from, with the members of their clusters; it is bridged to none of them again. */
+  readonly bridged?: readonly string[]
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Mnesia } from '../mnesia/mnesia.ts'
 import type { Store } from '../mnesia/store/store.ts'
 import { AccessControl } from './access/access-control.ts'
 import { readRules } from './access/acl.ts'
+import { Bridges } from './bridge/bridges.ts'
 import type { BrokerConfig } from './config.ts'
 import { Connections } from './connection/cm.ts'
 import { Forwarding } from './forward/forwarding.ts'
@@ -52,6 +53,8 @@ export interface Services extends SessionEnvironment {
   readonly forwarding: Forwarding
   /** Ids of QoS 2 messages that have come from other nodes. */
   readonly recent: { readonly durable: RecentIds; readonly volatile: RecentIds }
+  /** Bridges from this node to others. */
+  readonly bridges: Bridges
   readonly retainer: Retainer
   readonly sessions: Sessions
   readonly sessionStore: SessionStore | undefined
@@ -86,7 +89,10 @@ export interface ServicesOptions {
   readonly hintStore?: Store | undefined
 }
 
-/** Makes the services of a broker. Rejects with `AclFileError` when `access.acl_file` cannot be used. */
+/**
+ * Makes the services of a broker. Rejects with `AclFileError` when `access.acl_file` cannot be used, and with a TypeError for a configured bridge to
+ * the node itself.
+ */
 export async function createServices(options: ServicesOptions): Promise<Services> {
   const { config, version, vm, mnesia, alarms } = options
   const { runtime } = mnesia
@@ -143,6 +149,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
   const sessions = new Sessions(runtime, mnesia)
   const now = () => clock.now()
   const recent = { durable: new RecentIds(now), volatile: new RecentIds(now) }
+  const routers = new RouterPool(runtime)
   const ownGenerator = generatorOf(nextMessageId())
   const services: Services = {
     runtime,
@@ -159,6 +166,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     pubsub,
     forwarding,
     recent,
+    bridges: new Bridges({ runtime, metrics, alarms, routers, mnesia, nextMessageId }, config.bridges),
     cameAtMs: ({ id, publishedAtMs }) =>
       generatorOf(id) === ownGenerator ? publishedAtMs : recent.durable.cameAtMs(id),
     retainer,
@@ -167,7 +175,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     homes: new Homes(mnesia),
     connections: new Connections(runtime),
     limits: config.session,
-    routers: new RouterPool(runtime),
+    routers,
     staticSubscriptions: new StaticSubscriptions(mnesia),
     nextMessageId,
     publish,

@@ -185,7 +185,7 @@ export function oneOf<const F extends string, const V extends string | number>(
 
 /** Text. */
 export function text<const F extends string>(
-  options: Common<F> & { default: string; allowed?: string; pattern?: RegExp },
+  options: Common<F> & { default: string; allowed?: string; pattern?: Pick<RegExp, 'test'> },
 ): Setting<F, string> {
   const { pattern = /^/, allowed = 'a string' } = options
   return setting(options, options.default, allowed, (input) =>
@@ -218,6 +218,33 @@ export function map<const F extends string, V>(
     }
     return values
   })
+}
+
+/** Any number of tables with the same keys, `[[key]]`; `nameOf` is what must not be there twice. */
+export function tables<const F extends string, const S extends Settings>({
+  field,
+  doc,
+  of,
+  nameOf,
+}: Common<F> & { of: S; nameOf: (table: Values<S>) => string }): Setting<F, readonly Values<S>[]> {
+  const allowed = `a list of tables with ${Object.keys(of).join(', ')}`
+  const schema = z.unknown().transform((input, context): readonly Values<S>[] => {
+    const refuse = (path: readonly (string | number)[], message: string) =>
+      context.addIssue({ code: 'custom', path: [...path], message })
+    if (!Array.isArray(input)) {
+      refuse([], `must be ${allowed}`)
+      return z.NEVER
+    }
+    const values = new Map<string, Values<S>>()
+    for (const [index, table] of input.entries()) {
+      const result = check(of, table)
+      if (!result.ok) for (const { path, problem } of result.problems) refuse([index, ...path], problem)
+      else if (values.has(nameOf(result.value))) refuse([index], `is there already: ${nameOf(result.value)}`)
+      else values.set(nameOf(result.value), result.value)
+    }
+    return [...values.values()]
+  })
+  return { field, written: [], allowed, doc, schema }
 }
 
 /** The schema of a whole tree: unknown keys are refused, missing keys take their defaults. */

@@ -10,6 +10,8 @@
  *     ├─ cluster            what members that come and go mean for clients
  *     ├─ trace              what clients do, and what happens on topics, to files
  *     ├─ forwarder          messages from and to other nodes, which it tells that the sessions are there
+ *     ├─ bridge_receiver    messages that bridges of other nodes bring
+ *     ├─ bridge_sup         a bridge for each node and filter that messages are brought to
  *     ├─ sys_topics         $SYS, on a schedule
  *     ├─ sysmon             long pauses and mailboxes
  *     └─ listener_tcp       a connection for each socket
@@ -20,6 +22,9 @@
  */
 import type { ChildSpec } from '../actors/supervisor/child-spec.ts'
 import { child, supervisor } from '../actors/supervisor.ts'
+import { BRIDGE_SUP, bridgeSup } from './bridge/bridges.ts'
+import { BRIDGE_RECEIVER } from './bridge/messages.ts'
+import { bridgeReceiver } from './bridge/receiver.ts'
 import { CLUSTER, cluster } from './cluster.ts'
 import { connectionEnvironment } from './connection/connection-services.ts'
 import { tcpListener } from './connection/listener-tcp.ts'
@@ -99,6 +104,11 @@ export function serviceChildren(services: Services): ChildSpec[] {
       { forwarding, pubsub, routing, mnesia, recent: services.recent, onReady: (node) => sessions.nodeReady(node) },
       { name: FORWARDER },
     ]),
+    child(BRIDGE_RECEIVER, bridgeReceiver, [services, { name: BRIDGE_RECEIVER }]),
+    child(BRIDGE_SUP, bridgeSup, [services.bridges, { name: BRIDGE_SUP }], {
+      type: 'supervisor',
+      shutdownMs: 'infinity',
+    }),
     child('sys_topics', sysTopics, [
       {
         publish: publishSys,

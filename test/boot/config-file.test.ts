@@ -49,6 +49,29 @@ describe('the layers of a configuration', () => {
   })
 })
 
+describe('bridges in a configuration', () => {
+  it('are tables of a list, with defaults', () => {
+    const text =
+      '[[bridges]]\nnode = "n2@h"\ntopic = "a/#"\n[[bridges]]\nnode = "n2@h"\ntopic = "b"\nqos = 1\nqueue = 5\n'
+    expect(configOf({ file: file(text) }).bridges).toEqual([
+      { node: 'n2@h', filter: 'a/#', qos: 2, prefix: '', suffix: '', maxQueue: 10_000 },
+      { node: 'n2@h', filter: 'b', qos: 1, prefix: '', suffix: '', maxQueue: 5 },
+    ])
+  })
+
+  it('are refused by file, line and key', () => {
+    const good = '[[bridges]]\nnode = "n2@h"\ntopic = "a"\n'
+    expect(errorsOf({ file: file(`${good}[[bridges]]\nnode = "n2"\ntopic = "a"\nqoss = 1\n`) })).toEqual([
+      'etc/agner.toml:5: bridges.1.node must be the name of the node to publish on, NAME@HOST, not "n2"',
+      'etc/agner.toml:7: bridges.1.qoss is not a setting; did you mean qos?',
+    ])
+    expect(errorsOf({ file: file(good + good) })).toEqual(['etc/agner.toml:4: bridges.1 is there already: n2@h a'])
+    expect(errorsOf({ file: file('[bridges]\nnode = "n2@h"\n') })).toEqual([
+      'etc/agner.toml:1: bridges must be a list of tables with node, topic, qos, prefix, suffix, queue',
+    ])
+  })
+})
+
 describe('an error in a configuration', () => {
   it('names file, line, key and what is allowed', () => {
     const text = '# first\n[mqtt]\nmax_qos_allowed = 3\n\n[listeners.tcp]\nport = 99999\n'

@@ -23,9 +23,8 @@ function render(settings: Settings, path: readonly string[] = []): string {
     if (!isSetting(node)) tables.push(render(node, [...path, key]))
     else keys.push(`# ${node.doc}\n# Must be ${node.allowed}.\n# ${key} = ${value(node.written)}\n`)
   }
-  return [`${keys.length > 0 ? `[${path.join('.')}]\n` : ''}${keys.join('\n')}`, ...tables]
-    .filter((part) => part !== '')
-    .join('\n')
+  const header = keys.length > 0 && path.length > 0 ? `[${path.join('.')}]\n` : ''
+  return [`${header}${keys.join('\n')}`, ...tables].filter((part) => part !== '').join('\n')
 }
 
 function value(written: unknown): string {

@@ -43,7 +43,10 @@ describe('the line of a key', () => {
     expect(at('a', 'not')).toBe(3)
   })
 
-  it('is the first of a table that occurs several times', () => {
-    expect(at('rows', 'g')).toBe(14)
+  it('is found in each table of a list by its number', () => {
+    expect(at('rows')).toBe(13)
+    expect(at('rows', '0', 'g')).toBe(14)
+    expect(at('rows', '1', 'missing')).toBe(15)
+    expect(at('rows', '1', 'g')).toBe(16)
   })
 })

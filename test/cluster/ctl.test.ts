@@ -261,15 +261,22 @@ describe('trace', () => {
 })
 
 describe('plugins, bridges', () => {
-  it('there are none, and it is said', async () => {
+  it('there are no plugins, and it is said', async () => {
     expect(await did('plugins', 'list')).toEqual([])
     expect(await refused('plugins', 'load', 'nope')).toEqual(['load plugin error: not_found'])
     expect(await refused('plugins', 'unload', 'nope')).toEqual(['unload plugin error: not_started'])
-    expect(await did('bridges', 'list')).toEqual([])
-    expect(await refused('bridges', 'start', N1, 'x')).toEqual([
-      'error: this version has no bridges; members of a cluster need none',
+  })
+
+  it('bridges start, list, stop', async () => {
+    const n3 = 'n3@127.0.0.1'
+    const options = 'qos=2,prefix=p/,suffix=/s,queue=1000'
+    expect(await did('bridges', 'start', 'n3', 'a/b', options)).toEqual(['bridge is started.'])
+    expect(await did('bridges', 'list')).toEqual([`bridge: ${N1}--a/b-->${n3}`])
+    expect(await did('bridges', 'stop', n3, 'a/b')).toEqual(['bridge is stopped.'])
+    expect(await refused('bridges', 'stop', n3, 'a/b')).toEqual([
+      'error: not_found',
+      `there is no bridge of a/b to ${n3}; \`bridges list\` has all`,
     ])
-    expect(await refused('bridges', 'stop', N1, 'x')).toEqual(['error: not_found'])
   })
 })
 

@@ -232,3 +232,72 @@ describe('a table of commands', () => {
     expect(outcome).toMatchObject({ ok: false, lines: ['hello has failed: no words'] })
   })
 })
+
+describe('bridges', () => {
+  const N2 = 'n2@127.0.0.1'
+
+  it('shows its options as emqttd does', async () => {
+    const { lines } = await ctl()
+    expect(await lines('bridges', 'options')).toEqual([
+      'Options:',
+      '  qos     = 0 | 1 | 2',
+      '  prefix  = string',
+      '  suffix  = string',
+      '  queue   = integer',
+      'Example:',
+      '  qos=2,prefix=abc/,suffix=/yxz,queue=1000',
+    ])
+  })
+
+  it('starts one of a node and a filter, and refuses with a sentence what makes no sense', async () => {
+    const { lines, refusal, broker } = await ctl()
+    expect(await lines('bridges', 'start', N2, 'sensor/#')).toEqual(['bridge is started.'])
+    expect(await refusal('bridges', 'start', N2, 'sensor/#')).toEqual([
+      expect.stringMatching(/^error: \{already_started,<0\.\d+\.\d+>\}$/),
+      'this bridge is started already; stop it to start it anew',
+    ])
+    const { name } = broker.runtime.node
+    expect(await refusal('bridges', 'start', name, 'x')).toEqual([
+      'error: bridge_to_self',
+      `${name} is this node itself`,
+    ])
+    expect(await refusal('bridges', 'start', N2, 'a/c', 'bogus=2')).toEqual([
+      'Bad Option: bogus',
+      'an option is qos=…, prefix=…, suffix=…, queue=…',
+    ])
+    expect(await refusal('bridges', 'start', N2, 'a/c', 'qos=3,prefix=#')).toEqual([
+      'error: bad_option',
+      'qos must be one of 0, 1, 2, not 3; prefix must be part of a topic: no wildcard, no U+0000, not "#"',
+    ])
+    expect(await refusal('bridges', 'start', N2, '$share/g/a')).toEqual([
+      'error: bad_option',
+      'topic must be a topic filter without $share/, $queue/ or $local/, not "$share/g/a"',
+    ])
+    expect(await lines('bridges', 'list')).toEqual([`bridge: ${name}--sensor/#-->${N2}`])
+    expect(broker.services.bridges.list()[0]!.options).toEqual({
+      node: N2,
+      filter: 'sensor/#',
+      qos: 2,
+      prefix: '',
+      suffix: '',
+      maxQueue: 10_000,
+    })
+  })
+
+  it('has those of the configuration from the start', async () => {
+    const bridge = { node: N2, filter: 'a/#', qos: 1, prefix: 'p/', suffix: '', maxQueue: 5 } as const
+    const broker = await embeddedBroker({ bridges: [bridge] })
+    const context = { runtime: broker.runtime, services: broker.services }
+    const { data } = await commandTable().run(context, ['bridges', 'list'])
+    expect(data).toEqual([
+      {
+        ...{ from: broker.runtime.node.name, node: N2, topic: 'a/#' },
+        ...{ qos: 1, prefix: 'p/', suffix: '', queue: 5 },
+        state: 'down',
+        queued: 0,
+      },
+    ])
+    const self = { ...bridge, node: 'n1@127.0.0.1' }
+    await expect(embeddedBroker({ bridges: [self] })).rejects.toThrow('the bridge of a/# leads to this node itself')
+  })
+})

@@ -73,6 +73,18 @@ const MORE_METRICS = [
   'messages/hinted',
   'messages/handed_over',
   'messages/dropped/hints',
+  /** Messages that bridges of this node have brought to other nodes, and those that other nodes have brought here. */
+  'messages/bridge/sent',
+  'messages/bridge/received',
+  /** Not bridged, since the node that they would go to has had them. */
+  'messages/bridge/looped',
+  /** Given up by a bridge; the sum, then why. */
+  'messages/bridge/dropped',
+  'messages/bridge/dropped/queue_full',
+  'messages/bridge/dropped/expired',
+  'messages/bridge/dropped/topic_too_long',
+  /** They waited when the bridge was stopped. */
+  'messages/bridge/dropped/stopped',
   /** Deliveries to sessions, one for each subscriber; acknowledged ones of QoS 1 and 2. */
   'messages/delivered',
   'messages/acked',

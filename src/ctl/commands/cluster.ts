@@ -5,7 +5,6 @@
  * node had, or what to do about a refusal; a refusal has changed nothing.
  */
 import type { Runtime } from '../../actors/runtime.ts'
-import { parseNodeName } from '../../dist/node-name.ts'
 import { nodeNetworkOf } from '../../dist/node-network.ts'
 import * as rpc from '../../dist/rpc.ts'
 import { isTuple, text } from '../../dist/term.ts'
@@ -13,6 +12,7 @@ import type { ClusterStatus, JoinRefusal, TableRows } from '../../mnesia/members
 import type { Mnesia } from '../../mnesia/mnesia.ts'
 import { CONFIRM, type Command, type CtlContext, done, type Outcome, YES } from '../command.ts'
 import { atomList, atomText } from '../format.ts'
+import { fullName } from '../node-argument.ts'
 import { CTL_MODULE } from '../server.ts'
 
 /** How long `join` and `heal` wait until members are linked. */
@@ -42,11 +42,6 @@ export const cluster: Command = {
     if (action === 'leave') return leave(services.mnesia)
     return action === 'status' ? statusOf(services.mnesia) : undefined
   },
-}
-
-/** A name without a host is that of a node on this one's [emqttd_ctl]. */
-function fullName(runtime: Runtime, name: string): string {
-  return name.includes('@') ? name : `${name}@${parseNodeName(runtime.node.name)?.host}`
 }
 
 /** `Cluster status: [{running_nodes,['n1@h','n2@h']}]`, in one line, names sorted. */
