@@ -10,6 +10,7 @@ import { startTables } from '../../../src/broker/start-tables.ts'
 import { serviceChildren } from '../../../src/broker/sup.ts'
 import { MemoryStore } from '../../../src/mnesia/store/memory-store.ts'
 import { type Simulation, simulate } from '../../../src/testing/simulation.ts'
+import { whenDone } from './done.ts'
 
 const brokerSup = supervisor<Services>({ label: 'broker_sup', intensity: 10, periodSec: 60, children: serviceChildren })
 
@@ -77,15 +78,7 @@ export class SimulatedBrokers {
   }
 
   /** Runs the simulation until something that was begun has come about. */
-  async done<T>(begun: Promise<T>): Promise<T> {
-    let isDone = false
-    const done = begun.finally(() => {
-      isDone = true
-    })
-    while (!isDone) {
-      await this.sim.run()
-      await Promise.race([done, new Promise((resolve) => setImmediate(resolve))])
-    }
-    return begun
+  done<T>(begun: Promise<T>): Promise<T> {
+    return whenDone(this.sim, begun)
   }
 }

@@ -21,6 +21,7 @@ import type { Store } from '../../../src/mnesia/store/store.ts'
 import { LossyDisc } from '../../../src/testing/lossy-store.ts'
 import { type Duration, type Simulation, simulate } from '../../../src/testing/simulation.ts'
 import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
+import { whenDone } from './done.ts'
 import { Ledger } from './ledger.ts'
 import { type Accepted, LISTENER_SIM, simListener } from './listener.ts'
 
@@ -124,7 +125,7 @@ export class World {
   async startCore(runtime: Runtime): Promise<void> {
     const services = await this.#createServices(runtime, this.disc?.open())
     this.services.set(NODE_OF_SESSIONS, services)
-    await this.#started(worldSup.startLink(runtime, services, { name: 'broker_sup' }))
+    await whenDone(this.sim, worldSup.startLink(runtime, services, { name: 'broker_sup' }))
   }
 
   /** Starts a listener on a node without sessions. */
@@ -138,29 +139,16 @@ export class World {
         runtime.send(manager, { tag: 'lease', client, manager })
       },
     }
-    await this.#started(simListener.startLink(runtime, environment, { name: LISTENER_SIM }))
+    await whenDone(this.sim, simListener.startLink(runtime, environment, { name: LISTENER_SIM }))
   }
 
   async #createServices(runtime: Runtime, sessionStore?: Store): Promise<Services> {
     const alarms = new Alarms(() => runtime.clock.now())
     const backup = () => Promise.reject(new Error('nothing is saved'))
-    const tables = await this.#started(startTables(runtime, { store: new MemoryStore(), alarms, backup }))
+    const tables = await whenDone(this.sim, startTables(runtime, { store: new MemoryStore(), alarms, backup }))
     if (!tables.ok) throw new Error(tables.problem)
     const { mnesia } = tables
     return createServices({ config: this.config, version: '0.0.0', vm: undefined, mnesia, alarms, sessionStore })
-  }
-
-  /** Runs the simulation until something that was begun has come about. */
-  async #started<T>(starting: Promise<T>): Promise<T> {
-    let isDone = false
-    const done = starting.then(() => {
-      isDone = true
-    })
-    while (!isDone) {
-      await this.sim.run()
-      await Promise.race([done, new Promise((resolve) => setImmediate(resolve))])
-    }
-    return starting
   }
 
   /** A node dies without farewell; the sockets of its connections are closed by the operating system. */
