@@ -1,18 +1,12 @@
 /** A node with a shell on itself, and commands that ask who has typed them: at a real terminal, and from a pipe. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { fill, haveRetained, N1, N2, sees, two } from '../support/clustered.ts'
 import { freePort } from '../support/free-port.ts'
 import { testPeers } from '../support/peer.ts'
+import { program } from '../support/programs.ts'
 import { hasTmux, Terminal } from '../support/terminal.ts'
-
-const source = (name: string) => [
-  '--import',
-  'tsx',
-  fileURLToPath(new URL(`../../src/boot/${name}.ts`, import.meta.url)),
-]
 
 /** The command line of a node with a console that knows the test's epmd. */
 async function consoleOf(): Promise<{ args: string[]; env: Record<string, string> }> {
@@ -21,7 +15,7 @@ async function consoleOf(): Promise<{ args: string[]; env: Record<string, string
   await peers.start(N2)
   const port = await freePort()
   const set = ['--set', `listeners.tcp.port=${port}`, '--data-dir', `${peers.folder}/data/${N1}`]
-  const args = [...source('main'), '--name', N1, '--cookie', peers.cookie, ...set, '--console']
+  const args = [...program('src/boot/main'), '--name', N1, '--cookie', peers.cookie, ...set, '--console']
   return { args, env: { HOME: peers.folder, AGNER_EPMD_PORT: String(peers.epmdPort) } }
 }
 
@@ -62,7 +56,7 @@ describe.skipIf(!hasTmux)('bin/ctl at a terminal', () => {
   it('asks before a join that replaces rows', async () => {
     const { peers, n2 } = await two()
     await fill(n2, 'n2', 2)
-    const args = [...source('ctl-main'), '--name', N2, '--cookie', peers.cookie, 'cluster', 'join', N1]
+    const args = [...program('src/boot/ctl-main'), '--name', N2, '--cookie', peers.cookie, 'cluster', 'join', N1]
     const env = { HOME: peers.folder, AGNER_EPMD_PORT: String(peers.epmdPort) }
     const question = /retained_message \(2 rows\); they are saved to a backup file first\. Really\? \(y\/N\)$/
     const first = await Terminal.start([process.execPath, ...args], { env, columns: 200 })

@@ -9,8 +9,9 @@ import { startErl } from '../support/erl.ts'
 import { run, startErlangEpmd } from '../support/erlang-epmd.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/free-port.ts'
+import { program } from '../support/programs.ts'
 
-const PROGRAM = new URL('../../src/boot/epmd-main.ts', import.meta.url).pathname
+const PROGRAM = program('src/boot/epmd-main')
 
 /** Runs a command line in this process; a server ends when it is told to by `stop`. */
 function epmd(argv: readonly string[], env: EpmdWorld['env'] = {}) {
@@ -144,12 +145,12 @@ describe('bin/epmd', () => {
 describe('the program behind bin/epmd', () => {
   it('serves an Erlang node, tells by signal when it is over, and finds the epmd of Erlang', async () => {
     const port = await freePort()
-    const child = spawn(process.execPath, ['--import', 'tsx', PROGRAM, '-port', String(port)], { stdio: 'ignore' })
+    const child = spawn(process.execPath, [...PROGRAM, '-port', String(port)], { stdio: 'ignore' })
     onTestFinished(() => void child.kill('SIGKILL'))
     await eventually(async () => (await epmdClient(port).names()).ok)
     const erl = await startErl({ cookie: 'x', name: 'n1@127.0.0.1', epmdPort: port })
     expect(await erl.eval('element(1, erl_epmd:names("127.0.0.1"))')).toBe('ok')
-    const names = await run(process.execPath, ['--import', 'tsx', PROGRAM, '-port', String(port), '-names'])
+    const names = await run(process.execPath, [...PROGRAM, '-port', String(port), '-names'])
     expect(names.stdout).toMatch(/^epmd: up and running on port \d+ with data:\nname n1 at port \d+\n$/)
     const exited = new Promise((resolve) => child.once('exit', (code) => resolve(code)))
     child.kill('SIGTERM')
@@ -157,8 +158,8 @@ describe('the program behind bin/epmd', () => {
     const other = await freePort()
     await startErlangEpmd(other)
     const env = { ...process.env, ERL_EPMD_PORT: String(other) }
-    expect((await run(process.execPath, ['--import', 'tsx', PROGRAM], env)).code).toBe(0)
-    expect((await run(process.execPath, ['--import', 'tsx', PROGRAM, '-names'], env)).stdout).toContain(`port ${other}`)
+    expect((await run(process.execPath, [...PROGRAM], env)).code).toBe(0)
+    expect((await run(process.execPath, [...PROGRAM, '-names'], env)).stdout).toContain(`port ${other}`)
   })
 
   it('lives on in the background, once for all who start it', async () => {

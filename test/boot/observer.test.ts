@@ -4,16 +4,16 @@ import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { parseObserverArgs } from '../../src/boot/observer-args.ts'
 import { authority } from '../support/certificates.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/free-port.ts'
 import { Peers, testPeers } from '../support/peer.ts'
+import { program } from '../support/programs.ts'
 import { hasTmux, Terminal } from '../support/terminal.ts'
 
-const PROGRAM = ['--import', 'tsx', fileURLToPath(new URL('../../src/boot/observer-main.ts', import.meta.url))]
+const PROGRAM = program('src/boot/observer-main')
 
 async function folder(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'agner-observer-'))

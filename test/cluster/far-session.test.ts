@@ -2,16 +2,16 @@
  * Clients whose connection is on one node and whose session on another: real OS processes, the real distribution between them. Who
  * goes where is decided by hand: connections to `n2` and `n3` have their sessions on `n1`.
  */
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import type { ConnectPacket, ProtocolVersion, PublishPacket, QoS } from '../../src/broker/packet.ts'
 import { atom, isTuple } from '../../src/dist/term.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Peer, type Peers, testPeers } from '../support/peer.ts'
+import { program } from '../support/programs.ts'
 import { RawClient } from '../support/raw-client.ts'
 
 const N1 = 'n1@127.0.0.1'
-const FRONT_NODE = ['--import', 'tsx', fileURLToPath(new URL('../support/front-node.ts', import.meta.url))]
+const FRONT_NODE = program('test/support/front-node')
 
 async function start(peers: Peers, sets: readonly string[] = []): Promise<{ n1: Peer; n2: Peer }> {
   const [n1, n2] = await Promise.all([peers.start(N1, { sets }), startFront(peers, 'n2@127.0.0.1', sets)])

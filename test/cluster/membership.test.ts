@@ -4,7 +4,6 @@
  */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { connect } from 'mqtt'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { binCtl } from '../support/bin-ctl.ts'
@@ -29,8 +28,9 @@ import {
 } from '../support/clustered.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Peer, testPeers } from '../support/peer.ts'
+import { program } from '../support/programs.ts'
 
-const TABLE_NODE = fileURLToPath(new URL('../support/table-node.ts', import.meta.url))
+const TABLE_NODE = program('test/support/table-node')
 
 describe('B1', () => {
   it('join makes one cluster of two, whichever of them is told to', async () => {
@@ -256,7 +256,7 @@ describe('B9', () => {
     const { refused } = binCtl(peers)
     const n1 = await peers.start(N1)
     await fill(n1, 'n1', 3)
-    await peers.start(N2, { program: ['--import', 'tsx', TABLE_NODE], args: ['--bag'] })
+    await peers.start(N2, { program: TABLE_NODE, args: ['--bag'] })
     expect(await refused(n1, 'cluster', 'join', N2, '--yes')).toEqual([
       `Failed to join the cluster: {definitions_differ,'${N2}'}`,
       expect.stringMatching(

@@ -2,13 +2,13 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { type Peer, testPeers } from '../support/peer.ts'
+import { program } from '../support/programs.ts'
 
 const [N1, N2] = ['n1@127.0.0.1', 'n2@127.0.0.1']
-const PROGRAM = fileURLToPath(new URL('../support/table-node.ts', import.meta.url))
+const PROGRAM = program('test/support/table-node')
 
 async function ask<T>(peer: Peer, what: string, ...args: string[]): Promise<T> {
   return JSON.parse(String(await peer.rpc('tables', 'call', [what, JSON.stringify(args)]))) as T
@@ -16,7 +16,7 @@ async function ask<T>(peer: Peer, what: string, ...args: string[]): Promise<T> {
 
 it('a file that is damaged is named, set aside, and what it had comes from the other member', async () => {
   const peers = await testPeers({ cuttable: true })
-  const start = (name: string) => peers.start(name, { program: ['--import', 'tsx', PROGRAM] })
+  const start = (name: string) => peers.start(name, { program: PROGRAM })
   const n1 = await start(N1)
   let n2 = await start(N2)
   expect(await ask(n2, 'join', N1)).toMatchObject({ ok: true })
@@ -42,7 +42,7 @@ it('a file that is damaged is named, set aside, and what it had comes from the o
 
 it('a disc that takes no more is an alarm and a line of the log, and nothing is lost when it takes more again', async () => {
   const peers = await testPeers({ cuttable: true })
-  const start = () => peers.start(N1, { program: ['--import', 'tsx', PROGRAM] })
+  const start = () => peers.start(N1, { program: PROGRAM })
   const limit = (node: Peer, bytes: string) =>
     execFileSync('prlimit', ['--pid', String(node.child.pid), `--fsize=${bytes}`])
   let node = await start()

@@ -1,14 +1,14 @@
 /** Tables on real nodes whose links are cut, or that stand still. */
-import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { type Peer, type PeerOptions, type Peers, testPeers } from '../support/peer.ts'
+import { program } from '../support/programs.ts'
 
 const [N1, N2, N3] = ['n1@127.0.0.1', 'n2@127.0.0.1', 'n3@127.0.0.1']
-const PROGRAM = fileURLToPath(new URL('../support/table-node.ts', import.meta.url))
+const PROGRAM = program('test/support/table-node')
 
 function start(peers: Peers, name: string, options: PeerOptions = {}): Promise<Peer> {
-  return peers.start(name, { ...options, program: ['--import', 'tsx', PROGRAM] })
+  return peers.start(name, { ...options, program: PROGRAM })
 }
 
 async function ask<T>(peer: Peer, what: string, ...args: string[]): Promise<T> {

@@ -4,13 +4,13 @@
  */
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import { eventually } from '../support/eventually.ts'
 import { type Peer, type PeerOptions, type Peers, testPeers } from '../support/peer.ts'
+import { program } from '../support/programs.ts'
 
 const [N1, N2, N3] = ['n1@127.0.0.1', 'n2@127.0.0.1', 'n3@127.0.0.1']
-const PROGRAM = fileURLToPath(new URL('../support/table-node.ts', import.meta.url))
+const PROGRAM = program('test/support/table-node')
 
 interface Status {
   readonly running: readonly string[]
@@ -19,7 +19,7 @@ interface Status {
 }
 
 function start(peers: Peers, name: string, options: PeerOptions = {}): Promise<Peer> {
-  return peers.start(name, { ...options, program: ['--import', 'tsx', PROGRAM] })
+  return peers.start(name, { ...options, program: PROGRAM })
 }
 
 async function ask<T>(peer: Peer, what: string, ...args: string[]): Promise<T> {
@@ -96,7 +96,7 @@ describe('removing', () => {
     const { peers, n2 } = await two()
     await n2.stop()
     const renamed = peers.launch(N3, {
-      program: ['--import', 'tsx', PROGRAM],
+      program: PROGRAM,
       args: ['--data-dir', join(peers.folder, 'data', N2)],
     })
     expect(await renamed.ended).toBe(1)

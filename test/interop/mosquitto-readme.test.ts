@@ -1,6 +1,6 @@
 /**
  * "A cluster in one minute" of the README, as it is written: its commands in a shell, one after the other, print what it says. Only the ports are
- * the test's own, and the programs run from their sources.
+ * the test's own, and bin/ is a folder of its own.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -10,22 +10,20 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it, onTestFinished } from 'vitest'
 import { freePort } from '../support/free-port.ts'
+import { program } from '../support/programs.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const PROGRAMS = { node: 'main', ctl: 'ctl-main', epmd: 'epmd-main' }
 
-/** A folder with bin/ in it, whose programs are the sources. */
+/** A folder with bin/ in it. */
 async function folder(): Promise<string> {
   const made = await mkdtemp(join(tmpdir(), 'agner-readme-'))
   onTestFinished(() => rm(made, { recursive: true, force: true }))
   await mkdir(join(made, 'bin'))
-  const tsx = fileURLToPath(import.meta.resolve('tsx'))
   for (const [name, entry] of Object.entries(PROGRAMS)) {
     const path = join(made, 'bin', name)
-    await writeFile(
-      path,
-      `#!/bin/sh\nexec '${process.execPath}' --import '${tsx}' '${ROOT}src/boot/${entry}.ts' "$@"\n`,
-    )
+    const words = [process.execPath, ...program(`src/boot/${entry}`)].map((word) => `'${word}'`)
+    await writeFile(path, `#!/bin/sh\nexec ${words.join(' ')} "$@"\n`)
     await chmod(path, 0o755)
   }
   return made

@@ -2,11 +2,11 @@ import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_pr
 import { once } from 'node:events'
 import fs from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { StoreError } from '../../src/mnesia/errors.ts'
 import type { LogStore } from '../../src/mnesia/store/log-store.ts'
 import { eventually } from '../support/eventually.ts'
+import { program } from '../support/programs.ts'
 import { open, storeDirectory } from './log-store-support.ts'
 import type { WriterOrder } from './store-writer.ts'
 
@@ -21,8 +21,7 @@ function takeAway(directory: string): () => void {
 }
 
 async function startWriter(directory: string): Promise<ChildProcess> {
-  const script = fileURLToPath(new URL('store-writer.ts', import.meta.url))
-  const writer = spawn(process.execPath, ['--import', 'tsx', script], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const writer = spawn(process.execPath, program('test/mnesia/store-writer'), { stdio: ['pipe', 'pipe', 'inherit'] })
   onTestFinished(() => void writer.kill('SIGKILL'))
   const order: WriterOrder = { logBytes: 1e6, stores: [{ directory, seed: 1, next: 1 }] }
   writer.stdin!.write(`${JSON.stringify(order)}\n`)
@@ -196,12 +195,15 @@ describe('a store whose disc refuses', () => {
 
   test('under a limit on the size of files keeps what was promised and goes on when it is lifted', async () => {
     const directory = storeDirectory()
-    const script = fileURLToPath(new URL('store-filler.ts', import.meta.url))
     // The limit is in blocks of 512 or 1024 bytes.
-    const command = `ulimit -S -f 200; exec "$0" --import tsx "$1" "$2"`
-    const filler = spawn('/bin/sh', ['-c', command, process.execPath, script, directory], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+    const command = `ulimit -S -f 200; exec "$0" "$@"`
+    const filler = spawn(
+      '/bin/sh',
+      ['-c', command, process.execPath, ...program('test/mnesia/store-filler'), directory],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    )
     onTestFinished(() => void filler.kill('SIGKILL'))
     const events: string[] = []
     let text = ''

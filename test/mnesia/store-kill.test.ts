@@ -2,10 +2,10 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import type { LogStore } from '../../src/mnesia/store/log-store.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
+import { program } from '../support/programs.ts'
 import { open, storeDirectory } from './log-store-support.ts'
 import { StoreModel } from './store-support.ts'
 import type { WriterOrder } from './store-writer.ts'
@@ -27,8 +27,7 @@ interface Watched {
 }
 
 function startWriter(): ChildProcessWithoutNullStreams {
-  const script = fileURLToPath(new URL('store-writer.ts', import.meta.url))
-  const writer = spawn(process.execPath, ['--import', 'tsx', script])
+  const writer = spawn(process.execPath, program('test/mnesia/store-writer'))
   onTestFinished(() => void writer.kill('SIGKILL'))
   return writer
 }

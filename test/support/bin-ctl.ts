@@ -1,12 +1,12 @@
 /** bin/ctl as an OS process of its own, asking real nodes of a test. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Peer, Peers } from './peer.ts'
+import { program } from './programs.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const PROGRAM = ['--import', 'tsx', join(ROOT, 'src/boot/ctl-main.ts')]
+const PROGRAM = program('src/boot/ctl-main')
 
 /** What bin/ctl did. */
 export interface CtlRun {

@@ -7,12 +7,12 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished } from 'vitest'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { type Erl, startErl } from './erl.ts'
 import { eventually } from './eventually.ts'
 import { testEpmd } from './node.ts'
+import { programFile, runtimeOptions } from './programs.ts'
 
 export interface NodeOptions {
   readonly name: string
@@ -73,7 +73,7 @@ export interface Told {
 }
 
 const NET_TICKTIME_MS = 3000
-const SCRIPT = fileURLToPath(new URL('./fault-node.ts', import.meta.url))
+const SCRIPT = programFile('test/support/fault-node')
 const MODULE = new URL('./fault_node.erl', import.meta.url)
 
 export interface FaultNode extends Commands {
@@ -110,7 +110,7 @@ export class OurNode implements FaultNode {
   ): Promise<OurNode> {
     const full: NodeOptions = { netTicktimeMs: NET_TICKTIME_MS, ...options }
     const child = fork(SCRIPT, [JSON.stringify(full)], {
-      execArgv: ['--import', 'tsx'],
+      execArgv: [...runtimeOptions],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     onTestFinished(() => void child.kill('SIGKILL'))

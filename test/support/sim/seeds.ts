@@ -1,16 +1,11 @@
-import { vi } from 'vitest'
-
-// Many seeds in one test, perhaps on a busy machine: a bound for a scenario that hangs.
-vi.setConfig({ testTimeout: 1_800_000 })
-
 /**
  * Runs a scenario under `count` seeds, from `first` on; one that fails is named. In the environment, `SEED=n` runs one seed alone,
  * `SEEDS=n` another number of them, `FIRST=n` those from another one on, and `FAILURES=n` goes on until so many have failed.
  */
 export async function underSeeds(count: number, scenario: (seed: number) => Promise<void>, first = 1): Promise<void> {
   const { SEED, SEEDS, FIRST, FAILURES } = process.env
-  const from = Number(SEED ?? FIRST ?? first)
-  const last = from + (SEED === undefined ? Number(SEEDS ?? count) : 1) - 1
+  const from = Number(SEED || FIRST || first)
+  const last = from + (SEED ? 1 : Number(SEEDS || count)) - 1
   const failures: unknown[] = []
   let tried = 0
   for (let seed = from; seed <= last && failures.length < Number(FAILURES ?? 1); seed++) {
