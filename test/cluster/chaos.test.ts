@@ -2,22 +2,31 @@
  * A cluster that is not left in peace: three nodes are killed, frozen, cut off from each other and restarted at random, while clients publish at QoS 1 and 2 and
  * clients with lasting sessions, which come back on any node, listen.
  *
- * `CHAOS_SECONDS` is how long, `SEED` replays the choices (what the machine does with them is its own); `npm run chaos` goes on for three minutes. What
- * happened is printed when it fails.
+ * Where there are network namespaces (Linux, as root) each node has one, and packets between nodes are lost, in one direction or both, as well as between a node
+ * and the clients; elsewhere, and with `CHAOS_LINKS=sockets`, sockets between nodes are silenced or reset.
+ *
+ * `CHAOS_SECONDS` is how long, `SEED` replays the choices (what the machine does with them is its own), which depend on the kind of links, too;
+ * `npm run chaos` goes on for three minutes. What happened is printed when it fails.
  */
-import mqtt, { type MqttClient } from 'mqtt'
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt'
 import { expect, onTestFailed, onTestFinished, test } from 'vitest'
 import { rangesOf } from '../../src/broker/forward/messages.ts'
 import { SeededRandom } from '../../src/testing/random.ts'
 import { startCluster } from '../support/cluster.ts'
 import { elapse, eventually } from '../support/eventually.ts'
+import { whyNoNamespaces } from '../support/namespaces.ts'
 import { type Peer, testPeers } from '../support/peer.ts'
 
-const NAMES = ['n1@127.0.0.1', 'n2@127.0.0.1', 'n3@127.0.0.1'] as const
+const NODES = ['n1', 'n2', 'n3'] as const
 const SECONDS = Number(process.env.CHAOS_SECONDS ?? 30)
-const SEED = Number(process.env.SEED ?? 6)
+const SEED = Number(process.env.SEED ?? 7)
 
 const SETS = ['dist.net_ticktime=4', 'session.home_wait=60s', 'session.queue.max_length=infinity']
+const whySockets = process.env.CHAOS_LINKS === 'sockets' ? 'CHAOS_LINKS says so' : await whyNoNamespaces()
+if (whySockets !== undefined) console.warn(`links are cut by sockets, not in network namespaces: ${whySockets}`)
+const LINKS = whySockets === undefined ? 'namespaces' : 'sockets'
+const FAULTS = ['kill', 'freeze', 'cut', 'stop', ...(LINKS === 'namespaces' ? (['cut clients'] as const) : [])] as const
+
 const WINDOW = 8
 const PAUSE_MS = 5
 
@@ -36,8 +45,7 @@ class Restless {
     this.#nodes = nodes
     this.#random = random
     this.client = mqtt.connect({
-      host: '127.0.0.1',
-      port: this.#port(),
+      ...this.#address(),
       clientId,
       clean: false,
       protocolVersion: 5,
@@ -51,7 +59,7 @@ class Restless {
     this.client.on('error', () => {})
     let isFirst = true
     this.client.on('connect', ({ sessionPresent }) => {
-      if (!isFirst && !sessionPresent) note(`${clientId} has lost its session (port ${this.client.options.port})`)
+      if (!isFirst && !sessionPresent) note(`${clientId} has lost its session (${addressOf(this.client)})`)
       isFirst = false
     })
     this.client.on('close', () => {
@@ -66,16 +74,18 @@ class Restless {
 
   #again(): void {
     if (this.#isOver) return
-    this.client.options.port = this.#port()
+    Object.assign(this.client.options, this.#address())
     // Given again, or it forgets what it has under way.
     this.client.reconnect(this.#stores)
   }
 
-  #port(): number {
-    const nodes = this.#nodes()
-    return this.#random.pick(nodes).mqttPort
+  #address(): Pick<IClientOptions, 'hostname' | 'port'> {
+    const { mqttHost, mqttPort } = this.#random.pick(this.#nodes())
+    return { hostname: mqttHost, port: mqttPort }
   }
 }
+
+const addressOf = ({ options }: MqttClient) => `${options.hostname}:${options.port}`
 
 /** Publishes numbers, some at a time, and notes which are acknowledged. */
 class Publisher extends Restless {
@@ -132,7 +142,7 @@ class Listener extends Restless {
 /** What the nodes have, for whoever has to find out what went wrong. */
 async function describe(nodes: readonly Peer[], note: (what: string) => void): Promise<void> {
   for (const node of nodes) {
-    note(`${node.name}, port ${node.mqttPort}: ${(await node.ctl('routes', 'list')).lines.join('; ')}`)
+    note(`${node.name}, ${node.mqttHost}:${node.mqttPort}: ${(await node.ctl('routes', 'list')).lines.join('; ')}`)
     note((await node.ctl('sessions', 'list')).lines.join('; '))
     const { data } = await node.ctl('broker', 'metrics', 'all')
     const counted = Object.entries(data as Record<string, number>).filter(([, count]) => count > 0)
@@ -145,35 +155,39 @@ async function describe(nodes: readonly Peer[], note: (what: string) => void): P
   }
 }
 
-test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})`, {
+test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED}, ${LINKS})`, {
   timeout: (SECONDS + 400) * 1000,
 }, async () => {
   const random = new SeededRandom(SEED)
+  // Of each its own, so that when clients come back does not change which faults there are.
+  const own = () => new SeededRandom(random.below(2 ** 31))
   const history: string[] = []
   const begun = performance.now()
   const progress = () => publishers.map(({ topic, sent }) => `${topic} ${sent}`).join(', ')
   const note = (what: string) =>
     history.push(`${((performance.now() - begun) / 1000).toFixed(1)} s: ${what} (${progress()})`)
   const publishers: Publisher[] = []
-  onTestFailed(() => console.error(`seed ${SEED}\n${history.join('\n')}`))
-  const peers = await testPeers({ cuttable: true })
-  const nodes = await startCluster(peers, NAMES, { sets: SETS })
+  onTestFailed(() => console.error(`seed ${SEED}, ${LINKS}\n${history.join('\n')}`))
+  const peers = await testPeers(LINKS === 'namespaces' ? { namespaces: NODES } : { cuttable: true })
+  const names = NODES.map((node) => peers.nodeName(node))
+  const nodes = await startCluster(peers, names, { sets: SETS })
   const up = new Set(nodes)
   const running = () => (up.size > 0 ? [...up] : nodes)
-  const listeners = ['l1', 'l2'].map((name) => new Listener(name, running, random, note))
+  const listeners = ['l1', 'l2'].map((name) => new Listener(name, running, own(), note))
   for (const { client } of listeners) await client.subscribeAsync('chaos/+', { qos: 2 })
-  for (const name of ['p1', 'p2']) publishers.push(new Publisher(name, running, random, note))
+  for (const name of ['p1', 'p2']) publishers.push(new Publisher(name, running, own(), note))
   onTestFinished(() => {
     for (const each of [...listeners, ...publishers]) each.end()
   })
 
   const pick = () => random.below(nodes.length)
-  while (performance.now() - begun < SECONDS * 1000) {
+  const endMs = performance.now() + SECONDS * 1000
+  while (performance.now() < endMs) {
     await elapse(500 + random.below(1500))
     const index = pick()
     const node = nodes[index]!
-    switch (random.below(4)) {
-      case 0:
+    switch (random.pick(FAULTS)) {
+      case 'kill':
         note(`kill ${node.name}`)
         up.delete(node)
         await node.kill()
@@ -182,7 +196,7 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
         up.add(nodes[index]!)
         note(`${node.name} is back`)
         break
-      case 1: {
+      case 'freeze': {
         note(`freeze ${node.name}`)
         node.freeze()
         await elapse(500 + random.below(7000))
@@ -190,9 +204,9 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
         note(`thaw ${node.name}`)
         break
       }
-      case 2: {
+      case 'cut': {
         const others = nodes.filter((other) => other !== node)
-        const how = random.below(2) === 0 ? 'silence' : 'reset'
+        const how = random.pick(peers.cuts)
         note(`cut ${node.name} off (${how})`)
         peers.partition([node], others, how)
         await elapse(500 + random.below(7000))
@@ -200,7 +214,15 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
         note('heal')
         break
       }
-      default: {
+      case 'cut clients': {
+        note(`cut clients off from ${node.name}`)
+        peers.cutClients(node)
+        await elapse(500 + random.below(7000))
+        peers.heal()
+        note('heal')
+        break
+      }
+      case 'stop': {
         note(`stop ${node.name}`)
         up.delete(node)
         await node.stop()
@@ -215,9 +237,7 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
     for (const publisher of publishers) await publisher.finish()
   } catch (error) {
     for (const { client } of [...publishers, ...listeners]) {
-      note(
-        `${client.options.clientId}: ${client.connected ? 'connected' : 'not connected'}, port ${client.options.port}`,
-      )
+      note(`${client.options.clientId}: ${client.connected ? 'connected' : 'not connected'}, ${addressOf(client)}`)
     }
     await describe(nodes, note)
     throw error
@@ -255,7 +275,7 @@ test(`every acknowledged message arrives, at QoS 2 once, in order (seed ${SEED})
   for (const each of [...listeners, ...publishers]) each.end()
   for (const clientId of ['l1', 'l2', 'p1', 'p2']) {
     const last = await mqtt.connectAsync({
-      host: '127.0.0.1',
+      hostname: nodes[0]!.mqttHost,
       port: nodes[0]!.mqttPort,
       clientId,
       clean: true,

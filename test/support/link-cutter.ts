@@ -9,25 +9,25 @@
  * has given up. One that is reset is closed, and refused while it is cut.
  */
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
-import { realSystem } from '../../src/actors/system.ts'
-import { type EpmdServer, startEpmdServer } from '../../src/dist/epmd-server.ts'
-import { tcpTransport } from '../../src/dist/transport-tcp.ts'
+import type { EpmdServer } from '../../src/dist/epmd-server.ts'
+import { startEpmd } from './epmd.ts'
+import type { Cut, Links } from './links.ts'
 
-/** What happens to a link that is cut. */
-export type Cut = 'silence' | 'reset'
+type SocketCut = Extract<Cut, 'silence' | 'reset'>
 
 const ALIVE2 = 120
 /** Of a handshake message before the length of the name: length, `N`, flags, creation. */
 const NAME_LENGTH_AT = 2 + 1 + 8 + 4
 
-export class LinkCutter {
+export class LinkCutter implements Links {
+  readonly cuts = ['silence', 'reset'] as const
   /** Called with everything that passes between nodes. */
   tap: ((bytes: Buffer) => void) | undefined
   readonly #epmd: EpmdServer
   readonly #servers = new Set<Server>()
   readonly #sockets = new Set<Socket>()
   readonly #links = new Set<Link>()
-  readonly #cuts = new Map<string, Cut>()
+  readonly #cutPairs = new Map<string, SocketCut>()
 
   private constructor(epmd: EpmdServer) {
     this.#epmd = epmd
@@ -35,34 +35,26 @@ export class LinkCutter {
 
   /** Starts an epmd that is seen on `port`. */
   static async start(port: number): Promise<LinkCutter> {
-    const { timers, randomFill } = realSystem()
-    const started = await startEpmdServer({
-      transport: tcpTransport(),
-      timers,
-      randomFill,
-      port: 0,
-      hosts: ['127.0.0.1'],
-    })
-    if (!started.ok) throw new Error(`no epmd: ${started.reason}`)
-    const cutter = new LinkCutter(started.server)
+    const cutter = new LinkCutter(await startEpmd(0))
     await cutter.#listen(port, (socket) => cutter.#askEpmd(socket))
     return cutter
   }
 
   cut(a: string, b: string, how: Cut): void {
+    if (how === 'deaf' || how === 'mute') throw new Error('sockets are cut in both directions')
     const pair = pairOf(a, b)
-    this.#cuts.set(pair, how)
+    this.#cutPairs.set(pair, how)
     for (const link of this.#linksOf(pair)) link.cut(how)
   }
 
   mend(a: string, b: string): void {
     const pair = pairOf(a, b)
-    this.#cuts.delete(pair)
+    this.#cutPairs.delete(pair)
     for (const link of this.#linksOf(pair)) link.mend()
   }
 
   mendAll(): void {
-    for (const pair of [...this.#cuts.keys()]) {
+    for (const pair of [...this.#cutPairs.keys()]) {
       const [a, b] = pair.split(' ') as [string, string]
       this.mend(a, b)
     }
@@ -125,7 +117,7 @@ export class LinkCutter {
       const link = new Link(pair, near, first, far, (bytes) => this.tap?.(bytes))
       this.#links.add(link)
       near.once('close', () => this.#links.delete(link))
-      const cut = this.#cuts.get(pair)
+      const cut = this.#cutPairs.get(pair)
       if (cut === undefined) link.mend()
       else link.cut(cut)
     })
@@ -151,7 +143,7 @@ class Link {
     this.#tap = tap
   }
 
-  cut(how: Cut): void {
+  cut(how: SocketCut): void {
     if (how === 'reset') {
       this.#near.destroy()
       this.#far?.destroy()

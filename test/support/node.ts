@@ -2,10 +2,8 @@
 import { Writable } from 'node:stream'
 import pino from 'pino'
 import { onTestFinished } from 'vitest'
-import { realSystem } from '../../src/actors/system.ts'
-import { startEpmdServer } from '../../src/dist/epmd-server.ts'
 import { type Node, type StartNodeOptions, startNode } from '../../src/dist/start-node.ts'
-import { tcpTransport } from '../../src/dist/transport-tcp.ts'
+import { startEpmd } from './epmd.ts'
 
 export interface TestNode extends Node {
   readonly name: string
@@ -15,17 +13,9 @@ export interface TestNode extends Node {
 
 /** Starts an epmd on a free port; resolves with the port. */
 export async function testEpmd(): Promise<number> {
-  const system = realSystem()
-  const started = await startEpmdServer({
-    transport: tcpTransport(),
-    timers: system.timers,
-    randomFill: (buffer) => system.randomFill(buffer),
-    port: 0,
-    hosts: ['127.0.0.1'],
-  })
-  if (!started.ok) throw new Error(`no epmd: ${started.reason}`)
-  onTestFinished(() => started.server.close())
-  return started.server.port
+  const server = await startEpmd(0)
+  onTestFinished(() => server.close())
+  return server.port
 }
 
 /** Starts a node; the cookie is `secret` unless told. */

@@ -8,8 +8,9 @@
  *     await n1.nodes()              // asked by rpc from a hidden node in the test's process
  *     await n2.kill()               // SIGKILL; freeze() and thaw() are SIGSTOP and SIGCONT; stop() is SIGTERM
  *
- * With `cuttable`, `peers.cut(n1, n2)` silences or resets the link between two of them (link-cutter.ts). Everything ends with the
- * test, the epmd too; what the nodes have printed is shown when the test fails.
+ * With `cuttable`, `peers.cut(n1, n2)` silences or resets the link between two of them (link-cutter.ts); with `namespaces`, packets are lost
+ * (namespaces.ts), and names are `peers.nodeName('n1')`. Everything ends with the test, the epmd too; what the nodes have printed is shown
+ * when the test fails.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -19,7 +20,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import pino from 'pino'
-import { onTestFailed, onTestFinished, vi } from 'vitest'
+import { onTestFailed, onTestFinished } from 'vitest'
 import { realSystem } from '../../src/actors/system.ts'
 import { EpmdClient } from '../../src/dist/epmd-client.ts'
 import * as rpc from '../../src/dist/rpc.ts'
@@ -28,18 +29,17 @@ import { type Atom, atom, atomName, text } from '../../src/dist/term.ts'
 import { tcpTransport } from '../../src/dist/transport-tcp.ts'
 import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
-import { type Cut, LinkCutter } from './link-cutter.ts'
+import { LinkCutter } from './link-cutter.ts'
+import type { Cut, Links } from './links.ts'
+import { Namespaces, type Place } from './namespaces.ts'
+import { program } from './programs.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-// A clean clone has just been built, and built code starts sooner.
-const PROGRAM =
-  process.env.CI === 'true'
-    ? [join(ROOT, 'build/src/boot/main.js')]
-    : ['--import', 'tsx', join(ROOT, 'src/boot/main.ts')]
+const PROGRAM = program('src/boot/main')
 
-// Bounds how long a broken test hangs, nothing that is measured: several programs start, on a machine that may be busy.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 const START_MS = 60_000
+/** Where a node runs that has no namespace of its own. */
+const NOWHERE: Place = { command: [], env: {}, sets: [] }
 const LOG_MS = 30_000
 const RPC_TIMEOUT_MS = 30_000
 
@@ -48,6 +48,11 @@ export interface PeersOptions {
   readonly cookie?: string
   /** Whether links between nodes can be cut; their traffic then goes through the test's process. @default false */
   readonly cuttable?: boolean
+  /**
+   * Nodes, without their hosts, that get a network namespace each, with an epmd of its own; their links can be cut. See `whyNoNamespaces`.
+   * @default none
+   */
+  readonly namespaces?: readonly string[]
   /** Of the hidden node by which the test asks the others. */
   readonly control?: Partial<StartNodeOptions>
 }
@@ -89,27 +94,27 @@ export class Peers {
   readonly folder: string
   readonly all: Peer[] = []
   readonly #options: PeersOptions
-  readonly #cutter: LinkCutter | undefined
+  readonly #links: LinkCutter | Namespaces | undefined
   #control: Promise<Node> | undefined
 
-  private constructor(options: PeersOptions, epmdPort: number, folder: string, cutter: LinkCutter | undefined) {
+  private constructor(
+    options: PeersOptions,
+    epmdPort: number,
+    folder: string,
+    links: LinkCutter | Namespaces | undefined,
+  ) {
     this.#options = options
     this.cookie = options.cookie ?? 'secret'
     this.epmdPort = epmdPort
     this.folder = folder
-    this.#cutter = cutter
+    this.#links = links
   }
 
   /** Makes room for nodes that end with `end`; for use outside of a test, such as in `beforeAll`. */
   static async create(options: PeersOptions = {}): Promise<Peers> {
     const epmdPort = await freePort()
     const folder = await mkdtemp(join(tmpdir(), 'agner-peers-'))
-    return new Peers(
-      options,
-      epmdPort,
-      folder,
-      options.cuttable === true ? await LinkCutter.start(epmdPort) : undefined,
-    )
+    return new Peers(options, epmdPort, folder, await linksOf(options, epmdPort))
   }
 
   /** Starts a node; resolves when it says that it is started, rejects when it ends before. */
@@ -129,19 +134,28 @@ export class Peers {
   /** Starts the program of a node and does not wait: for starts that are to fail. */
   launch(name: string, { args = [], sets = [], env = {}, program = PROGRAM, ...rest }: PeerOptions = {}): Peer {
     const cookie = 'cookie' in rest ? rest.cookie : this.cookie
+    const place = this.#links instanceof Namespaces ? this.#links.place(name) : NOWHERE
+    const [command, ...words] = [...place.command, process.execPath]
     const child = spawn(
-      process.execPath,
+      command!,
       [
+        ...words,
         ...program,
         ...(args.includes('--sname') ? [] : ['--name', name]),
         ...(cookie === undefined ? [] : ['--cookie', cookie]),
         ...['--data-dir', join(this.folder, 'data', name)],
-        ...['listeners.tcp.port=0', ...sets].flatMap((set) => ['--set', set]),
+        ...['listeners.tcp.port=0', ...place.sets, ...sets].flatMap((set) => ['--set', set]),
         ...args,
       ],
       {
         cwd: ROOT,
-        env: { PATH: process.env.PATH, HOME: this.folder, AGNER_EPMD_PORT: String(this.epmdPort), ...env },
+        env: {
+          PATH: process.env.PATH,
+          HOME: this.folder,
+          AGNER_EPMD_PORT: String(this.epmdPort),
+          ...place.env,
+          ...env,
+        },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     )
@@ -153,7 +167,7 @@ export class Peers {
   /** The hidden node of the test, started with the first use. */
   control(): Promise<Node> {
     this.#control ??= startNode({
-      name: `test${process.pid}@127.0.0.1`,
+      name: `test${process.pid}@${this.#host()}`,
       cookie: this.cookie,
       hidden: true,
       epmdPort: this.epmdPort,
@@ -188,13 +202,29 @@ export class Peers {
     }
   }
 
-  /** Cuts the link between two nodes in both directions until it is mended. */
+  /** The name of a node that is told without its host. */
+  nodeName(short: string): string {
+    return `${short}@${this.#host(short)}`
+  }
+
+  /** The ways in which links can be cut. */
+  get cuts(): readonly Cut[] {
+    return this.#cuttable().cuts
+  }
+
+  /** Cuts the link between two nodes until it is mended. */
   cut(a: Peer, b: Peer, how: Cut = 'silence'): void {
-    this.#links().cut(a.name, b.name, how)
+    this.#cuttable().cut(a.name, b.name, how)
+  }
+
+  /** Cuts the way between a node and its clients, and the test's rpc with them, until all is mended. */
+  cutClients(node: Peer): void {
+    if (!(this.#links instanceof Namespaces)) throw new Error('clients can be cut off from nodes in namespaces')
+    this.#links.cutClients(node.name)
   }
 
   mend(a: Peer, b: Peer): void {
-    this.#links().mend(a.name, b.name)
+    this.#cuttable().mend(a.name, b.name)
   }
 
   /** Cuts all links between one group of nodes and another. */
@@ -204,18 +234,20 @@ export class Peers {
 
   /** Has `seen` called with everything that passes between nodes from now on. */
   tap(seen: (bytes: Buffer) => void): void {
-    this.#links().tap = seen
+    if (!(this.#links instanceof LinkCutter))
+      throw new Error('links can be tapped with `testPeers({ cuttable: true })`')
+    this.#links.tap = seen
   }
 
   heal(): void {
-    this.#links().mendAll()
+    this.#cuttable().mendAll()
   }
 
   /** Ends everything. */
   async end(): Promise<void> {
     await Promise.all(this.all.map((peer) => peer.kill()))
     if (this.#control !== undefined) await (await this.#control).stop()
-    if (this.#cutter !== undefined) await this.#cutter.stop()
+    if (this.#links !== undefined) await this.#links.stop()
     // The epmd that the first node has started ends when it knows no nodes any more; none: no node got as far.
     else await eventually(async () => (await this.#epmd().kill()) !== 'NO')
     await rm(this.folder, { recursive: true, force: true })
@@ -230,10 +262,20 @@ export class Peers {
     return new EpmdClient({ transport: tcpTransport(), system: realSystem(), port: this.epmdPort })
   }
 
-  #links(): LinkCutter {
-    if (this.#cutter === undefined) throw new Error('links can be cut with `testPeers({ cuttable: true })`')
-    return this.#cutter
+  /** The host of a node, or of the test itself. */
+  #host(node?: string): string {
+    return this.#links instanceof Namespaces ? this.#links.address(node) : '127.0.0.1'
   }
+
+  #cuttable(): Links {
+    if (this.#links === undefined) throw new Error('links can be cut with `testPeers({ cuttable: true })`')
+    return this.#links
+  }
+}
+
+async function linksOf({ cuttable, namespaces }: PeersOptions, epmdPort: number) {
+  if (namespaces !== undefined) return Namespaces.create(namespaces, epmdPort)
+  return cuttable === true ? LinkCutter.start(epmdPort) : undefined
 }
 
 /** One node. */
@@ -247,6 +289,9 @@ export class Peer {
   err = ''
   /** What it has logged, parsed. */
   readonly log: Record<string, unknown>[] = []
+  /** From its launch until it said that its listeners are open, ms; NaN as long as it has not. */
+  startMs = Number.NaN
+  readonly #launchedAtMs = performance.now()
   readonly #peers: Peers
 
   constructor(peers: Peers, name: string, child: ChildProcess) {
@@ -256,6 +301,7 @@ export class Peer {
     this.ended = once(child, 'close').then(([code, signal]) => (code ?? signal) as number | string)
     createInterface({ input: child.stdout! }).on('line', (line) => {
       this.out += `${line}\n`
+      if (line.startsWith('Try: ')) this.startMs = performance.now() - this.#launchedAtMs
     })
     createInterface({ input: child.stderr! }).on('line', (line) => {
       this.err += `${line}\n`
@@ -268,13 +314,17 @@ export class Peer {
     return this.child.pid!
   }
 
+  get mqttHost(): string {
+    return this.#listener('mqtt').host
+  }
+
   get mqttPort(): number {
-    return this.#portOf('mqtt')
+    return this.#listener('mqtt').port
   }
 
   /** Where it accepts other nodes; behind a link cutter not the port that epmd tells. */
   get distPort(): number {
-    return this.#portOf('dist')
+    return this.#listener('dist').port
   }
 
   /** Resolves when the node has said where it listens; rejects at once when it ends before. */
@@ -351,9 +401,9 @@ export class Peer {
     this.child.kill('SIGCONT')
   }
 
-  #portOf(listener: string): number {
-    const match = new RegExp(`^listener on ${listener}:.*:(\\d+)$`, 'm').exec(this.out)
+  #listener(name: string): { readonly host: string; readonly port: number } {
+    const match = new RegExp(`^listener on ${name}:(.*):(\\d+)$`, 'm').exec(this.out)
     if (match === null) throw new Error(`${this.name} has not said where it listens: ${this.out}`)
-    return Number(match[1])
+    return { host: match[1]!, port: Number(match[2]) }
   }
 }
