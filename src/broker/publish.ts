@@ -30,10 +30,15 @@ export interface SessionEnvironment extends PublishEnvironment {
   readonly staticSubscriptions?: Pick<StaticSubscriptions, 'subscribeOf'>
   /** Makes message ids; see guid.ts. */
   readonly nextMessageId: (nowMs: number) => string
-  /** Tells whether other members of the cluster run; undefined: there are none. */
-  readonly homes?: Pick<Homes, 'othersRun'>
-  /** When a message of QoS 2 came to this node, from a client or another node; undefined when it has not since the node started. */
-  readonly cameAtMs?: (message: Message) => number | undefined
+  /** Tells whether the cluster has other members; undefined: there are none. */
+  readonly homes?: Pick<Homes, 'hasOthers'>
+  /**
+   * When a message of QoS 2 was published on this node, by a client or another node, as a place in the order of the ids that the node makes; undefined when it
+   * has not since the node started.
+   */
+  readonly arrivalOf?: (message: Message) => string | undefined
+  /** Notes that messages of clients of this node are published now. */
+  readonly noteArrivals?: (messages: readonly Message[]) => void
   /** Where sessions that outlive their connection are stored; undefined: in memory only. */
   readonly sessionStore?: SessionStore | undefined
 }

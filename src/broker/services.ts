@@ -28,11 +28,13 @@ import { Retainer } from './retained/retainer.ts'
 import { PubSub } from './routing/pubsub.ts'
 import { RouterPool } from './routing/router.ts'
 import { Routing } from './routing/routing.ts'
+import { AwayMembers } from './session/away-members.ts'
 import { Homes } from './session/home.ts'
 import { Sessions } from './session/sessions.ts'
 import { StaticSubscriptions } from './session/static-subscriptions.ts'
 import { SessionStore } from './session/stored/session-store.ts'
 import { reportStore } from './session/stored/store-reports.ts'
+import { StoredPlaces } from './session/stored/stored-places.ts'
 
 export interface Services extends SessionEnvironment {
   readonly runtime: Runtime
@@ -58,6 +60,10 @@ export interface Services extends SessionEnvironment {
   readonly retainer: Retainer
   readonly sessions: Sessions
   readonly sessionStore: SessionStore | undefined
+  /** Which member has the stored session of a client id. */
+  readonly places: StoredPlaces
+  /** Members whose sessions are not there. */
+  readonly away: AwayMembers
   readonly staticSubscriptions: StaticSubscriptions
   /** Which node decides about a client id. */
   readonly homes: Homes
@@ -147,8 +153,8 @@ export async function createServices(options: ServicesOptions): Promise<Services
     ])
   }
   const sessions = new Sessions(runtime, mnesia)
-  const now = () => clock.now()
-  const recent = { durable: new RecentIds(now), volatile: new RecentIds(now) }
+  const sessionStore = sessionStoreOf(options)
+  const recent = { durable: new RecentIds(nextMessageId), volatile: new RecentIds(nextMessageId) }
   const routers = new RouterPool(runtime)
   const ownGenerator = generatorOf(nextMessageId())
   const services: Services = {
@@ -167,11 +173,16 @@ export async function createServices(options: ServicesOptions): Promise<Services
     forwarding,
     recent,
     bridges: new Bridges({ runtime, metrics, alarms, routers, mnesia, nextMessageId }, config.bridges),
-    cameAtMs: ({ id, publishedAtMs }) =>
-      generatorOf(id) === ownGenerator ? publishedAtMs : recent.durable.cameAtMs(id),
+    arrivalOf: ({ id }) => recent.durable.arrivalOf(id) ?? (generatorOf(id) === ownGenerator ? id : undefined),
+    noteArrivals: (messages) => {
+      for (const { id, qos } of messages) if (qos === 2) recent.durable.add(id)
+    },
     retainer,
     sessions,
-    sessionStore: sessionStoreOf(options),
+    sessionStore,
+    places: new StoredPlaces(runtime.node.name, mnesia, sessionStore),
+    // Before those who ask for it when members change.
+    away: new AwayMembers(mnesia, clock),
     homes: new Homes(mnesia),
     connections: new Connections(runtime),
     limits: config.session,

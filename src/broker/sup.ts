@@ -79,6 +79,9 @@ export function serviceChildren(services: Services): ChildSpec[] {
           environment: services,
           tables: mnesia,
           homes: services.homes,
+          away: services.away,
+          places: services.places,
+          mayGive: (node) => forwarding.mayGive(node),
           startSession: (caller, start, manager) =>
             sessionSup.startChild(caller, SESSION_SUP, { environment: services, manager, ...start }),
           homeWaitMs: config.session.homeWaitMs,
@@ -101,7 +104,15 @@ export function serviceChildren(services: Services): ChildSpec[] {
     ]),
     child(TRACE, trace, [services.hooks, { name: TRACE }]),
     child(FORWARDER, forwarder, [
-      { forwarding, pubsub, routing, mnesia, recent: services.recent, onReady: (node) => sessions.nodeReady(node) },
+      {
+        forwarding,
+        pubsub,
+        routing,
+        mnesia,
+        recent: services.recent,
+        away: services.away,
+        onGiven: () => sessions.hintsGiven(),
+      },
       { name: FORWARDER },
     ]),
     child(BRIDGE_RECEIVER, bridgeReceiver, [services, { name: BRIDGE_RECEIVER }]),

@@ -100,14 +100,28 @@ export const LOCAL_SHARED_SUBSCRIPTION = table<SharedMemberRow>('local_shared_su
   replication: 'local_content',
 })
 
+/** A client id whose session is on the disc of `node`, so that it is there again when the node is. */
+export interface StoredSessionRow {
+  readonly clientId: string
+  readonly node: string
+}
+
+/** Client id → nodes, on disc: whose clients are to wait for a member that is away, also at one that has itself been restarted meanwhile. Written by the session manager. */
+export const STORED_SESSION = table<StoredSessionRow>('stored_session', {
+  type: 'bag',
+  key: 'clientId',
+  replication: 'owned',
+  copies: 'disc_copies',
+  parked: () => true,
+  compact: (node) => ({ pack: () => 0, unpack: (clientId) => ({ clientId, node }) }),
+})
+
 /** The session of a client id. */
 export interface SessionRow {
   readonly clientId: string
   readonly pid: Pid
   /** True when the session outlives its connection. */
   readonly persistent: boolean
-  /** True when it is on the disc of its node, so that it is there again when the node is. */
-  readonly stored: boolean
   /** Seconds; 0 ends with the connection. */
   readonly expirySec: number
   /** Wall clock of the last CONNECT, ms since 1970, and later than that of an earlier session: of two after a split, the later one stays. */
@@ -118,12 +132,13 @@ export interface SessionRow {
   readonly will: Will | undefined
 }
 
-/** Client id → session, of all nodes. Written by the session manager. */
+/** Client id → session, of all nodes; those that outlive their connection are remembered while their node is down. Written by the session manager. */
 export const SESSION = table<SessionRow>('session', {
   type: 'set',
   key: 'clientId',
   replication: 'owned',
   copies: 'ram_copies',
+  parked: ({ persistent }) => persistent,
 })
 
 /** A node that decides about client ids: its session manager runs. */
@@ -242,6 +257,7 @@ export const TABLES = [
   LOCAL_ROUTE,
   SHARED_SUBSCRIPTION,
   LOCAL_SHARED_SUBSCRIPTION,
+  STORED_SESSION,
   SESSION,
   SESSION_MANAGER,
   RETAINED_MESSAGE,

@@ -59,6 +59,8 @@ export interface TableReader<Row> {
    * tables there are none.
    */
   rowsOf(owner: string): IterableIterator<Row>
+  /** In an owned table, whether readers see the rows of an owner, if there are any. */
+  isVisible(owner: string): boolean
   /** Smallest key of an ordered_set. Throws a TypeError for other types. */
   first(): string | undefined
   /** Greatest key of an ordered_set. Throws a TypeError for other types. */

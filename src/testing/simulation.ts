@@ -84,7 +84,7 @@ export class Simulation {
     const runtime = new Runtime({
       name: full,
       creation,
-      logger: this.#logger,
+      logger: this.#logger.child({}),
       system: {
         clock: time,
         timers: time,
@@ -120,7 +120,7 @@ export class Simulation {
     return [...this.#nodes.values()].map(({ runtime }) => look(runtime))
   }
 
-  /** Ends a node at once, without any farewell. */
+  /** Ends a node at once, without any farewell; code of it that still runs, to its next await, is not heard any more. */
   kill(name: string): void {
     const full = fullName(name)
     const node = this.#nodes.get(full)
@@ -128,6 +128,7 @@ export class Simulation {
     this.#nodes.delete(full)
     this.network.remove(full)
     node.time.stop()
+    node.runtime.logger.level = 'silent'
     node.runtime.stop()
   }
 

@@ -1,10 +1,26 @@
 /** What a session that stays takes of what another one of its client id hands over. */
 import { describe, expect, test } from 'vitest'
+import type { ProcessContext } from '../../src/actors/process.ts'
+import { Ref } from '../../src/actors/ref.ts'
 import type { Message } from '../../src/broker/message.ts'
-import { remember, runsOf } from '../../src/broker/session/hand-over.ts'
-import { client, Machine, matched, message, run } from './session-support.ts'
+import { type HandedOver, HandOver, remember, takingOf } from '../../src/broker/session/hand-over.ts'
+import type { FromManager } from '../../src/broker/session/session-messages.ts'
+import { SessionNode } from './session-node.ts'
+import { client, LIMITS, Machine, matched, message, pid, run } from './session-support.ts'
 
-const NOTHING_HAS_COME = () => undefined
+/** A session that gives way and has nothing waiting, and what it sends to the one that stays. */
+function givingWay() {
+  const sent: HandedOver[] = []
+  const self = {
+    pid: pid(1),
+    monitor: () => new Ref({ name: 'n1@127.0.0.1', creation: 1 }, [1]),
+    send: (_to: unknown, part: HandedOver) => sent.push(part),
+  }
+  const handOver = new HandOver(self as unknown as ProcessContext, pid(2), new Machine().state)
+  return { handOver, sent }
+}
+
+const NOTHING_HAS_COME = (): string | undefined => undefined
 
 /** A session with one filter, that was made at 1000. */
 function subscribed(machine = new Machine()): Machine {
@@ -12,56 +28,120 @@ function subscribed(machine = new Machine()): Machine {
   return machine
 }
 
-const taken = (
+/** What becomes of messages: ids of those that are taken, and of those that are not wanted. */
+function sorted(
   machine: Machine,
   messages: readonly Message[],
-  cameAtMs: (message: Message) => number | undefined = NOTHING_HAS_COME,
-) =>
-  runsOf(machine.state, { messages, createdAtMs: 0 }, cameAtMs).flatMap(({ batch }) =>
-    batch.messages.map(({ id }) => id),
-  )
+  { connectedAtMs = 0, arrivalOf = NOTHING_HAS_COME }: Partial<Parting> = {},
+) {
+  const { runs, unwanted } = takingOf(machine.state, { messages, connectedAtMs }, arrivalOf)
+  return {
+    taken: runs.flatMap(({ batch }) => batch.messages.map(({ id }) => id)),
+    [unwanted.reason]: unwanted.places.map((place) => messages[place]!.id),
+  }
+}
+
+interface Parting {
+  readonly connectedAtMs: number
+  readonly arrivalOf: (message: Message) => string | undefined
+}
+
+test('what comes to a session that gives way is handed over as well, but for what its client gets at QoS 0', () => {
+  const { handOver, sent } = givingWay()
+  const messages = ([0, 1, 2] as const).map((qos) => message({ id: String(qos), topic: 't', qos }))
+  handOver.add([run(messages, matched(0))])
+  expect(handOver.next()).toBe(false)
+  handOver.add([run(messages, matched(1))])
+  expect(handOver.next()).toBe(true)
+  expect(sent.flatMap((part) => part.messages.map(({ id }) => id))).toEqual(['1', '2'])
+})
 
 describe('the session that stays', () => {
-  test('takes what its own subscriptions match', () => {
+  test('takes what its own subscriptions match, and says what it does not want', () => {
     const machine = subscribed()
-    const messages = [message({ id: 'a', topic: 't/1', qos: 1 }), message({ id: 'b', topic: 'u', qos: 1 })]
-    expect(taken(machine, messages)).toEqual(['a'])
+    const messages = ['u/1', 't/1', 'u/2'].map((topic) => message({ id: topic, topic, qos: 1 }))
+    expect(sorted(machine, messages)).toEqual({ taken: ['t/1'], not_subscribed: ['u/1', 'u/2'] })
   })
 
   test('takes nothing of one from which its client has parted by a clean start [MQTT5-3.1.2-4]', () => {
-    const machine = subscribed(new Machine(undefined, client({ cleanStart: true })))
+    const machine = subscribed(new Machine(undefined, client({ cleanStart: true, connectedAtMs: 7 })))
     const messages = [message({ id: 'a', topic: 't/1', qos: 1 })]
-    const { createdAtMs } = machine.state
-    const ids = (of: number) =>
-      runsOf(machine.state, { messages, createdAtMs: of }, NOTHING_HAS_COME).flatMap(({ batch }) => batch.messages)
-    expect([ids(createdAtMs - 1).length, ids(createdAtMs).length]).toEqual([0, 1])
+    expect([sorted(machine, messages, { connectedAtMs: 6 }), sorted(machine, messages, { connectedAtMs: 7 })]).toEqual([
+      { taken: [], session_ended: ['a'] },
+      { taken: ['a'], not_subscribed: [] },
+    ])
   })
 
-  test('does not take again what it holds, at any QoS', () => {
+  test('does not take again what it holds, at any QoS, although it has unsubscribed it since', () => {
     const machine = subscribed()
-    const held = [message({ id: 'a', topic: 't/1', qos: 1 }), message({ id: 'b', topic: 't/1', qos: 2 })]
-    machine.deliver(run(held, matched(2)))
-    expect(taken(machine, held)).toEqual([])
-  })
-
-  test('of QoS 2 leaves out what has come to its node since it was made, and no more', () => {
-    const machine = subscribed()
-    const { createdAtMs } = machine.state
-    const messages = ([1, 2] as const).flatMap((qos) =>
-      [-1, 0].map((since) => message({ id: `${qos} ${since}`, topic: 't/1', qos })),
+    const held = ['t/1', 'unsubscribed'].flatMap((topic) =>
+      ([1, 2] as const).map((qos) => message({ id: `${topic} ${qos}`, topic, qos })),
     )
-    const cameAtMs = ({ id }: Message) => createdAtMs + Number(id.slice(2))
-    expect(taken(machine, messages, cameAtMs)).toEqual(['1 -1', '1 0', '2 -1'])
+    machine.deliver(run(held, matched(2)))
+    expect(sorted(machine, held)).toEqual({ taken: [], not_subscribed: [] })
+  })
+
+  test('of QoS 2 leaves out what has come to its node since it subscribed, and no more', () => {
+    const machine = subscribed()
+    const arrivals = new Map([
+      ['before', ''],
+      ['after', `${machine.state.subscribedAfter}0`],
+    ])
+    const messages = ([1, 2] as const).flatMap((qos) =>
+      [...arrivals.keys()].map((when) => message({ id: `${qos} ${when}`, topic: 't/1', qos })),
+    )
+    const arrivalOf = ({ id }: Message) => arrivals.get(id.slice(2))
+    expect(sorted(machine, messages, { arrivalOf })).toEqual({
+      taken: ['1 before', '1 after', '2 before'],
+      not_subscribed: [],
+    })
   })
 
   test('knows a QoS 2 message that it has taken, from whoever it comes again', () => {
     const machine = subscribed()
     const messages = [message({ id: 'a', topic: 't/1', qos: 2 }), message({ id: 'b', topic: 't/1', qos: 1 })]
-    const runs = runsOf(machine.state, { messages, createdAtMs: 0 }, NOTHING_HAS_COME)
+    const { runs } = takingOf(machine.state, { messages, connectedAtMs: 0 }, NOTHING_HAS_COME)
     machine.event({ tag: 'deliver', runs })
     remember(machine.state, runs)
     expect(machine.state.inflight.size).toBe(2)
     machine.deliver(run(messages, matched(2)))
     expect(machine.state.inflight.size).toBe(3)
   })
+})
+
+describe('what waits in a session that gives way', () => {
+  test.each([false, true])(
+    'is counted as handed over when the other takes it, as dropped when that does not want it, and else not (on disc: %s)',
+    async (hasDisc) => {
+      const node = await new SessionNode(1, LIMITS, 1000, hasDisc).start()
+      const { hooks, metrics } = node.environment
+      const dropped: string[] = []
+      hooks.on('delivery.dropped', (clientId, { topic }, reason) => void dropped.push(`${clientId} ${topic} ${reason}`))
+      const open = async (clientId: string, filter: string) => {
+        const connection = node.connect({ clientId })
+        await node.pass('1s')
+        connection.subscribe(filter, 2)
+        await node.pass('1s')
+        return connection
+      }
+      const loser = await open('loser', '#')
+      loser.disconnect()
+      const publish = (topic: string) => node.publish(message({ id: topic, topic, qos: 2 }))
+      publish('t/taken')
+      publish('unwanted')
+      const winner = await open('winner', 't/+')
+      publish('t/had')
+      await node.pass('1s')
+      node.runtime.send(loser.session.session, { tag: 'give_way', to: winner.session.session } satisfies FromManager)
+      await node.pass('1s')
+      expect(winner.publishes().map(({ message: { topic } }) => topic)).toEqual(['t/had', 't/taken'])
+      expect(dropped).toEqual(['loser unwanted not_subscribed'])
+      expect(metrics).toMatchObject({
+        'messages/handed_over': 1,
+        'delivery/dropped': 1,
+        'delivery/dropped/not_subscribed': 1,
+      })
+      expect(node.sessions.lookup('loser')).toBeUndefined()
+    },
+  )
 })

@@ -89,9 +89,8 @@ test('what has come on the last streams of a node is known, whatever its order',
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 30 }))), (pairs) => {
       const seen = new Seen()
-      // The first of a stream is its number 1.
-      for (const stream of [1, 2, 3]) seen.add('b', stream, 1)
-      const known = new Set(['1/1', '2/1', '3/1'])
+      // Any number may be the first that comes.
+      const known = new Set<string>()
       for (const [stream, seq] of pairs) {
         seen.add('b', stream, seq)
         known.add(`${stream}/${seq}`)

@@ -21,6 +21,7 @@ import { Retainer } from '../../src/broker/retained/retainer.ts'
 import { PubSub } from '../../src/broker/routing/pubsub.ts'
 import { RouterPool, router } from '../../src/broker/routing/router.ts'
 import { Routing } from '../../src/broker/routing/routing.ts'
+import { AwayMembers } from '../../src/broker/session/away-members.ts'
 import { Homes } from '../../src/broker/session/home.ts'
 import { type SessionStart, session } from '../../src/broker/session/session.ts'
 import type { OpenAnswer } from '../../src/broker/session/session-messages.ts'
@@ -28,6 +29,7 @@ import type { SessionLimits } from '../../src/broker/session/session-state.ts'
 import { Sessions } from '../../src/broker/session/sessions.ts'
 import { sm } from '../../src/broker/session/sm.ts'
 import { SessionStore, type UnreadableRow } from '../../src/broker/session/stored/session-store.ts'
+import { StoredPlaces } from '../../src/broker/session/stored/stored-places.ts'
 import { type Simulation, simulate } from '../../src/testing/index.ts'
 import { LossyDisc } from '../../src/testing/lossy-store.ts'
 import type { Duration } from '../../src/testing/simulation.ts'
@@ -121,8 +123,13 @@ export class SessionNode {
       ok: true as const,
       pid: await session.start(runtime, { environment, manager, ...start }),
     })
-    const homes = new Homes(tables)
-    return sm.start(runtime, { environment, tables, homes, startSession }, { name: 'sm' })
+    const options = {
+      ...{ environment, tables, startSession },
+      homes: new Homes(tables),
+      away: new AwayMembers(tables, runtime.clock),
+      places: new StoredPlaces(runtime.node.name, tables, environment.sessionStore),
+    }
+    return sm.start(runtime, options, { name: 'sm' })
   }
 
   pass(duration: Duration): Promise<void> {

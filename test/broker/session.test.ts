@@ -41,6 +41,25 @@ describe('publishing from one session to another', () => {
     expect(connection.payloads()).toContain('self')
   })
 
+  test('a connection that takes itself for that of a session which has let it go is closed', async () => {
+    const node = await new SessionNode(1).start()
+    const stale = await node.connected({ clientId: 's', expirySec: 100 })
+    const { session } = stale.session
+    node.runtime.send(session, {
+      tag: 'detach',
+      from: stale.pid,
+      publishWill: false,
+      expirySec: undefined,
+      reason: 'lost',
+    })
+    await node.run()
+    expect(stale.closed).toBeUndefined()
+    // As one on another node does, whose link was lost and made anew while it was told of its session.
+    stale.packets()
+    await node.run()
+    expect(stale.closed).toMatchObject({ reasonCode: 0x88 })
+  })
+
   test('nobody subscribes: the publisher is told, and the message is counted', async () => {
     const node = await new SessionNode(1).start()
     const publisher = await node.connected()

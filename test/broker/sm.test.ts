@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { RC } from '../../src/broker/reason-codes.ts'
+import { SESSION } from '../../src/broker/tables.ts'
 import { type Connection, SessionNode } from './session-node.ts'
 import { message, will } from './session-support.ts'
 
@@ -16,6 +17,18 @@ describe('opening a session', () => {
     expect(node.sessions.lookup('nobody')).toBeUndefined()
     expect([...node.sessions.list()].map(({ clientId }) => clientId).sort()).toEqual(['a', 'b'])
     expect(node.sessions.count).toBe(2)
+  })
+
+  test('its row is written once, and again when its client comes back', async () => {
+    const node = await new SessionNode(1).start()
+    const written: string[] = []
+    node.tables.open(SESSION).subscribe((event) => {
+      if (event.type === 'write') written.push(event.row.clientId)
+    })
+    await node.connected({ clientId: 'a' })
+    expect(written).toEqual(['a'])
+    await node.connected({ clientId: 'a' })
+    expect(written).toEqual(['a', 'a'])
   })
 
   test('a session without expiry ends with its connection, and its row goes', async () => {

@@ -290,6 +290,9 @@ class Connection implements Behaviour, Flushable, TransportEvents, ProtocolEnvir
       this.#sessionMonitor = this.#self.monitor(session)
     }
     this.#run({ tag: 'opened', session, present, nowMs: this.#nowMs() })
+    // The link may have been lost, and made anew, since it said so: then it answers that it knows nothing of this connection.
+    if (this.#closeReason === undefined && this.#self.runtime.isForeign(session))
+      this.#toSession({ tag: 'packets', from: this.#self.pid, packets: [], sync: false })
   }
 
   #takeTimeout({ ref, message }: TimeoutMessage): void {

@@ -10,6 +10,7 @@
 import type { Packet } from '../packet.ts'
 import type { ToConnection } from '../process-messages.ts'
 import { RC } from '../reason-codes.ts'
+import { willDelaySec } from '../session/will.ts'
 import { handleAuth, handleReauthentication } from './handlers/auth.ts'
 import { handleConnect, handleConnectAuth, handleOpened } from './handlers/connect.ts'
 import { handleDisconnect } from './handlers/disconnect.ts'
@@ -322,8 +323,9 @@ function takeFromSession(state: ProtocolState, effects: ProtocolEffect[], messag
 
 function takeSessionDown(state: ProtocolState, effects: ProtocolEffect[], nodeDown: boolean): void {
   if (state.phase !== 'connected') return
-  const will = state.client?.will
-  if (will !== undefined) effects.push({ tag: 'publish_will', will })
+  const { will, expirySec } = state.client!
+  // One that waits is seen to by those who have the row of the session, or the session itself when it is there again.
+  if (will !== undefined && willDelaySec(will, expirySec) === 0) effects.push({ tag: 'publish_will', will })
   const code = nodeDown ? RC.server_shutting_down : RC.implementation_specific_error
   const reason = nodeDown ? 'node of the session is down' : 'session failed'
   disconnect(state, effects, code, { reason, publishWill: false, tellSession: false })

@@ -6,6 +6,7 @@
  */
 import { genServer, ok } from '../../actors/gen-server.ts'
 import type { ProcessContext } from '../../actors/process.ts'
+import { nodeNetworkOf } from '../../dist/node-network.ts'
 import { type SystemEventMessage, subscribeSystem } from '../../mnesia/events.ts'
 import type { Mnesia } from '../../mnesia/mnesia.ts'
 import type { SystemEvent } from '../../mnesia/system-events.ts'
@@ -13,6 +14,7 @@ import { type Batch, batchOf, type Message, type PlainBatch } from '../message.t
 import type { PubSub, Reach } from '../routing/pubsub.ts'
 import type { Receipt } from '../routing/receipt.ts'
 import type { Routing } from '../routing/routing.ts'
+import type { AwayMembers } from '../session/away-members.ts'
 import { type Forwarding, WATCH } from './forwarding.ts'
 import {
   FORWARDER,
@@ -30,12 +32,14 @@ import { Seen } from './seen.ts'
 export interface ForwarderOptions {
   readonly forwarding: Forwarding
   readonly pubsub: PubSub
-  readonly routing: Pick<Routing, 'parked'>
+  readonly routing: Pick<Routing, 'parked' | 'global'>
   readonly mnesia: Pick<Mnesia, 'subscribe' | 'status'>
   /** What other nodes have sent for sessions that outlive their connection, and for the others. */
   readonly recent: { readonly durable: RecentIds; readonly volatile: RecentIds }
-  /** Called when the sessions of a member are there. */
-  readonly onReady: (node: string) => void
+  /** Is told when the sessions of a member are there. */
+  readonly away: Pick<AwayMembers, 'ready' | 'lost'>
+  /** Called when a member has given all that it had kept for this node. */
+  readonly onGiven: (node: string) => void
 }
 
 type Own =
@@ -45,6 +49,10 @@ type Own =
   | { readonly tag: '$confirm' }
   | { readonly tag: '$taken'; readonly node: string; readonly stream: number; readonly seq: number }
   | { readonly tag: '$hinted'; readonly node: string; readonly last: number }
+  /** The connection to a node has ended. */
+  | { readonly tag: '$disconnected'; readonly node: string }
+  /** The routes of a node are seen. */
+  | { readonly tag: '$shown'; readonly node: string }
 
 /** How often it is looked who has waited for long enough. */
 const CHECK_MS = 100
@@ -61,11 +69,23 @@ class ForwarderState {
   readonly #options: ForwarderOptions
   readonly #due = new Map<string, Due>()
   readonly #seen = new Seen()
+  /** What nodes have said whose routes are not seen yet. */
+  readonly #early = new Map<string, NodeReady>()
 
   constructor(self: ProcessContext, options: ForwarderOptions) {
     this.#self = self
     this.#options = options
     subscribeSystem(self, options.mnesia)
+    const unsubscribe = nodeNetworkOf(self.runtime)?.subscribe((event) => {
+      if (event.tag === 'nodedown') this.#disconnected(event.node)
+    })
+    if (unsubscribe !== undefined) self.onExit(unsubscribe)
+    self.onExit(
+      options.routing.global.routes.subscribe((event) => {
+        if (event.type !== 'shown') return
+        self.runtime.send(self.pid, { tag: '$shown', node: event.owner } satisfies Own)
+      }),
+    )
     self.send(self.pid, WATCH)
     const { node, running, stopped, partitioned } = options.mnesia.status()
     for (const other of [...running, ...stopped, ...partitioned]) {
@@ -96,10 +116,12 @@ class ForwarderState {
         this.#memberEvent(message.event)
         break
       case 'node_ready':
-        forwarding.ready(message)
-        this.#options.routing.parked.release(message.node)
-        this.#options.onReady(message.node)
         if (message.asks) this.#sayReady(message.node, false)
+        this.#early.set(message.node, message)
+        if (this.#options.routing.global.routes.isVisible(message.node)) this.#ready(message.node)
+        break
+      case '$shown':
+        this.#ready(message.node)
         break
       case 'hints':
         this.#hints(message)
@@ -110,9 +132,12 @@ class ForwarderState {
       case '$hinted':
         this.#sayHinted(message.node, message.last)
         break
+      case '$disconnected':
+        forwarding.settleFailed(message.node)
+        break
       case 'watch':
       case '$check':
-        if (forwarding.check(this.#self.runtime.clock.now())) {
+        if (forwarding.check(this.#self.runtime.clock.monotonic())) {
           this.#self.sendAfter(CHECK_MS, this.#self.pid, { tag: '$check' } satisfies Own)
         }
         break
@@ -125,12 +150,22 @@ class ForwarderState {
     }
   }
 
+  /** In whatever turn the connection has ended; the rest is for a turn of this process. */
+  #disconnected(node: string): void {
+    if (!this.#options.forwarding.disconnected(node)) return
+    const { runtime, pid } = this.#self
+    runtime.send(pid, { tag: '$disconnected', node } satisfies Own)
+  }
+
   #memberEvent(event: SystemEvent): void {
-    const { forwarding, mnesia, routing } = this.#options
+    const { away, forwarding, mnesia, routing } = this.#options
     if (event.tag === 'mnesia_up') this.#sayReady(event.node, false)
     else if (event.tag === 'mnesia_down') {
+      this.#early.delete(event.node)
       forwarding.lost(event.node)
       routing.parked.park(event.node)
+      // What it had said before may only have been heard since.
+      away.lost(event.node)
     } else if (event.tag === 'members' || event.tag === 'cluster') {
       const { running, stopped, partitioned } = mnesia.status()
       const members = new Set([...running, ...stopped, ...partitioned])
@@ -142,18 +177,39 @@ class ForwarderState {
     }
   }
 
+  /** A node has its sessions, and what they subscribe is seen: until then what is published is kept for it. */
+  #ready(node: string): void {
+    const { away, forwarding, routing } = this.#options
+    const said = this.#early.get(node)
+    if (said === undefined) return
+    this.#early.delete(node)
+    forwarding.ready(said)
+    routing.parked.release(node)
+    away.ready(node)
+    if (said.gives !== true) this.#given(node)
+  }
+
   #sayReady(node: string, asks: boolean): void {
-    const message: NodeReady = { tag: 'node_ready', node: this.#self.pid.node, forwarder: this.#self.pid.key, asks }
+    const message: NodeReady = {
+      ...{ tag: 'node_ready', node: this.#self.pid.node, forwarder: this.#self.pid.key },
+      ...{ asks, gives: true },
+    }
     this.#self.send({ name: FORWARDER, node }, message)
   }
 
-  #hints({ node, hints, last }: Hints): void {
+  #given(node: string): void {
+    this.#options.forwarding.given(node)
+    this.#options.onGiven(node)
+  }
+
+  #hints({ node, hints, last, more }: Hints): void {
     const { pubsub } = this.#options
     const fresh = hints.filter(({ stream, seq }) => stream === undefined || !this.#seen.has(node, stream, seq!))
     const nowMs = this.#self.runtime.clock.now()
     const live = fresh.map(({ messages }) => ({ messages: messages.filter(({ expiresAtMs }) => expiresAtMs > nowMs) }))
     pubsub.dispatch(this.#new(live, 'durable'), 'durable')
     const receipt = pubsub.takeReceipt()
+    if (!more) this.#given(node)
     if (receipt === undefined) {
       this.#sayHinted(node, last)
       return

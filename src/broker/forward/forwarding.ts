@@ -16,7 +16,7 @@ import type { Metrics } from '../monitor/metrics.ts'
 import type { Destination } from '../routing/pubsub.ts'
 import type { Receipt } from '../routing/receipt.ts'
 import { travellingRun } from '../session/travel.ts'
-import type { HintLog } from './hints.ts'
+import type { HintLog, HintPage } from './hints.ts'
 import {
   FORWARDER,
   type Forward,
@@ -45,6 +45,7 @@ interface Unconfirmed {
   /** Undefined when nobody waits, or not any more. */
   receipt: Receipt | undefined
   readonly bytes: number
+  /** Of the monotonic clock: the other one may be set back. */
   readonly sentAtMs: number
   /** To be kept when the node is lost. */
   readonly batches: readonly Batch[]
@@ -66,6 +67,8 @@ class Peer {
   bytes = 0
   /** Messages that were ever sent. */
   messages = 0
+  /** What was on its way when the connection ended, until somebody has seen to it. */
+  failed: Unconfirmed[] = []
   /** It has been waited for in vain: as long as it confirms nothing, as when it stands still, it holds up nobody. */
   isLate = false
 
@@ -77,6 +80,8 @@ class Peer {
 export class Forwarding {
   readonly #options: ForwardingOptions
   readonly #peers = new Map<string, Peer>()
+  /** Members that have given this node all that they had kept for it, and have not been lost since. */
+  readonly #given = new Set<string>()
   #isWatched = false
 
   constructor(options: ForwardingOptions) {
@@ -153,13 +158,22 @@ export class Forwarding {
       for (let seq = taken[i]!; seq <= taken[i + 1]!; seq += 1) this.#settle(peer, seq)?.receipt?.taken()
     }
     const again = refused.map((seq) => this.#settle(peer, seq))
-    for (const entry of again) if (entry !== undefined) this.#failed(entry)
+    for (const entry of again) if (entry !== undefined) this.#failed(entry, false)
   }
 
-  /** The link to a node is down: nothing that it has not confirmed will be. */
-  lost(node: string): void {
+  /**
+   * The connection to a node has ended: nothing that it has not confirmed will be. Called at once, before anything more is sent: what went over the next
+   * connection as the end of the same stream would overtake what is kept of it. Returns whether `settleFailed` has something to do.
+   */
+  disconnected(node: string): boolean {
+    this.#given.delete(node)
+    return this.#giveUp(node)
+  }
+
+  /** What a node has not confirmed is kept, and is to be settled. Returns whether there is any. */
+  #giveUp(node: string): boolean {
     const peer = this.#peers.get(node)
-    if (peer === undefined) return
+    if (peer === undefined) return false
     const { stream } = peer
     const entries = [...peer.unconfirmed]
     peer.unconfirmed.clear()
@@ -169,17 +183,39 @@ export class Forwarding {
     peer.isReady = false
     for (const [seq, entry] of entries) {
       for (const batch of entry.batches) this.#keep(node, batch, entry.receipt, stream, seq)
-      this.#failed(entry)
+      peer.failed.push(entry)
     }
+    return peer.failed.length > 0
+  }
+
+  /** Lets go on who waits for what was on its way to a node, and gives what was for members of groups to others. */
+  settleFailed(node: string): void {
+    for (const entry of this.#peers.get(node)?.failed.splice(0) ?? []) this.#failed(entry, true)
+  }
+
+  /** The link to a node is down. */
+  lost(node: string): void {
+    this.disconnected(node)
+    this.settleFailed(node)
   }
 
   /** A node says that its sessions are there: it gets what was kept for it. What was sent before its forwarder was there is lost. */
   ready({ node, forwarder }: Pick<NodeReady, 'node' | 'forwarder'>): void {
     const peer = this.#peer(node)
-    if (peer.forwarder !== forwarder) this.lost(node)
+    if (peer.forwarder !== forwarder && this.#giveUp(node)) this.settleFailed(node)
     peer.forwarder = forwarder
     peer.isReady = true
-    this.#giveHints(node)
+    if (!this.#giveHints(node)) this.#sendHints(node, NO_HINTS)
+  }
+
+  /** A member has given this node all that it had kept for it. */
+  given(node: string): void {
+    this.#given.add(node)
+  }
+
+  /** Whether a member may still have something that it has kept for this node. */
+  mayGive(node: string): boolean {
+    return !this.#given.has(node)
   }
 
   /** A node has taken over what was kept for it, up to a number: it gets what follows. */
@@ -195,12 +231,16 @@ export class Forwarding {
     this.#options.hints?.forget(node)
   }
 
-  #giveHints(node: string): void {
-    const { hints, runtime } = this.#options
-    const page = hints?.read(node, HINT_PAGE_BYTES)
-    if (page === undefined) return
-    const message: Hints = { tag: 'hints', node: runtime.node.name, last: page.last, hints: page.hints }
-    runtime.send({ name: FORWARDER, node }, message)
+  /** Returns whether there are any. */
+  #giveHints(node: string): boolean {
+    const page = this.#options.hints?.read(node, HINT_PAGE_BYTES)
+    if (page !== undefined) this.#sendHints(node, page)
+    return page !== undefined
+  }
+
+  #sendHints(node: string, page: HintPage): void {
+    const { runtime } = this.#options
+    runtime.send({ name: FORWARDER, node }, { tag: 'hints', node: runtime.node.name, ...page } satisfies Hints)
   }
 
   #keep(node: string, batch: Batch, receipt: Receipt | undefined, stream: number | undefined, seq: number | undefined) {
@@ -216,7 +256,7 @@ export class Forwarding {
     })
   }
 
-  /** Lets publishers go on that have waited for long enough. Returns whether others still wait. */
+  /** Lets publishers go on that have waited for long enough by the monotonic clock. Returns whether others still wait. */
   check(nowMs: number): boolean {
     const { metrics, waitMs } = this.#options
     let isAnyLeft = false
@@ -282,7 +322,7 @@ export class Forwarding {
     const { metrics, runtime } = this.#options
     if (peer.isLate && entry.receipt !== undefined) metrics['messages/forward/unconfirmed'] += 1
     const receipt = peer.isLate ? undefined : entry.receipt
-    peer.unconfirmed.set(peer.seq, { ...entry, receipt, sentAtMs: runtime.clock.now() })
+    peer.unconfirmed.set(peer.seq, { ...entry, receipt, sentAtMs: runtime.clock.monotonic() })
     if (receipt === undefined) return peer.seq
     receipt.expect()
     if (!this.#isWatched) {
@@ -301,16 +341,20 @@ export class Forwarding {
     return entry
   }
 
-  #failed({ receipt, to, run }: Unconfirmed): void {
+  /** `mayHave`: the session may have got it. Then what it gets at QoS 0 goes to nobody else [MQTT5-4.3.1]. */
+  #failed({ receipt, to, run }: Unconfirmed, mayHave: boolean): void {
     const share = run?.matched.share
     if (to !== undefined && share !== undefined) {
-      this.#options.redispatch((run!.batch as Batch).messages, share.group, share.filter, to)
+      const { messages } = run!.batch as Batch
+      const lost = mayHave ? messages.filter(({ qos }) => Math.min(qos, run!.matched.qos) > 0) : messages
+      if (lost.length > 0) this.#options.redispatch(lost, share.group, share.filter, to)
     }
     receipt?.taken()
   }
 }
 
 const NONE: readonly never[] = []
+const NO_HINTS: HintPage = { hints: NONE, last: -1, more: false }
 /** Of one message that gives a member what was kept for it. */
 const HINT_PAGE_BYTES = 262_144
 

@@ -37,6 +37,8 @@ export interface HintPage {
   readonly hints: readonly Hint[]
   /** Number of the last of them. */
   readonly last: number
+  /** There are others behind them. */
+  readonly more: boolean
 }
 
 interface Log {
@@ -118,7 +120,7 @@ export class HintLog {
       hints.push(hint)
       bytes += value.length
     }
-    return hints.length === 0 ? undefined : { hints, last: at - 1 }
+    return hints.length === 0 ? undefined : { hints, last: at - 1, more: at < log.next }
   }
 
   /** A member has taken over all up to a number. */

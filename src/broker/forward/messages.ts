@@ -4,9 +4,9 @@
  *     n1 ─ forward, forward_to (stream, seq) ─▶ n2 ─ its sessions
  *     n1 ◀─ forwarded (stream, taken, refused) ─ n2
  *     n1 ◀─ node_ready ─ n2, when they are linked and its sessions are there
- *     n1 ─ hints ─▶ n2 ─ hinted ─▶ n1 …                 what n1 has kept for n2
+ *     n1 ─ hints ─▶ n2 ─ hinted ─▶ n1 …                 what n1 has kept for n2; said also when it is nothing
  *
- * A stream lasts as long as the link between the two members; its numbers begin anew with each. Messages of one stream may overtake each other
+ * A stream lasts no longer than the connection of the two nodes; its numbers go on in the next. Messages of one stream may overtake each other
  * when one of them is very large, so numbers are confirmed one by one, in ranges.
  */
 
@@ -38,6 +38,8 @@ export interface NodeReady {
   readonly forwarder: string
   /** It has just begun to listen, and may have missed what others said when they were linked. */
   readonly asks: boolean
+  /** It gives what it has kept, be it nothing, when it hears the same of the other node. Nodes of earlier versions do not say it. */
+  readonly gives?: boolean
 }
 
 /** What has been kept for a node, in order. */
@@ -45,8 +47,10 @@ export interface Hints {
   readonly tag: 'hints'
   readonly node: string
   readonly hints: readonly Hint[]
-  /** Number of the last of them. */
+  /** Number of the last of them; -1 when there are none. */
   readonly last: number
+  /** Others follow when these have been taken over. */
+  readonly more: boolean
 }
 
 /** They have been taken over. */

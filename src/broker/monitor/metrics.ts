@@ -71,8 +71,9 @@ const MORE_METRICS = [
   'messages/forward/unconfirmed',
   /** Messages kept for members that were away, once for each of them; those that were given up, for want of room or because the member stayed away. */
   'messages/hinted',
-  'messages/handed_over',
   'messages/dropped/hints',
+  /** Messages that waited in a session and were taken by a later one of its client id. */
+  'messages/handed_over',
   /** Messages that bridges of this node have brought to other nodes, and those that other nodes have brought here. */
   'messages/bridge/sent',
   'messages/bridge/received',
@@ -97,6 +98,7 @@ const MORE_METRICS = [
   'delivery/dropped/no_local',
   'delivery/dropped/rejected',
   'delivery/dropped/session_ended',
+  'delivery/dropped/not_subscribed',
   /** QoS 0 copies shed because the client did not read. */
   'delivery/dropped/slow_consumer',
   /** Not retained, for want of room or because of the payload's size; delivered all the same. */

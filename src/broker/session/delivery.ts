@@ -20,6 +20,8 @@ export type DropReason =
   | 'rejected'
   /** It was waiting when its session ended. */
   | 'session_ended'
+  /** It was handed over to a later session of its client id, which does not subscribe it. */
+  | 'not_subscribed'
 
 /** A message on its way to the client, from the moment at which QoS, RETAIN and subscription identifiers are decided. */
 export interface Delivery {

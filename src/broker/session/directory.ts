@@ -11,19 +11,21 @@
  * client id needs nothing but the table; two sessions that come about while nodes do not agree who the home is are found by their owners
  * (local-sessions.ts).
  *
- * The session of a member that is down is waited for, since most outages are restarts; after that the client gets a new one, or is refused. A member is down until it
- * says that its sessions are there: they are read from its disc after it has become a member again.
+ * The stored session of a member that is away (away-members.ts) is waited for, since most outages are restarts; after that the client gets a new one, or is refused. That
+ * there is one is on the disc of every member (stored-places.ts), so this does not depend on who was restarted when.
  */
 import type { Pid } from '../../actors/pid.ts'
 import type { StartResult } from '../../actors/proc-lib.ts'
 import type { ProcessContext } from '../../actors/process.ts'
 import type { Ref } from '../../actors/ref.ts'
-import type { RemoteName } from '../../actors/signal.ts'
+import type { DownMessage, RemoteName } from '../../actors/signal.ts'
 import type { Table } from '../../mnesia/table.ts'
 import type { ClientInfo } from '../process-messages.ts'
 import { RC } from '../reason-codes.ts'
 import type { SessionRow } from '../tables.ts'
+import type { AwayMembers } from './away-members.ts'
 import type { FromManager, OpenAnswer } from './session-messages.ts'
+import type { StoredPlaces } from './stored/stored-places.ts'
 
 /** How a session is found, lost, started and perhaps lost again before a connection is refused. */
 const MAX_ATTEMPTS = 4
@@ -38,6 +40,8 @@ export type BetweenManagers =
   /** Make a session for a client of your node. */
   | { readonly tag: 'start'; readonly client: ClientInfo; readonly home: RemoteName }
   | { readonly tag: 'started'; readonly clientId: string; readonly outcome: StartResult }
+  /** The will of a session of your node was published while that was down. */
+  | { readonly tag: 'will_settled'; readonly clientId: string; readonly connectedAtMs: number }
   /** The connection has its answer. */
   | { readonly tag: 'settled'; readonly client: ClientInfo }
 
@@ -45,9 +49,13 @@ export interface DirectoryOptions {
   readonly table: Table<SessionRow>
   /** Where sessions and managers find this process, or the one that is started in its place. */
   readonly name: RemoteName
-  /** How long the session of a member that is down is waited for, from when it went down. ms */
+  readonly places: Pick<StoredPlaces, 'of'>
+  readonly away: Pick<AwayMembers, 'sinceMs' | 'isReady' | 'lost' | 'onRelease'>
+  /** How long the session of a member that is away is waited for, from when it went. ms */
   readonly homeWaitMs: number
   readonly homeDown: HomeDown
+  /** Whether a member has a session manager; one that stops in order has none any more before its sessions end. */
+  readonly hasManager: (node: string) => boolean
 }
 
 /** A connection that wants a session. */
@@ -70,6 +78,12 @@ interface Opening {
   held: string | undefined
 }
 
+/** A member that is away, since a time of the monotonic clock. */
+interface Away {
+  readonly node: string
+  readonly sinceMs: number
+}
+
 const HELD = 'held_over'
 
 /** Messages of the directory to its own process. */
@@ -83,22 +97,23 @@ export class Directory {
   readonly #monitors = new Map<Ref['id'], string>()
   /** Sessions that were opened here and are not in the table yet. */
   readonly #recent = new Map<string, Pid>()
-  /** When members went down that have not said since that their sessions are there. */
-  readonly #downAtMs = new Map<string, number>()
-  /** Sessions on the discs of those members. */
-  readonly #away = new Map<string, SessionRow>()
+  /** Members to which a connection has ended, as one of their sessions has told before the table did: their rows are not hidden yet. */
+  readonly #cutOff = new Set<string>()
 
   constructor(self: ProcessContext, options: DirectoryOptions) {
     this.#self = self
     this.#options = options
     self.onExit(
       options.table.subscribe((event) => {
-        if (event.type === 'hidden') this.#hidden(event.owner)
-        else if (event.type === 'write' && this.#recent.get(event.row.clientId)?.equals(event.row.pid)) {
+        if (event.type === 'hidden') {
+          this.#cutOff.delete(event.owner)
+          this.#forgetRecent(event.owner)
+        } else if (event.type === 'write' && this.#recent.get(event.row.clientId)?.equals(event.row.pid)) {
           this.#recent.delete(event.row.clientId)
         }
       }),
     )
+    self.onExit(options.away.onRelease((node) => this.#release(node)))
   }
 
   /** Client ids with a claim under way. */
@@ -126,7 +141,7 @@ export class Directory {
     const opening = this.#openings.get(clientId)
     if (opening === undefined || opening.session !== undefined) return
     this.#unwatch(opening)
-    if (outcome.ok && outcome.pid !== undefined) this.#ask(clientId, opening, outcome.pid)
+    if (outcome.ok && outcome.pid !== undefined) this.#ask(clientId, opening, outcome.pid, true)
     else this.#refuse(clientId, opening, RC.server_unavailable, 'session did not start')
   }
 
@@ -138,38 +153,45 @@ export class Directory {
     this.#next(clientId, opening)
   }
 
-  /** Takes a DOWN; returns whether it was of a session or manager that had been asked. */
-  down(ref: Ref): boolean {
+  /**
+   * Takes a DOWN; returns whether it was of a session or manager that had been asked. A session behind a connection that has ended may well be alive: its member
+   * is down, until it says otherwise.
+   */
+  down({ ref, reason }: Pick<DownMessage, 'ref' | 'reason'>): boolean {
     const clientId = this.#monitors.get(ref.id)
     if (clientId === undefined) return false
     this.#monitors.delete(ref.id)
     const opening = this.#openings.get(clientId)!
     opening.monitor = undefined
-    if (opening.session !== undefined) opening.gone = opening.session
+    const { session } = opening
     opening.session = undefined
+    if (session !== undefined && reason === 'noconnection') {
+      this.#cutOff.add(session.node)
+      this.#forgetRecent(session.node)
+      this.#options.away.lost(session.node)
+    } else if (session !== undefined) {
+      opening.gone = session
+      // Its node, which is still a member for a moment, goes away.
+      if (!this.#options.hasManager(session.node)) this.#options.away.lost(session.node)
+    }
     this.#recent.delete(clientId)
     this.#proceed(clientId)
     return true
   }
 
   /** A member has all its sessions, or is none any more. */
-  release(node: string): void {
-    if (!this.#downAtMs.delete(node)) return
-    for (const [clientId, row] of this.#away) if (row.pid.node === node) this.#away.delete(clientId)
+  #release(node: string): void {
+    this.#cutOff.delete(node)
     for (const [clientId, opening] of [...this.#openings]) {
-      if (opening.held === node) this.#proceed(clientId)
+      if (opening.held !== node) continue
+      // What it has now is of another run.
+      opening.gone = undefined
+      this.#proceed(clientId)
     }
   }
 
-  /** Members that went down and have not come back with their sessions. */
-  get awaited(): readonly string[] {
-    return [...this.#downAtMs.keys()]
-  }
-
-  #hidden(node: string): void {
-    this.#downAtMs.set(node, this.#self.runtime.clock.monotonic())
+  #forgetRecent(node: string): void {
     for (const [clientId, pid] of this.#recent) if (pid.node === node) this.#recent.delete(clientId)
-    for (const row of this.#options.table.rowsOf(node)) if (row.stored) this.#away.set(row.clientId, row)
   }
 
   /** The wait for a member may be over. */
@@ -200,27 +222,44 @@ export class Directory {
       this.#ask(clientId, opening, session)
       return
     }
-    const away = this.#away.get(clientId)
-    if (away !== undefined && !opening.claim.client.cleanStart) {
-      if (this.#waits(clientId, opening, away.pid.node)) return
+    const { client, manager } = opening.claim
+    const places = client.cleanStart ? [] : this.#options.places.of(clientId)
+    const away = this.#lastAway(places)
+    if (away !== undefined) {
+      if (this.#waits(clientId, opening, away)) return
       if (this.#options.homeDown === 'refuse') {
-        this.#refuse(clientId, opening, RC.server_unavailable, `its session is on ${away.pid.node}, which is down`)
+        this.#refuse(clientId, opening, RC.server_unavailable, `its session is on ${away.node}, which is down`)
         return
       }
     }
-    const { client, manager } = opening.claim
+    // A member that has just come back has the session, although its row may not have come yet.
+    const owner = opening.gone === undefined ? places.find((node) => this.#options.away.isReady(node)) : undefined
+    this.#start(clientId, opening, owner === undefined ? manager : { name: manager.name, node: owner })
+  }
+
+  /** Has a session made by a manager, or found where it is. */
+  #start(clientId: string, opening: Opening, manager: RemoteName): void {
+    const { name, table } = this.#options
     opening.monitor = this.#self.monitor(manager)
     this.#monitors.set(opening.monitor.id, clientId)
-    const message: BetweenManagers = { tag: 'start', client: stamped(client, away), home: this.#options.name }
-    this.#self.send(manager, message)
+    const client = table.readParked(clientId).reduce(stamped, opening.claim.client)
+    this.#self.send(manager, { tag: 'start', client, home: name } satisfies BetweenManagers)
+  }
+
+  /** Of members, the one that has gone away last. */
+  #lastAway(places: readonly string[]): Away | undefined {
+    let last: Away | undefined
+    for (const node of places) {
+      const sinceMs = this.#options.away.sinceMs(node)
+      if (sinceMs !== undefined && (last === undefined || sinceMs > last.sinceMs)) last = { node, sinceMs }
+    }
+    return last
   }
 
   /** Whether the return of a member is still waited for. */
-  #waits(clientId: string, opening: Opening, node: string): boolean {
+  #waits(clientId: string, opening: Opening, { node, sinceMs }: Away): boolean {
     const { runtime, pid } = this.#self
-    const since = this.#downAtMs.get(node)
-    if (since === undefined) return false
-    const leftMs = since + this.#options.homeWaitMs - runtime.clock.monotonic()
+    const leftMs = sinceMs + this.#options.homeWaitMs - runtime.clock.monotonic()
     if (leftMs <= 0) return false
     opening.held = node
     opening.attempts -= 1
@@ -234,18 +273,22 @@ export class Directory {
     if (recent !== undefined) return recent
     let last: SessionRow | undefined
     for (const row of this.#options.table.read(clientId)) {
-      if (gone?.equals(row.pid)) continue
+      if (gone?.equals(row.pid) || this.#cutOff.has(row.pid.node)) continue
       if (last === undefined || isLater(row, last)) last = row
     }
     return last?.pid
   }
 
-  #ask(clientId: string, opening: Opening, session: Pid): void {
+  #ask(clientId: string, opening: Opening, session: Pid, isNew = false): void {
     opening.session = session
     opening.monitor = this.#self.monitor(session)
     this.#monitors.set(opening.monitor.id, clientId)
     const rows = this.#options.table.read(clientId)
-    const client = rows.reduce((later, row) => stamped(later, row), opening.claim.client)
+    const client = rows.reduce(
+      // One that has just been made has a row of this client.
+      (later, row) => (isNew && row.pid.equals(session) ? notBefore(later, row) : stamped(later, row)),
+      opening.claim.client,
+    )
     this.#self.send(session, { tag: 'open', home: this.#options.name, client } satisfies FromManager)
   }
 
@@ -297,6 +340,11 @@ export class Directory {
 /** Of two sessions of one client id the later one stays; every node must find the same. */
 export function isLater(a: SessionRow, b: SessionRow): boolean {
   return a.connectedAtMs > b.connectedAtMs || (a.connectedAtMs === b.connectedAtMs && a.pid.node > b.pid.node)
+}
+
+/** The client, at the time of a session or later. */
+function notBefore(client: ClientInfo, { connectedAtMs }: SessionRow): ClientInfo {
+  return client.connectedAtMs < connectedAtMs ? { ...client, connectedAtMs } : client
 }
 
 /** The client, later than a session that is there already, whatever the clocks of the nodes say. */

@@ -4,8 +4,9 @@
  *     manager ─ give_way ─▶ loser ─ handed_over ─▶ winner ─ hand_over_taken ─▶ loser, part by part; then the loser ends
  *
  * The loser keeps everything, on its disc too, until the winner has all of it, so a link that is lost in between loses nothing. The winner takes what
- * its own subscriptions match, as if it were published now. It leaves out what it has already: a message of QoS 2 is known by its id. Order across the
- * hand-over is not kept, and of a message of QoS 2 that had been sent and was not answered nobody knows whether the client has it: it comes again.
+ * its own subscriptions match, as if it were published now. It leaves out what it has already: a message of QoS 2 is known by its id. What it does not want it
+ * says, and the loser reports that as dropped when all is over. Order across the hand-over is not kept, and of a message of QoS 2 that had been sent and was
+ * not answered nobody knows whether the client has it: it comes again.
  */
 import type { Pid } from '../../actors/pid.ts'
 import type { ProcessContext } from '../../actors/process.ts'
@@ -13,6 +14,7 @@ import type { Ref } from '../../actors/ref.ts'
 import { Batch, batchOf, type Matched, type Message, type Run } from '../message.ts'
 import { fold, matchedOf } from '../routing/matched.ts'
 import { matches } from '../routing/topic.ts'
+import type { DropReason } from './delivery.ts'
 import type { SessionState } from './session-state.ts'
 
 /** A part of what waits, from the loser to the winner. */
@@ -20,16 +22,27 @@ export interface HandedOver {
   readonly tag: 'handed_over'
   readonly from: Pid
   readonly part: number
-  /** When the loser was made: a client that has begun anew since wants nothing of it. */
-  readonly createdAtMs: number
+  /** When the loser was last opened, as its row says: a client that has begun anew since wants nothing of it. */
+  readonly connectedAtMs: number
   readonly messages: readonly Message[]
 }
 
-/** The winner has this part, on its disc if it has one. */
+/** Messages of a part that the winner does not want. */
+export interface Unwanted {
+  /** `session_ended`: its client has parted from the loser by a clean start. */
+  readonly reason: Extract<DropReason, 'not_subscribed' | 'session_ended'>
+  /** Their places in the part. */
+  readonly places: readonly number[]
+}
+
+/** The winner has this part, on its disc if it has one. What is neither taken nor unwanted it had already. */
 export interface HandOverTaken {
   readonly tag: 'hand_over_taken'
   readonly from: Pid
   readonly part: number
+  /** Number of messages. */
+  readonly taken: number
+  readonly unwanted: Unwanted
 }
 
 /** A part is closed when its payloads and topics have so many bytes, or with so many messages. */
@@ -44,22 +57,28 @@ export class HandOver {
   readonly #self: ProcessContext
   readonly #waiting: Message[]
   #part = 0
-  /** Messages that the winner has confirmed. */
+  /** The part that the winner has not confirmed. */
+  #underWay: readonly Message[] = []
+  readonly #connectedAtMs: number
+  /** Number of messages that the winner has taken. */
   count = 0
-  readonly #createdAtMs: number
-  #underWay = 0
+  /** What it did not want, by reason. */
+  readonly dropped = new Map<Unwanted['reason'], Message[]>()
 
   constructor(self: ProcessContext, to: Pid, state: SessionState) {
     this.#self = self
     this.to = to
-    this.#createdAtMs = state.createdAtMs
+    this.#connectedAtMs = state.client.connectedAtMs
     this.#waiting = waitingIn(state)
     this.monitor = self.monitor(to)
   }
 
-  /** Something has come while the winner was taking the rest. */
-  add(messages: readonly Message[]): void {
-    for (const message of messages) if (message.qos > 0) this.#waiting.push(message)
+  /** Something has come while the winner was taking the rest. What the loser gets at QoS 0 is not repeated. */
+  add(runs: readonly Run[]): void {
+    for (const { batch, matched } of runs) {
+      if (matched.share !== undefined || matched.qos === 0) continue
+      for (const message of batch.messages) if (message.qos > 0) this.#waiting.push(message)
+    }
   }
 
   /** Sends the next part; returns false when there is none. */
@@ -73,19 +92,23 @@ export class HandOver {
       length += 1
     }
     this.#part += 1
-    this.#underWay = length
     const messages = this.#waiting.splice(0, length)
+    this.#underWay = messages
     const from = this.#self.pid
-    const createdAtMs = this.#createdAtMs
-    this.#self.send(this.to, { tag: 'handed_over', from, part: this.#part, createdAtMs, messages } satisfies HandedOver)
+    const connectedAtMs = this.#connectedAtMs
+    const message: HandedOver = { tag: 'handed_over', from, part: this.#part, connectedAtMs, messages }
+    this.#self.send(this.to, message)
     return true
   }
 
   /** Takes the winner's answer; returns whether it is the one that is waited for. */
-  taken({ from, part }: HandOverTaken): boolean {
+  taken({ from, part, taken, unwanted }: HandOverTaken): boolean {
     if (!from.equals(this.to) || part !== this.#part) return false
-    this.count += this.#underWay
-    this.#underWay = 0
+    this.count += taken
+    const dropped = this.dropped.get(unwanted.reason) ?? []
+    for (const place of unwanted.places) dropped.push(this.#underWay[place]!)
+    this.dropped.set(unwanted.reason, dropped)
+    this.#underWay = []
     return true
   }
 
@@ -107,30 +130,43 @@ function waitingIn({ inflight, queue }: SessionState): Message[] {
   ].filter(({ qos }) => qos > 0)
 }
 
+/** What the winner does with a part: a run for each message that it takes, and what it does not want. */
+export interface Taking {
+  readonly runs: readonly Run[]
+  readonly unwanted: Unwanted
+}
+
 /**
- * The winner's side: the runs of what it takes of a part. `cameAtMs` tells when a QoS 2 message came to this node, be it from a client or from
- * another node; undefined when it has not since the node started.
+ * The winner's side. `arrivalOf` tells when a QoS 2 message came to this node, be it from a client or from another node, in the order of the node's own
+ * message ids; undefined when it has not since the node started.
  */
-export function runsOf(
+export function takingOf(
   state: SessionState,
-  { messages, createdAtMs }: Pick<HandedOver, 'messages' | 'createdAtMs'>,
-  cameAtMs: (message: Message) => number | undefined,
-): Run[] {
+  { messages, connectedAtMs }: Pick<HandedOver, 'messages' | 'connectedAtMs'>,
+  arrivalOf: (message: Message) => string | undefined,
+): Taking {
+  if (state.beganCleanAtMs !== undefined && state.beganCleanAtMs > connectedAtMs) {
+    return { runs: [], unwanted: { reason: 'session_ended', places: [...messages.keys()] } }
+  }
   const runs: Run[] = []
-  if (state.beganClean && state.createdAtMs > createdAtMs) return runs
+  const places: number[] = []
   const had = idsIn(state)
-  for (const message of batchOf({ messages }).messages) {
+  for (const [place, message] of batchOf({ messages }).messages.entries()) {
+    if (had.has(message.id)) continue
     const matched = matchedBy(state, message)
-    if (matched === undefined || had.has(message.id)) continue
+    if (matched === undefined) {
+      places.push(place)
+      continue
+    }
     if (message.qos === 2) {
-      // What came before this session was there has not come to it.
-      const atMs = cameAtMs(message)
-      if (atMs !== undefined && atMs >= state.createdAtMs) continue
+      // What came before this session subscribed has not come to it.
+      const arrival = arrivalOf(message)
+      if (arrival !== undefined && state.subscribedAfter !== undefined && arrival > state.subscribedAfter) continue
       had.add(message.id)
     }
     runs.push({ batch: new Batch([message]), matched })
   }
-  return runs
+  return { runs, unwanted: { reason: 'not_subscribed', places } }
 }
 
 /** Ids of QoS 2 messages that have been handed over are known from then on: they may come once more, from a node that had kept them. */

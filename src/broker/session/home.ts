@@ -17,6 +17,7 @@ export class Homes {
   readonly #managers: Table<SessionManagerRow>
   readonly #node: string
   #running: readonly string[] = []
+  #hasOthers = false
   #nodes: readonly { readonly name: string; readonly hash: number }[] = []
   readonly #listeners = new Set<() => void>()
   readonly #unsubscribe: () => void
@@ -57,14 +58,29 @@ export class Homes {
     return best
   }
 
+  /** The nodes that decide about client ids. */
+  get nodes(): string[] {
+    return this.#nodes.map(({ name }) => name)
+  }
+
   /** Whether other members run. */
   get othersRun(): boolean {
     return this.#nodes.length > 1
   }
 
+  /** Whether there are other members, be they here or not. */
+  get hasOthers(): boolean {
+    return this.#hasOthers
+  }
+
   /** Whether a node is a member that runs. */
   isRunning(node: string): boolean {
     return this.#running.includes(node)
+  }
+
+  /** Whether a node is a member that runs and has a session manager. */
+  hasManager(node: string): boolean {
+    return this.#nodes.some(({ name }) => name === node)
   }
 
   /** Calls `listener` when some client ids may have another home; returns what ends that. */
@@ -84,7 +100,9 @@ export class Homes {
   }
 
   #read(): void {
-    this.#running = this.#members.status().running
+    const { running, stopped, partitioned } = this.#members.status()
+    this.#running = running
+    this.#hasOthers = running.length + stopped.length + partitioned.length > 1
     const deciding = this.#running.filter((name) => this.#managers.has(name))
     this.#nodes = deciding.map((name) => ({ name, hash: fnv(name, 0x811c9dc5) }))
   }

@@ -22,6 +22,7 @@ import type { SessionStart } from './session.ts'
 import type { FromManager } from './session-messages.ts'
 import type { StoredSession } from './stored/forms.ts'
 import type { FoundSession } from './stored/session-store.ts'
+import type { StoredPlaces } from './stored/stored-places.ts'
 import { willDelaySec, willMessage } from './will.ts'
 
 /** Starts a session process; the sessions' supervisor does it. */
@@ -30,6 +31,7 @@ export type StartSession = (caller: ProcessContext, start: SessionStart, manager
 export interface LocalSessionsOptions {
   readonly environment: Pick<SessionEnvironment, 'hooks' | 'metrics' | 'pubsub' | 'nextMessageId' | 'sessionStore'>
   readonly table: Table<SessionRow>
+  readonly places: Pick<StoredPlaces, 'align'>
   readonly startSession: StartSession
   /** Of this process, for the sessions. */
   readonly name: RemoteName
@@ -39,6 +41,8 @@ export interface LocalSessionsOptions {
   readonly isRunning: (node: string) => boolean
   /** Whether this node decides about a client id. */
   readonly isHome: (clientId: string) => boolean
+  /** Whether messages may still come that the node of a later session, or another member, has kept for this node. */
+  readonly mayBeGiven: (node: string) => boolean
   /** Whether other members run. */
   readonly othersRun: () => boolean
 }
@@ -74,18 +78,26 @@ export class LocalSessions {
   readonly #revivals = new Map<string, Revival>()
   /** How often the stored session of a client id has crashed. */
   readonly #crashes = new Map<string, number>()
+  /** Sessions of nodes that are down whose wills this one has published, by client id, until the client or the node is back. */
+  readonly #settled = new Map<string, SessionRow>()
+  /** Client ids whose session is to give way when it has what was kept for it. */
+  readonly #unmet = new Set<string>()
 
   constructor(self: ProcessContext, options: LocalSessionsOptions) {
     this.#self = self
     this.#options = options
     const { table, isOurs } = options
     for (const { clientId, pid } of table.rowsOf(self.pid.node)) {
-      if (isOurs(clientId)) this.#watch(clientId, pid)
+      if (!isOurs(clientId)) continue
+      this.#watch(clientId, pid)
+      this.#meet(clientId)
     }
     self.onExit(
       table.subscribe((event) => {
-        if (event.type === 'write') this.#met(event.row)
-        else if (event.type === 'shown') for (const row of table.rowsOf(event.owner)) this.#met(row)
+        if (event.type === 'write') this.#seen(event.row)
+        // One that is gone may have been the one to which others gave way.
+        else if (event.type === 'delete') this.#met(event.row)
+        else if (event.type === 'shown') for (const row of table.rowsOf(event.owner)) this.#seen(row)
         // Not at once: who the home of a client id is, is about to change.
         else if (event.type === 'hidden')
           self.runtime.send(self.pid, { tag: 'owner_lost', owner: event.owner } satisfies LocalMessage)
@@ -192,10 +204,11 @@ export class LocalSessions {
     this.#clientIds.delete(ref.id)
     const row = this.#own(clientId)
     const livesOn = reason !== 'normal' && this.#canRevive(clientId, reason)
+    this.#options.places.align(clientId)
     if (row?.pid.equals(pid)) {
       this.#options.table.delete(clientId)
-      // A session that ends settles its will itself. That of one that crashed is due, since the session is over; a connection sees to it itself.
-      if (row.will !== undefined && row.connection === undefined && reason !== 'normal' && !livesOn)
+      // A session that ends settles its will itself. That of one that crashed is due, since the session is over.
+      if (row.will !== undefined && reason !== 'normal' && !livesOn && !isSeenTo(row, row.will))
         this.#publishWill(row.clientId, row.will)
     }
     if (reason === 'normal') this.#crashes.delete(clientId)
@@ -221,39 +234,77 @@ export class LocalSessions {
   }
 
   /**
-   * A node is down, and its sessions with it: somebody has to see to their wills. Every node waits, and whoever is the home of a client id by
-   * then publishes.
+   * A node is down, and its sessions with it: those that gave way to them may have another one to give way to, and somebody has to see to their wills. Every
+   * node waits, and whoever is the home of a client id by then publishes.
    */
   ownerLost(owner: string): void {
     const { table, isOurs, isRunning } = this.#options
     for (const row of table.rowsOf(owner)) {
       const { will, clientId, connection, expirySec } = row
-      if (will === undefined || !isOurs(clientId)) continue
-      // It sees its session die.
-      if (connection !== undefined && connection !== owner && isRunning(connection)) continue
+      if (!isOurs(clientId)) continue
+      this.#meet(clientId)
+      if (will === undefined) continue
+      if (isSeenTo(row, will) && connection !== owner && isRunning(connection!)) continue
       const delayMs = willDelaySec(will, expirySec) * 1000
       this.#self.sendAfter(delayMs, this.#self.pid, { tag: 'will_due', row, will } satisfies LocalMessage)
     }
   }
 
   /** The will of a client of a node that is down is due, unless the client is back. */
-  willDue({ clientId, connectedAtMs }: SessionRow, will: Will): void {
+  willDue(row: SessionRow, will: Will): void {
     const { table, isHome } = this.#options
-    const isBack = table.read(clientId).some((row) => row.connectedAtMs >= connectedAtMs)
-    if (!isBack && isHome(clientId)) this.#publishWill(clientId, will)
+    const { clientId, connectedAtMs } = row
+    const isBack = table.read(clientId).some((other) => other.connectedAtMs >= connectedAtMs)
+    if (isBack || !isHome(clientId)) return
+    this.#publishWill(clientId, will)
+    this.#settled.set(clientId, row)
   }
 
-  /** When other nodes have sessions of a client id of which one is here, all but the latest give way to that. */
-  meet(clientId: string): void {
+  /** The home of a client id has published the will of a session while this node was down. */
+  willSettled(clientId: string, connectedAtMs: number): void {
+    const own = this.#own(clientId)
+    if (own?.connection !== undefined || own?.connectedAtMs !== connectedAtMs) return
+    this.#self.send(own.pid, { tag: 'will_settled' } satisfies FromManager)
+  }
+
+  /**
+   * When other nodes have sessions of a client id of which one is here, all but the latest give way to that; as soon as it has what others had kept
+   * for it, which it hands over too.
+   */
+  #meet(clientId: string): void {
     const own = this.#own(clientId)
     if (own === undefined) return
     const last = this.#options.table.read(clientId).reduce((a, b) => (isLater(b, a) ? b : a), own)
-    if (last !== own) this.#giveWay(own.pid, last.pid)
+    if (last === own) return
+    if (this.#options.mayBeGiven(last.pid.node)) this.#unmet.add(clientId)
+    else this.#giveWay(own.pid, last.pid)
   }
 
-  /** Another node has a session. */
+  /** Looks again at the sessions that were to give way. */
+  meetAgain(): void {
+    const unmet = [...this.#unmet]
+    this.#unmet.clear()
+    for (const clientId of unmet) this.#meet(clientId)
+  }
+
+  #seen(row: SessionRow): void {
+    this.#tellSettled(row)
+    this.#met(row)
+  }
+
+  /** Tells the node of a session that is back if its will is settled. */
+  #tellSettled({ clientId, connectedAtMs, pid, will }: SessionRow): void {
+    const settled = this.#settled.get(clientId)
+    if (settled === undefined || settled.connectedAtMs > connectedAtMs) return
+    this.#settled.delete(clientId)
+    if (will === undefined || settled.connectedAtMs !== connectedAtMs || settled.pid.node !== pid.node) return
+    const message: BetweenManagers = { tag: 'will_settled', clientId, connectedAtMs }
+    this.#self.send({ name: this.#options.name.name, node: pid.node }, message)
+  }
+
+  /** A session of another node has been seen, or is gone. */
   #met({ pid, clientId }: SessionRow): void {
-    if (pid.node !== this.#self.pid.node && this.#options.isOurs(clientId)) this.meet(clientId)
+    if (pid.node !== this.#self.pid.node && this.#options.isOurs(clientId)) this.#meet(clientId)
   }
 
   #giveWay(session: Pid, to: Pid): void {
@@ -277,14 +328,18 @@ export class LocalSessions {
 
   /** The home may not see a session elsewhere that this node does; the one that is opened here is the later one. */
   #write(client: ClientInfo, pid: Pid): void {
-    const { table } = this.#options
+    const { places, table } = this.#options
     const others = table.read(client.clientId).filter((row) => row.pid.node !== pid.node)
     const { clientId, connection, expirySec, connectedAtMs, will } = others.reduce(stamped, client)
+    places.align(clientId)
+    const own = this.#own(clientId)
+    const isOpened = own?.pid.equals(pid) === true && own.connection === connection.node
+    // A session that has just been made is opened by the client for which it was made.
+    if (isOpened && own.connectedAtMs === connectedAtMs && own.expirySec === expirySec && own.will === will) return
     table.write({
       clientId,
       pid,
       persistent: expirySec > 0,
-      stored: this.#options.environment.sessionStore?.has(clientId) === true,
       expirySec,
       connectedAtMs,
       connection: connection.node,
@@ -294,10 +349,16 @@ export class LocalSessions {
 
   #writeStored({ client, expirySec, will }: StoredSession, pid: Pid): void {
     const { clientId, connectedAtMs } = client
-    const common = { clientId, pid, persistent: true, stored: true, connection: undefined }
-    const { table } = this.#options
+    const common = { clientId, pid, persistent: true, connection: undefined }
+    const { places, table } = this.#options
+    places.align(clientId)
     table.write({ ...common, expirySec, connectedAtMs, will })
     // Its client may have got another one elsewhere while this node was down.
-    this.meet(clientId)
+    this.#meet(clientId)
   }
+}
+
+/** Whether the connection of a session that is lost publishes the will itself: it does when that need not wait. */
+function isSeenTo({ connection, expirySec }: SessionRow, will: Will): boolean {
+  return connection !== undefined && willDelaySec(will, expirySec) === 0
 }

@@ -103,6 +103,12 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
         state.journal?.session(state)
       } else end(state, nowMs, 'expired', RC.success, 'expired', effects)
       break
+    case 'will_settled':
+      if (state.connection !== undefined || state.will === undefined) break
+      state.will = undefined
+      effects.push({ tag: 'cancel_timer', timer: 'will' })
+      state.journal?.session(state)
+      break
     case 'restore':
       restore(state, nowMs, event.othersRun, effects)
       break
@@ -147,6 +153,7 @@ function takeAll(state: SessionState, nowMs: number, packets: readonly SessionPa
       case 'subscribe':
         // What was published before it is routed before it.
         closeIntake(state, intake, effects)
+        state.subscribedAfter ??= state.nextMessageId(nowMs)
         subscribe(state, packet, effects)
         break
       case 'unsubscribe':

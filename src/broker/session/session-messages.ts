@@ -15,6 +15,8 @@ export type FromManager =
   | { readonly tag: 'open'; readonly home: RemoteName; readonly client: ClientInfo }
   /** Another session of the client id stays: hand it what waits, close the connection, and end. */
   | { readonly tag: 'give_way'; readonly to: Pid }
+  /** Its will was published while the node was down. */
+  | { readonly tag: 'will_settled' }
   /** End the session now. */
   | { readonly tag: 'discard'; readonly reasonCode: number; readonly reason: string }
   /** Close its connection. */
@@ -25,8 +27,6 @@ export type ToManager =
   | { readonly tag: 'opened'; readonly session: Pid; readonly client: ClientInfo }
   /** It was stored, and its routes stand again. */
   | { readonly tag: 'restored'; readonly session: Pid; readonly clientId: string }
-  /** The session to which it was to give way is gone, or out of reach. */
-  | { readonly tag: 'stays'; readonly clientId: string }
   /** `will` is still to be published, at the end of its delay or of the session; undefined: it is settled. */
   | {
       readonly tag: 'detached'

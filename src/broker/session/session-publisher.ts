@@ -93,6 +93,7 @@ export class SessionPublisher implements GateOwner {
   // GateOwner
 
   publish(messages: readonly Message[]): readonly number[] | undefined {
+    if (this.#environment.homes?.hasOthers === true) this.#environment.noteArrivals?.(messages)
     const codes = publishAll(this.#environment, messages)
     const receipt = this.#environment.pubsub.takeReceipt()
     if (receipt === undefined) return codes

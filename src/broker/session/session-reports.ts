@@ -3,10 +3,50 @@
  */
 
 import type { Message } from '../message.ts'
-import type { OutPacket } from '../process-messages.ts'
+import type { ClientInfo, OutPacket } from '../process-messages.ts'
 import type { PublishEnvironment } from '../publish.ts'
 import type { DropReason } from './delivery.ts'
 import type { RouterRequest } from './session-router.ts'
+import type { Effect } from './session-state.ts'
+
+/** A client has its session. */
+export function reportAttached(
+  { hooks, metrics }: PublishEnvironment,
+  client: ClientInfo,
+  { present, takenOver }: Extract<Effect, { tag: 'attached' }>,
+): void {
+  if (takenOver) {
+    metrics['session/takenover'] += 1
+    hooks.notify('session.takenover', client.clientId)
+  }
+  if (present) {
+    metrics['session/resumed'] += 1
+    hooks.notify('session.resumed', client)
+  } else {
+    metrics['session/created'] += 1
+    hooks.notify('session.created', client)
+  }
+}
+
+/** A session has ended. */
+export function reportEnded(
+  { hooks, metrics }: PublishEnvironment,
+  clientId: string,
+  { reason }: Extract<Effect, { tag: 'ended' }>,
+): void {
+  if (reason === 'discarded') {
+    metrics['session/discarded'] += 1
+    hooks.notify('session.discarded', clientId)
+  }
+  metrics['session/terminated'] += 1
+  hooks.notify('session.terminated', clientId, reason)
+}
+
+/** The client has more in flight than it may: its connection is closed, and what it has just sent goes nowhere. */
+export function reportTooMuchInFlight({ metrics }: PublishEnvironment): void {
+  metrics['messages/dropped'] += 1
+  metrics['messages/dropped/receive_maximum'] += 1
+}
 
 /** Messages that the client of a session does not get. */
 export function reportDropped(
@@ -35,6 +75,11 @@ export function reportDelivered({ hooks }: PublishEnvironment, clientId: string,
       for (const message of packet.batch.messages) hooks.notify('message.delivered', clientId, message)
     }
   }
+}
+
+/** Messages that the client has acknowledged to the end, where the hook is wanted. */
+export function reportAcked({ hooks }: PublishEnvironment, clientId: string, messages: readonly Message[]): void {
+  for (const message of messages) hooks.notify('message.acked', clientId, message)
 }
 
 /** Subscriptions that stand, or are gone. */

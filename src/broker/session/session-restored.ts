@@ -38,6 +38,7 @@ export function restoredSessionState({ self, limits, nextMessageId, found }: Res
     if (subscription.filter.group !== undefined) state.sharedCount += 1
   }
   state.journal = journal
+  state.subscribedAfter = ''
   // There has been one.
   state.attachment = 1
   state.expirySec = session.expirySec
@@ -51,11 +52,15 @@ export function restore(state: SessionState, nowMs: number, othersRun: boolean, 
   if (state.detachedAtMs === 0) {
     // A connection that went down with the node has ended now, as far as this node knows.
     state.detachedAtMs = nowMs
-    if (othersRun && state.will?.delaySec === 0) state.will = undefined
     state.journal?.session(state)
   }
   // A clock that was set back meanwhile must not make it longer than it was to be.
   const awayMs = Math.max(0, nowMs - state.detachedAtMs)
+  // What was due while this node was down the others have published.
+  if (othersRun && state.will !== undefined && willDelaySec(state.will, state.expirySec) * 1000 <= awayMs) {
+    state.will = undefined
+    state.journal?.session(state)
+  }
   if (state.will !== undefined) {
     const delayMs = willDelaySec(state.will, state.expirySec) * 1000 - awayMs
     effects.push({ tag: 'start_timer', timer: 'will', delayMs: Math.max(0, delayMs) })

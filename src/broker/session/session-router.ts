@@ -11,9 +11,15 @@ import type { RouterPool, ToRouter } from '../routing/router.ts'
 import type { SubscribeRequest } from '../routing/routing.ts'
 import type { Availability } from '../routing/subscribers.ts'
 import type { ParsedFilter } from '../routing/topic.ts'
+import type { SessionState } from './session-state.ts'
 
 /** The session sends this to itself when no router was there; `askAgain` is to be called. */
 export const ASK_ROUTER_AGAIN = { tag: 'ask_router_again' } as const
+
+/** Ticket of the request that takes a session's shared subscriptions away before it ends; the machine's begin with 1. */
+export const FAREWELL = 0
+/** Ticket of the request that brings the subscriptions of a stored session back. */
+export const RESTORED = -1
 
 /** How long a session waits before it asks a router that was not there again. */
 const RETRY_MS = 100
@@ -36,11 +42,6 @@ export class RouterLink {
     this.#routers = routers
   }
 
-  /** Whether a router is there to be asked. */
-  get isThere(): boolean {
-    return this.#router() !== undefined
-  }
-
   subscribe(ticket: number, clientId: string, durable: boolean, subscriptions: readonly SubscribeRequest[]): void {
     this.#durable = durable
     this.#ask({ tag: 'subscribe', from: this.#self.pid, ticket, clientId, durable, subscriptions })
@@ -48,6 +49,22 @@ export class RouterLink {
 
   unsubscribe(ticket: number, filters: readonly ParsedFilter[]): void {
     this.#ask({ tag: 'unsubscribe', from: this.#self.pid, ticket, filters })
+  }
+
+  /** Brings the subscriptions of a stored session back; `RESTORED` is answered. Returns false when there are none. */
+  restore({ clientId, subscriptions }: SessionState): boolean {
+    if (subscriptions.size === 0) return false
+    this.subscribe(RESTORED, clientId, true, [...subscriptions.values()])
+    return true
+  }
+
+  /** Takes the shared subscriptions away of a session that has ended; `FAREWELL` is answered. Returns false when nobody has to know. */
+  farewell({ subscriptions }: SessionState): boolean {
+    const shared: ParsedFilter[] = []
+    for (const { filter } of subscriptions.values()) if (filter.group !== undefined) shared.push(filter)
+    if (shared.length === 0 || this.#router() === undefined) return false
+    this.unsubscribe(FAREWELL, shared)
+    return true
   }
 
   /** Takes an answer; returns its request, or undefined when there is none (any more). */
@@ -83,7 +100,9 @@ export class RouterLink {
   }
 
   /** The router chooses among the members of a group by what they say of themselves. */
-  tellAvailability(availability: Exclude<Availability, 'down'>): void {
+  tellAvailability({ connection, congested, sharedCount, ended }: SessionState): void {
+    if (sharedCount === 0 || ended) return
+    const availability = connection === undefined ? 'offline' : congested ? 'congested' : 'online'
     const router = this.#router()
     if (availability === this.#availability || router === undefined) return
     this.#availability = availability

@@ -57,6 +57,8 @@ export interface Subscription {
 /** What the machine takes. `ToSession` are the messages of the outside world; the others come from the session process. */
 export type SessionEvent =
   | ToSession
+  /** The will of a session without connection is published, or not due any more. */
+  | { readonly tag: 'will_settled' }
   /** First event of a session that was read from the store. `othersRun`: other members of the cluster have published wills that were due. */
   | { readonly tag: 'restore'; readonly othersRun: boolean }
   /** The messages of such a session; comes before any event that concerns them. */
@@ -201,8 +203,10 @@ export interface SessionState {
   readonly self: Pid
   readonly clientId: string
   readonly createdAtMs: number
-  /** Its client wanted none that was there before [MQTT5-3.1.2-4]; false after a restart of the node. */
-  readonly beganClean: boolean
+  /** The message id that this node made when the session first subscribed; '' for one that was stored, undefined as long as it has not. */
+  subscribedAfter: string | undefined
+  /** `connectedAtMs` of the client that began it, if that wanted none that was there before [MQTT5-3.1.2-4]; undefined after a restart of the node. */
+  readonly beganCleanAtMs: number | undefined
   readonly limits: SessionLimits
   /** Makes the id of each message that the client publishes. */
   readonly nextMessageId: (nowMs: number) => string
@@ -316,7 +320,8 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs, jo
     self,
     clientId: client.clientId,
     createdAtMs: nowMs,
-    beganClean: client.cleanStart,
+    subscribedAfter: undefined,
+    beganCleanAtMs: client.cleanStart ? client.connectedAtMs : undefined,
     limits,
     nextMessageId,
     reportAcked: false,

@@ -8,6 +8,7 @@
  *     session ─ relieved ─▶ publishers that wait until it is less behind                              (back-pressure.ts)
  *     session ─ subscribe, unsubscribe, availability, durable ─▶ router ─ subscribed, unsubscribed ─▶ session
  *     session ─ detached ─▶ sm      so that a will that waits is known if this process should crash
+ *     session ─ handed_over ─▶ a later session of its client id                                       (giving-way.ts)
  *
  * It is started under session-sup.ts by the session manager, is temporary and linked to nobody else. It monitors its connection:
  * one that ends without a word is a detach that makes the will due. It stays when the connection goes and ends, `normal`,
@@ -17,39 +18,40 @@
  * asked again.
  */
 import { type GenServer, genServer, ok, stop } from '../../actors/gen-server.ts'
-import type { Pid } from '../../actors/pid.ts'
 import type { ProcessContext } from '../../actors/process.ts'
-import type { Ref } from '../../actors/ref.ts'
 import type { DownMessage, RemoteName } from '../../actors/signal.ts'
-import type { ClientInfo, ToConnection, ToSession } from '../process-messages.ts'
+import type { ClientInfo, ToSession } from '../process-messages.ts'
 import type { SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import type { FromRouter } from '../routing/router.ts'
-import type { RELIEVED } from './back-pressure.ts'
-import { type HandedOver, HandOver, type HandOverTaken, remember, runsOf } from './hand-over.ts'
-import type { GATE_TIMEOUT } from './publish-gate.ts'
+import { type Giver, GivingWay, type HandOverAnswer } from './giving-way.ts'
+import type { HandedOver } from './hand-over.ts'
 import { passOn, redispatchAll } from './redispatch.ts'
-import { type ReadRetained, type RetainedPage, RetainedReads } from './retained-reads.ts'
+import { type RetainedPage, RetainedReads } from './retained-reads.ts'
 import { SessionBacklog } from './session-backlog.ts'
+import { SessionConnection } from './session-connection.ts'
+import type { Incoming, Own } from './session-incoming.ts'
 import { handle } from './session-machine.ts'
-import type { FromManager, OpenAnswer, ToManager } from './session-messages.ts'
-import { SessionPublisher, type TakenOver } from './session-publisher.ts'
-import { reportAnswered, reportDelivered, reportDropped } from './session-reports.ts'
-import { restoredSessionState, takeContents } from './session-restored.ts'
-import { type ASK_ROUTER_AGAIN, RouterLink } from './session-router.ts'
-import { type SessionSnapshot, snapshot } from './session-snapshot.ts'
+import type { FromManager, ToManager } from './session-messages.ts'
+import { SessionPublisher } from './session-publisher.ts'
 import {
-  type Effect,
-  newSessionState,
-  type SessionEvent,
-  type SessionState,
-  type SessionTimer,
-} from './session-state.ts'
-import { readContents } from './stored/contents.ts'
-import { messageSpace } from './stored/forms.ts'
-import { SessionStorage, type ToClient } from './stored/session-storage.ts'
-import type { FoundSession, SETTLED, SessionStore } from './stored/session-store.ts'
-import { arrivedClient, arrivedPackets, travellingPackets } from './travel.ts'
+  reportAcked,
+  reportAnswered,
+  reportAttached,
+  reportDelivered,
+  reportDropped,
+  reportEnded,
+  reportTooMuchInFlight,
+} from './session-reports.ts'
+import { restoredSessionState } from './session-restored.ts'
+import { FAREWELL, RESTORED, RouterLink } from './session-router.ts'
+import { type SessionSnapshot, snapshot } from './session-snapshot.ts'
+import { type Effect, newSessionState, type SessionEvent, type SessionState } from './session-state.ts'
+import { SessionTimers } from './session-timers.ts'
+import { SessionStorage } from './stored/session-storage.ts'
+import type { FoundSession, SessionStore } from './stored/session-store.ts'
+import { arrivedClient, arrivedPackets } from './travel.ts'
+import { concernsMessages, UnreadContents } from './unread-contents.ts'
 
 /** What a session process is started with; `manager` is the session manager of this node. */
 export type SessionArgs = { readonly environment: SessionEnvironment; readonly manager: RemoteName } & SessionStart
@@ -61,54 +63,26 @@ export type SessionStart =
   /** It was stored; its manager gets `restored` when its routes stand. `othersRun`: other members of the cluster see to what is due. */
   | { readonly found: FoundSession; readonly othersRun: boolean }
 
-type Own =
-  | { readonly tag: 'timer'; readonly timer: SessionTimer; readonly attachment: number }
-  | { readonly tag: 'drain' }
-  | ReadRetained
-  | TakenOver
-  | HandedOver
-  | HandOverTaken
-  /** Others have taken over these messages of the store. */
-  | { readonly tag: 'passed_on'; readonly numbers: readonly number[] }
-  | typeof ASK_ROUTER_AGAIN
-  | typeof GATE_TIMEOUT
-  | typeof SETTLED
-
-type Incoming = ToSession | FromManager | FromRouter | typeof RELIEVED | Own | DownMessage
-
 /** Tickets that wait to be published, above which the client is not read on. */
 const MAX_UNPUBLISHED = 64
 
-/** How long a session that was to give way, and had nobody to give way to, waits before its manager looks again. */
-const STAYS_MS = 1000
-
-/** Ticket of the request that takes a session's shared subscriptions away before it ends; the machine's begin with 1. */
-const FAREWELL = 0
-/** Ticket of the request that brings the subscriptions of a stored session back. */
-const RESTORED = -1
-
 /** The session of one client as a process. */
-class SessionProcess {
+class SessionProcess implements Giver {
   readonly state: SessionState
   readonly #self: ProcessContext
   readonly #environment: SessionEnvironment
   readonly #router: RouterLink
-  #connectionMonitor: Ref | undefined
-  /** The connection is on another node. */
-  #isFar = false
-  #isSocketFull = false
+  readonly #connection: SessionConnection
   readonly #manager: RemoteName
-  #expiryTimer: Ref | undefined
-  #willTimer: Ref | undefined
+  readonly #timers: SessionTimers
+  readonly #givingWay: GivingWay
   readonly #retained: RetainedReads
   readonly #publisher: SessionPublisher
   readonly #backlog: SessionBacklog
   /** Undefined when nothing of the session has to do with a disc. */
   readonly #storage: SessionStorage | undefined
-  /** The messages of a stored session are still where they were found. */
-  #found: FoundSession | undefined
-  /** To a later session of the client id, while it takes what waits here. */
-  #handOver: HandOver | undefined
+  /** The messages of a stored session, while they are still where they were found. */
+  #unread: UnreadContents | undefined
   /** Wall clock at the message that is being handled; reading it costs as much as half a delivery. */
   #nowMs = 0
   /** Counters of the state that the metrics have already. */
@@ -124,22 +98,27 @@ class SessionProcess {
     this.#router = new RouterLink(self, environment.routers)
     this.#backlog = new SessionBacklog(self, environment.pubsub)
     this.#retained = new RetainedReads(self, environment.retainer)
+    this.#timers = new SessionTimers(self)
+    this.#givingWay = new GivingWay(self, environment, this)
     this.#publisher = new SessionPublisher(self, environment, (ticket, codes, hasFailed) => {
-      this.#handle(hasFailed ? { tag: 'unsafe', ticket } : { tag: 'accepted', ticket, codes })
+      this.handle(hasFailed ? { tag: 'unsafe', ticket } : { tag: 'accepted', ticket, codes })
     })
     this.#nowMs = self.runtime.clock.now()
     const { limits, nextMessageId, sessionStore } = environment
     const common = { self: self.pid, limits, nextMessageId }
     // One whose process has crashed is found as well.
-    this.#found = 'found' in args ? args.found : sessionStore?.find(args.client.clientId)
-    if (this.#found !== undefined) this.state = restoredSessionState({ ...common, found: this.#found })
-    else {
+    const found = 'found' in args ? args.found : sessionStore?.find(args.client.clientId)
+    if (found !== undefined) {
+      this.#unread = new UnreadContents(environment, found)
+      this.state = restoredSessionState({ ...common, found })
+    } else {
       const { client } = args as Extract<SessionStart, { client: ClientInfo }>
       const journal = client.expirySec > 0 ? sessionStore?.begin(client.clientId) : undefined
       this.state = newSessionState({ ...common, client, nowMs: this.#nowMs, journal })
     }
     this.#storage = this.#storageOf(this.state, sessionStore)
-    if (this.#found !== undefined) this.#restore('found' in args && args.othersRun)
+    this.#connection = new SessionConnection(self, this.#storage)
+    if (found !== undefined) this.#restore('found' in args && args.othersRun)
   }
 
   #storageOf({ journal, clientId }: SessionState, store: SessionStore | undefined): SessionStorage | undefined {
@@ -149,21 +128,19 @@ class SessionProcess {
     return new SessionStorage(this.#self, store, journal, removal, {
       publish: (effect) => this.#publisher.add(effect),
       taken: (message) => {
-        if (message.tag === 'handed_over') this.#confirmHandedOver(message)
+        if (message.tag === 'hand_over_answer') this.#answer(message)
         else this.#backlog.taken(message)
       },
       refused: (message) => {
         // What was handed over stays where it was.
-        if (message.tag !== 'handed_over') this.#backlog.refused(message)
+        if (message.tag !== 'hand_over_answer') this.#backlog.refused(message)
       },
     })
   }
 
   #restore(othersRun: boolean): void {
-    const { subscriptions, clientId } = this.state
-    if (subscriptions.size === 0) this.#tellManager({ tag: 'restored', session: this.#self.pid, clientId })
-    else this.#router.subscribe(RESTORED, clientId, true, [...subscriptions.values()])
-    this.#handle({ tag: 'restore', othersRun })
+    if (!this.#router.restore(this.state)) this.#tellRestored()
+    this.handle({ tag: 'restore', othersRun })
   }
 
   /** Takes one message; returns true when the process is to end. */
@@ -173,36 +150,42 @@ class SessionProcess {
       case 'deliver':
         this.#backlog.takeOff(message.runs)
         if (this.state.ended) passOn(this.#environment.pubsub, message.runs, this.#self.pid)
-        else this.#handle(message)
-        for (const { batch, matched } of message.runs) {
-          if (matched.share === undefined) this.#handOver?.add(batch.messages)
-        }
+        else this.handle(message)
+        if (this.#givingWay.isUnderWay) this.#givingWay.add(message.runs)
         this.#storage?.took(message)
         break
       case 'packets':
+        if (this.state.connection?.equals(message.from) !== true) {
+          this.#connection.disown(message.from)
+          break
+        }
         this.state.reportAcked = this.#environment.hooks.chains['message.acked'].length > 0
-        this.#handle(this.#isFar ? { ...message, packets: arrivedPackets(message.packets) } : message)
+        this.handle(this.#connection.isFar ? { ...message, packets: arrivedPackets(message.packets) } : message)
         break
       case 'detach':
       case 'drain':
       case 'discard':
       case 'kick':
-        this.#handle(message)
+        this.handle(message)
         break
       case 'congested':
-        this.#isSocketFull = message.on
+        this.#connection.isSocketFull = message.on
         break
       case 'open':
         this.#open(message)
         break
       case 'give_way':
-        this.#giveWay(message.to)
+        this.#givingWay.giveWay(message.to)
+        break
+      case 'will_settled':
+        this.handle(message)
+        this.#tellDetached()
         break
       case 'handed_over':
         this.#takeHandedOver(message)
         break
       case 'hand_over_taken':
-        if (this.#handOver?.taken(message) === true) this.#handOn(this.#handOver)
+        this.#givingWay.taken(message)
         break
       case 'subscribed':
       case 'unsubscribed':
@@ -210,7 +193,7 @@ class SessionProcess {
         break
       case 'timer':
         if (message.attachment !== this.state.attachment) break
-        this.#handle({ tag: 'timeout', timer: message.timer })
+        this.handle({ tag: 'timeout', timer: message.timer })
         // The will is settled; the manager must not publish it again.
         if (message.timer === 'will') this.#tellDetached()
         break
@@ -244,7 +227,7 @@ class SessionProcess {
     // As long as there is room, the client is read on although not all that it has published is accepted.
     const unpublished = this.#storage?.unpublished ?? 0
     const hasRoom = this.#publisher.hasRoom && unpublished < MAX_UNPUBLISHED
-    if ((this.#publisher.isWaiting || unpublished > 0) && hasRoom) this.#handle({ tag: 'deferred' })
+    if ((this.#publisher.isWaiting || unpublished > 0) && hasRoom) this.handle({ tag: 'deferred' })
     this.#settleCongestion()
     this.#backlog.settle(this.state, hasRoom)
     return this.#isOver
@@ -253,14 +236,14 @@ class SessionProcess {
   /** The client takes no more while its socket is full, or the disc is behind with what has to be there first. */
   #settleCongestion(): void {
     const { connection, congested, closing } = this.state
-    const isFull = this.#isSocketFull || this.#storage?.isFull === true
+    const isFull = this.#connection.isSocketFull || this.#storage?.isFull === true
     if (isFull === congested || connection === undefined || closing) return
-    this.#handle({ tag: 'congested', from: connection, on: isFull })
-    this.#tellAvailability()
+    this.handle({ tag: 'congested', from: connection, on: isFull })
+    this.#router.tellAvailability(this.state)
   }
 
-  #handle(event: SessionEvent): void {
-    if (this.#found !== undefined && concernsMessages(event)) this.#load(this.#found)
+  handle(event: SessionEvent): void {
+    if (this.#unread !== undefined && concernsMessages(event)) this.load()
     const { state } = this
     const effects = handle(state, this.#nowMs, event)
     this.#storage?.commit()
@@ -276,53 +259,35 @@ class SessionProcess {
     }
   }
 
-  /** Reads the messages of a stored session. */
-  #load({ journal }: FoundSession): void {
-    this.#found = undefined
-    const store = this.#environment.sessionStore!
-    const contents = readContents(store.messages(journal), (key, error) => {
-      store.unreadable(journal.clientId, messageSpace(journal.name), key, error)
-    })
-    this.#handle({ tag: 'contents', contents })
+  load(): void {
+    const unread = this.#unread
+    if (unread === undefined) return
+    this.#unread = undefined
+    this.handle({ tag: 'contents', contents: unread.read() })
   }
 
   /** What the session holds, be it read or not. */
   snapshot(): SessionSnapshot {
-    if (this.#found === undefined) return snapshot(this.state)
-    const { limits, nextMessageId, sessionStore } = this.#environment
-    const copy = restoredSessionState({ self: this.#self.pid, limits, nextMessageId, found: this.#found })
-    copy.journal = undefined
-    takeContents(
-      copy,
-      readContents(sessionStore!.messages(this.#found.journal), () => {}),
-      [],
-    )
-    return snapshot(copy)
+    return this.#unread?.snapshot(this.#self.pid) ?? snapshot(this.state)
   }
 
   #perform(effect: Effect): void {
     const { state } = this
     switch (effect.tag) {
       case 'out':
-        if (this.#isFar) {
-          for (const packets of travellingPackets(effect.packets)) {
-            this.#toConnection(state.connection, { tag: 'out', from: effect.from, packets }, effect.waits)
-          }
-        } else this.#toConnection(state.connection, effect, effect.waits)
+        if (this.#connection.isFar) this.#connection.sendFar(state.connection, effect)
+        else this.#connection.send(state.connection, effect, effect.waits)
         reportDelivered(this.#environment, state.clientId, effect.packets)
         break
       case 'synced':
-        this.#toConnection(state.connection, effect, false)
+        this.#connection.send(state.connection, effect, false)
         break
       case 'close':
-        if (effect.reasonCode === RC.receive_maximum_exceeded) {
-          this.#environment.metrics['messages/dropped'] += 1
-          this.#environment.metrics['messages/dropped/receive_maximum'] += 1
-        }
-        this.#close(effect)
+        if (effect.reasonCode === RC.receive_maximum_exceeded) reportTooMuchInFlight(this.#environment)
+        this.#connection.close(effect)
         break
       case 'publish':
-        if (this.#storage?.holdsPublish(effect, this.#environment.homes?.othersRun === true) !== true) {
+        if (this.#storage?.holdsPublish(effect, this.#environment.homes?.hasOthers === true) !== true) {
           this.#publisher.add(effect)
         }
         break
@@ -345,9 +310,7 @@ class SessionProcess {
         reportDropped(this.#environment, state.clientId, effect.reason, effect.messages)
         break
       case 'acked':
-        for (const message of effect.messages) {
-          this.#environment.hooks.notify('message.acked', state.clientId, message)
-        }
+        reportAcked(this.#environment, state.clientId, effect.messages)
         break
       case 'attached':
         this.#attached(effect)
@@ -356,16 +319,16 @@ class SessionProcess {
         this.#detached()
         break
       case 'start_timer':
-        this.#startTimer(effect.timer, effect.delayMs)
+        this.#timers.start(effect.timer, effect.delayMs, state.attachment)
         break
       case 'cancel_timer':
-        this.#cancelTimer(effect.timer)
+        this.#timers.cancel(effect.timer)
         break
       case 'drain':
         this.#self.send(this.#self.pid, { tag: 'drain' } satisfies Own)
         break
       case 'ended':
-        this.#ended(effect.reason)
+        this.#ended(effect)
         break
     }
   }
@@ -378,48 +341,33 @@ class SessionProcess {
     const isFar = this.#self.runtime.isForeign(client.connection)
     // A home that has taken over from another asks again for what that had asked, and has not heard the answer.
     const isOpened = this.state.connection?.equals(client.connection) === true
-    if (!isOpened) this.#handle({ tag: 'attach', client: isFar ? arrivedClient(client) : client })
+    if (!isOpened) this.handle({ tag: 'attach', client: isFar ? arrivedClient(client) : client })
     if (this.state.ended || (!isOpened && home.node === this.#manager.node)) return
     this.#self.send(home, { tag: 'opened', session: this.#self.pid, client: this.state.client } satisfies ToManager)
   }
 
-  #attached({ present, takenOver }: Extract<Effect, { tag: 'attached' }>): void {
+  #attached(effect: Extract<Effect, { tag: 'attached' }>): void {
     const { state } = this
-    const { hooks, metrics } = this.#environment
-    if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
-    this.#connectionMonitor = this.#self.monitor(state.client.connection)
-    this.#isSocketFull = false
-    this.#storage?.forget()
-    this.#isFar = this.#self.runtime.isForeign(state.client.connection)
+    const { connection } = state.client
+    this.#connection.attach(connection)
     // From here and before any packet, so that the connection has its CONNACK out when they come.
-    this.#toConnection(state.client.connection, { tag: 'opened', session: this.#self.pid, present }, true)
+    const { present } = effect
+    this.#connection.send(connection, { tag: 'opened', session: this.#self.pid, present }, true)
     this.#tellManager({ tag: 'opened', session: this.#self.pid, client: state.client })
     this.#router.tellDurable(state.expirySec > 0, state.subscriptions.size > 0)
-    this.#tellAvailability()
-    if (takenOver) {
-      metrics['session/takenover'] += 1
-      hooks.notify('session.takenover', state.clientId)
-    }
-    if (present) {
-      metrics['session/resumed'] += 1
-      hooks.notify('session.resumed', state.client)
-    } else {
-      metrics['session/created'] += 1
-      hooks.notify('session.created', state.client)
-    }
+    this.#router.tellAvailability(this.state)
+    reportAttached(this.#environment, state.client, effect)
     const own = this.#environment.staticSubscriptions?.subscribeOf(state.clientId)
     if (own === undefined) return
     // In the mailbox before any packet of the client, which waits for `opened`.
-    const message: ToSession = { tag: 'packets', from: state.client.connection, packets: [own], sync: false }
+    const message: ToSession = { tag: 'packets', from: connection, packets: [own], sync: false }
     this.#self.send(this.#self.pid, message)
   }
 
   #detached(): void {
-    if (this.#connectionMonitor !== undefined) this.#self.demonitor(this.#connectionMonitor, { flush: true })
-    this.#connectionMonitor = undefined
-    this.#storage?.forget()
+    this.#connection.detach()
     this.#tellDetached()
-    this.#tellAvailability()
+    this.#router.tellAvailability(this.state)
   }
 
   #tellDetached(): void {
@@ -427,101 +375,33 @@ class SessionProcess {
     this.#tellManager({ tag: 'detached', session: this.#self.pid, clientId, expirySec, will })
   }
 
-  #ended(reason: Extract<Effect, { tag: 'ended' }>['reason']): void {
+  #ended(effect: Extract<Effect, { tag: 'ended' }>): void {
     const { state } = this
-    const { hooks, metrics } = this.#environment
-    if (reason === 'discarded') {
-      metrics['session/discarded'] += 1
-      hooks.notify('session.discarded', state.clientId)
-    }
-    metrics['session/terminated'] += 1
-    hooks.notify('session.terminated', state.clientId, reason)
+    reportEnded(this.#environment, state.clientId, effect)
     this.#storage?.publishAll()
     this.#publisher.flush()
-    const shared = [...state.subscriptions.values()]
-      .map(({ filter }) => filter)
-      .filter(({ group }) => group !== undefined)
     // Until the router knows, the groups may choose this member; what comes is passed on to another.
-    if (shared.length === 0 || !this.#router.isThere) this.#isOver = true
-    else this.#router.unsubscribe(FAREWELL, shared)
+    if (!this.#router.farewell(state)) this.#isOver = true
   }
 
   #down({ ref, reason }: DownMessage): void {
-    if (this.#handOver?.monitor.equals(ref)) {
-      this.#handOver = undefined
-      // One that has ended has no use for it. Of others the manager knows, in a while, whether they are there again.
-      if (reason === 'normal') this.#discard(false)
-      else
-        this.#self.sendAfter(STAYS_MS, this.#manager, {
-          tag: 'stays',
-          clientId: this.state.clientId,
-        } satisfies ToManager)
-    } else if (this.#connectionMonitor?.equals(ref)) {
-      this.#connectionMonitor = undefined
+    if (this.#givingWay.takeDown(ref, reason)) return
+    if (this.#connection.takeDown(ref)) {
       const from = this.state.connection
       if (from === undefined) return
-      this.#handle({ tag: 'detach', from, publishWill: true, expirySec: undefined, reason: 'connection_down' })
+      this.handle({ tag: 'detach', from, publishWill: true, expirySec: undefined, reason: 'connection_down' })
     } else if (this.#router.takeDown(ref) && this.state.ended) this.#isOver = true
   }
 
-  // Giving way to a later session of the client id
-
-  #giveWay(to: Pid): void {
-    if (this.state.ended || this.#handOver?.to.equals(to)) return
-    if (this.state.expirySec === 0) {
-      this.#discard(false)
-      return
-    }
-    if (this.#found !== undefined) this.#load(this.#found)
-    this.#handle({ tag: 'kick', reasonCode: RC.session_taken_over, reason: 'session_taken_over' })
-    this.#handOver?.close()
-    this.#handOver = new HandOver(this.#self, to, this.state)
-    this.#handOn(this.#handOver)
-  }
-
-  #handOn(handOver: HandOver): void {
-    if (handOver.next()) return
-    handOver.close()
-    this.#handOver = undefined
-    this.#environment.metrics['messages/handed_over'] += handOver.count
-    this.#discard(true)
-  }
-
-  #discard(isHandedOver: boolean): void {
-    const why = { reasonCode: RC.session_taken_over, reason: 'session_taken_over' }
-    this.#handle({ tag: 'discard', ...why, isHandedOver })
-  }
-
   #takeHandedOver(message: HandedOver): void {
-    // Its end tells the other one.
-    if (this.state.ended) return
-    if (this.#found !== undefined) this.#load(this.#found)
-    const runs = runsOf(this.state, message, (each) => this.#environment.cameAtMs?.(each))
-    if (runs.length > 0) this.#handle({ tag: 'deliver', runs })
-    remember(this.state, runs)
-    for (const { batch } of runs) this.#handOver?.add(batch.messages)
-    if (this.#storage === undefined) this.#confirmHandedOver(message)
-    else this.#storage.took(message)
+    const answer = this.#givingWay.take(message)
+    if (answer === undefined) return
+    if (this.#storage === undefined) this.#answer(answer)
+    else this.#storage.took(answer)
   }
 
-  #confirmHandedOver({ from, part }: HandedOver): void {
-    this.#self.send(from, { tag: 'hand_over_taken', from: this.#self.pid, part } satisfies HandOverTaken)
-  }
-
-  #startTimer(timer: SessionTimer, delayMs: number): void {
-    this.#cancelTimer(timer)
-    const message: Own = { tag: 'timer', timer, attachment: this.state.attachment }
-    const ref = this.#self.sendAfter(delayMs, this.#self.pid, message)
-    if (timer === 'will') this.#willTimer = ref
-    else this.#expiryTimer = ref
-  }
-
-  #cancelTimer(timer: SessionTimer): void {
-    const ref = timer === 'will' ? this.#willTimer : this.#expiryTimer
-    if (ref === undefined) return
-    this.#self.cancelTimer(ref)
-    if (timer === 'will') this.#willTimer = undefined
-    else this.#expiryTimer = undefined
+  #answer({ to, answer }: HandOverAnswer): void {
+    this.#self.send(to, answer)
   }
 
   // The router
@@ -534,45 +414,29 @@ class SessionProcess {
       if (answer.ticket === FAREWELL) this.#isOver = true
       return
     }
-    this.#tellAvailability()
+    this.#router.tellAvailability(this.state)
     this.#backlog.find()
     if (answer.ticket === RESTORED) {
-      this.#tellManager({ tag: 'restored', session: this.#self.pid, clientId: this.state.clientId })
+      this.#tellRestored()
       return
     }
-    this.#handle(answer)
+    this.handle(answer)
     reportAnswered(this.#environment, this.state.clientId, request)
   }
 
-  #tellAvailability(): void {
-    const { connection, congested, sharedCount, ended } = this.state
-    // Only the groups of shared subscriptions choose by it.
-    if (sharedCount === 0 || ended) return
-    this.#router.tellAvailability(connection === undefined ? 'offline' : congested ? 'congested' : 'online')
-  }
-
-  // Messages
-
-  #toConnection(connection: Pid | undefined, message: ToClient, waits: boolean): void {
-    if (connection === undefined || this.#storage?.holds(connection, message, waits) === true) return
-    this.#self.send(connection, message)
-  }
-
-  /** At once: what the connection has not been told it need not know. */
-  #close({ to, reasonCode, reason }: Extract<Effect, { tag: 'close' }>): void {
-    if (this.#storage?.isOpening === true) {
-      // It knows of no session yet.
-      this.#self.send(to, { tag: 'refused', reasonCode: RC.server_unavailable, reason } satisfies OpenAnswer)
-    } else this.#self.send(to, { tag: 'close', from: this.#self.pid, reasonCode, reason } satisfies ToConnection)
+  #tellRestored(): void {
+    this.#tellManager({ tag: 'restored', session: this.#self.pid, clientId: this.state.clientId })
   }
 
   #tellManager(message: ToManager): void {
     this.#self.send(this.#manager, message)
   }
 
+  // Messages
+
   /** Takes a page of retained messages. */
   #take(ticket: number, page: RetainedPage | undefined): void {
-    if (page !== undefined) this.#handle({ tag: 'retained', ticket, ...page })
+    if (page !== undefined) this.handle({ tag: 'retained', ticket, ...page })
   }
 
   #redispatch(effect: Extract<Effect, { tag: 'redispatch' }>): void {
@@ -583,26 +447,12 @@ class SessionProcess {
       if (lost.length > 0) reportDropped(this.#environment, state.clientId, 'session_ended', lost)
       return
     }
-    this.#handle({ tag: 'redispatched', taken, passed })
+    this.handle({ tag: 'redispatched', taken, passed })
     const numbers = state.journal?.takePassedOn() ?? []
     if (numbers.length === 0) return
     const { runtime, pid } = this.#self
     // What others have not stored yet stays stored here.
     receipt.whenDone(() => runtime.send(pid, { tag: 'passed_on', numbers } satisfies Own))
-  }
-}
-
-/** Whether an event is about the messages of a session, which are read when it comes. */
-function concernsMessages(event: SessionEvent): boolean {
-  switch (event.tag) {
-    case 'deliver':
-    case 'attach':
-    case 'discard':
-      return true
-    case 'timeout':
-      return event.timer === 'expiry'
-    default:
-      return false
   }
 }
 

@@ -58,11 +58,11 @@ export class Sessions {
     return sm.callWithin(this.#runtime, 'infinity', name, 'restore', found)
   }
 
-  /** The sessions of a member are there: those who have waited for one of them need not any longer. */
-  nodeReady(node: string): void {
+  /** A member has given all that it had kept for this node: sessions have what they may have to hand over. */
+  hintsGiven(): void {
     for (const name of this.names) {
       const worker = this.#runtime.whereis(name)
-      if (worker !== undefined) this.#runtime.send(worker, { tag: 'node_ready', node } satisfies ToSm)
+      if (worker !== undefined) this.#runtime.send(worker, { tag: 'hints_given' } satisfies ToSm)
     }
   }
 

@@ -15,24 +15,29 @@ import type { From } from '../../actors/gen.ts'
 import { type GenServer, genServer, noreply, ok } from '../../actors/gen-server.ts'
 import type { ProcessContext } from '../../actors/process.ts'
 import type { DownMessage, RemoteName } from '../../actors/signal.ts'
-import { type SystemEventMessage, subscribeSystem } from '../../mnesia/events.ts'
 import type { Tables } from '../../mnesia/table.ts'
 import type { ClientInfo } from '../process-messages.ts'
 import type { SessionEnvironment } from '../publish.ts'
 import { SESSION } from '../tables.ts'
+import type { AwayMembers } from './away-members.ts'
 import { type BetweenManagers, Directory, type DirectoryTimer, type HomeDown } from './directory.ts'
-import { fnv, type Homes, type Members } from './home.ts'
+import { fnv, type Homes } from './home.ts'
 import { type LocalMessage, LocalSessions, type StartSession } from './local-sessions.ts'
 import type { ToManager } from './session-messages.ts'
 import type { FoundSession } from './stored/session-store.ts'
+import type { StoredPlaces } from './stored/stored-places.ts'
 
 /** What a worker of the session manager is started with. */
 export interface SmOptions {
   readonly environment: Pick<SessionEnvironment, 'hooks' | 'metrics' | 'pubsub' | 'nextMessageId' | 'sessionStore'>
-  readonly tables: Tables & Members
+  readonly tables: Tables
   readonly homes: Homes
+  readonly away: AwayMembers
+  readonly places: StoredPlaces
   readonly startSession: StartSession
-  /** How long the session of a member that is down is waited for. @default 0 */
+  /** Whether a member may still have messages that it has kept for this node. @default none has */
+  readonly mayGive?: (node: string) => boolean
+  /** How long the session of a member that is away is waited for. @default 0 */
   readonly homeWaitMs?: number
   /** What a client gets after that. @default new */
   readonly homeDown?: HomeDown
@@ -46,16 +51,15 @@ export interface SmOptions {
 export type ToSm =
   /** A connection wants a session. */
   | { readonly tag: 'open'; readonly client: ClientInfo }
-  /** The sessions of a member are there. */
-  | { readonly tag: 'node_ready'; readonly node: string }
+  /** A member has given all that it had kept for this node. */
+  | { readonly tag: 'hints_given' }
 
-type Incoming = ToSm | ToManager | BetweenManagers | LocalMessage | DirectoryTimer | SystemEventMessage | DownMessage
+type Incoming = ToSm | ToManager | BetweenManagers | LocalMessage | DirectoryTimer | DownMessage
 
 /** What a worker does with its messages. */
 class SmState {
   readonly #self: ProcessContext
   readonly #homes: Homes
-  readonly #members: Members
   readonly #name: RemoteName
   readonly #directory: Directory
   readonly #local: LocalSessions
@@ -64,24 +68,25 @@ class SmState {
 
   constructor(self: ProcessContext, options: SmOptions) {
     this.#self = self
-    const { environment, homes, startSession, tables, index = 0, poolSize = 1 } = options
+    const { environment, homes, startSession, tables, away, places, index = 0, poolSize = 1 } = options
     this.#homes = homes
-    this.#members = tables
     this.#name = { name: self.runtime.process(self.pid)!.name!, node: self.pid.node }
     const table = tables.open(SESSION)
-    const { homeWaitMs = 0, homeDown = 'new' } = options
-    this.#directory = new Directory(self, { table, name: this.#name, homeWaitMs, homeDown })
+    const { homeWaitMs = 0, homeDown = 'new', mayGive = () => false } = options
+    const hasManager = (node: string) => homes.hasManager(node)
+    this.#directory = new Directory(self, { table, name: this.#name, places, away, hasManager, homeWaitMs, homeDown })
     this.#local = new LocalSessions(self, {
       environment,
       table,
+      places,
       startSession,
       name: this.#name,
       isOurs: (clientId) => workerOf(clientId, poolSize) === index,
       isHome: (clientId) => this.#isHome(clientId),
       isRunning: (node) => homes.isRunning(node),
+      mayBeGiven: (winner) => [winner, ...homes.nodes].some((node) => node !== self.pid.node && mayGive(node)),
       othersRun: () => homes.othersRun,
     })
-    subscribeSystem(self, tables)
     self.onExit(homes.onChange(() => this.#homesChanged()))
     self.onExit(homes.join())
   }
@@ -100,8 +105,8 @@ class SmState {
         this.#pending.set(message.client.connection.key, message.client)
         this.#claim(message.client)
         break
-      case 'node_ready':
-        this.#directory.release(message.node)
+      case 'hints_given':
+        this.#local.meetAgain()
         break
       case 'lease':
         this.#directory.claim(message.client, message.manager)
@@ -131,9 +136,6 @@ class SmState {
       case 'settled':
         this.#pending.delete(message.client.connection.key)
         break
-      case 'stays':
-        this.#local.meet(message.clientId)
-        break
       case 'detached':
         this.#local.detached(message.session, message.clientId, message.will)
         break
@@ -143,14 +145,14 @@ class SmState {
       case 'will_due':
         this.#local.willDue(message.row, message.will)
         break
+      case 'will_settled':
+        this.#local.willSettled(message.clientId, message.connectedAtMs)
+        break
       case 'held_over':
         this.#directory.timer(message)
         break
-      case 'mnesia_system_event':
-        this.#memberEvent(message)
-        break
       case 'DOWN':
-        if (!this.#directory.down(message.ref)) this.#local.down(message)
+        if (!this.#directory.down(message)) this.#local.down(message)
         break
     }
   }
@@ -170,17 +172,11 @@ class SmState {
 
   #homesChanged(): void {
     this.#directory.keep((clientId) => this.#isHome(clientId))
+    this.#local.meetAgain()
     for (const [key, client] of this.#pending) {
       if (this.#self.runtime.isAlive(client.connection)) this.#claim(client)
       else this.#pending.delete(key)
     }
-  }
-
-  #memberEvent({ event }: SystemEventMessage): void {
-    if (event.tag !== 'members' && event.tag !== 'cluster') return
-    const { running, stopped, partitioned } = this.#members.status()
-    const members = [...running, ...stopped, ...partitioned]
-    for (const node of this.#directory.awaited) if (!members.includes(node)) this.#directory.release(node)
   }
 
   #send(to: RemoteName, message: BetweenManagers): void {

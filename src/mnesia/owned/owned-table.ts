@@ -168,7 +168,7 @@ export class OwnedTable<Row> extends ReadableTable<Row> implements Table<Row> {
   }
 
   /** Whether a change of an owner's rows is one of what readers see. */
-  isVisible(owner: string): boolean {
+  override isVisible(owner: string): boolean {
     return this.#owners.get(owner)?.isVisible === true
   }
 

@@ -82,6 +82,11 @@ export abstract class ReadableTable<Row> implements TableReader<Row> {
   /** Only owned tables have owners. */
   *rowsOf(_owner: string): IterableIterator<Row> {}
 
+  /** Only owned tables have owners. */
+  isVisible(_owner: string): boolean {
+    return false
+  }
+
   first(): string | undefined {
     return this.#ordered().first()
   }

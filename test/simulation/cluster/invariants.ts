@@ -5,6 +5,7 @@
  * under way.
  */
 import type { Services } from '../../../src/broker/services.ts'
+import { STORED_SESSION } from '../../../src/broker/tables.ts'
 import type { SimClient } from '../../support/sim/client.ts'
 import { type ClusterWorld, fullName, type LiveSession } from '../../support/sim/cluster-world.ts'
 
@@ -26,6 +27,7 @@ export class Invariants {
     this.#checkClients()
     const live = this.#world.liveSessions()
     this.#checkSessions(live)
+    this.#checkStored(live)
     this.#checkRoutes(live)
     for (const [name, services] of this.#world.services) this.#checkNothingIsLeft(name, services)
     const lost = this.#world.ledger.lost(this.#clients)
@@ -86,15 +88,26 @@ export class Invariants {
     }
   }
 
+  /** Which sessions are stored is what the disc of each node says, of those that run and those that do not. */
+  #checkStored(live: ReadonlyMap<string, LiveSession>): void {
+    const stored = [...live.values()].filter(({ snapshot }) => snapshot.expirySec > 0)
+    const expected = stored.map(({ node, snapshot }) => `${snapshot.clientId} ${fullName(node)}`).sort()
+    for (const [name, { mnesia }] of this.#world.services) {
+      const rows = [...mnesia.open(STORED_SESSION).rows()].map(({ clientId, node }) => `${clientId} ${node}`)
+      same({ name, stored: rows.sort() }, { name, stored: expected })
+    }
+  }
+
   #checkRoutes(live: ReadonlyMap<string, LiveSession>): void {
     const durable = new Map<string, boolean>()
     const members: string[] = []
     for (const { node, pid, snapshot } of live.values()) {
+      const { expirySec, connected } = snapshot
       for (const [key] of snapshot.subscriptions) {
         const [, group, filter = key] = SHARE.exec(key) ?? []
         const route = `${filter} ${fullName(node)} ${group === undefined ? 'plain' : 'group'}`
-        durable.set(route, durable.get(route) === true || snapshot.expirySec > 0)
-        if (group !== undefined) members.push(`${filter} ${group} ${pid.key} ${snapshot.expirySec > 0}`)
+        durable.set(route, durable.get(route) === true || expirySec > 0)
+        if (group !== undefined) members.push(`${filter} ${group} ${pid.key} ${expirySec > 0} ${connected}`)
       }
     }
     const routes = [...durable].map(([route, isDurable]) => `${route} ${isDurable}`).sort()
@@ -104,7 +117,9 @@ export class Invariants {
         return `${row.filter} ${row.node} ${row.group ? 'group' : 'plain'} ${row.durable}`
       })
       same({ name, routes: rows.sort() }, { name, routes })
-      const shared = [...global.members.rows()].map((row) => `${row.filter} ${row.group} ${row.pid.key} ${row.durable}`)
+      const shared = [...global.members.rows()].map((row) => {
+        return `${row.filter} ${row.group} ${row.pid.key} ${row.durable} ${row.online}`
+      })
       same({ name, members: shared.sort() }, { name, members: members.sort() })
       for (const topic of TOPICS) {
         const expected = [...new Set(rows.map((row) => row.split(' ')[0]!))].filter((filter) =>
@@ -119,17 +134,33 @@ export class Invariants {
       })
       same(
         { name, grouped: grouped.sort() },
-        { name, grouped: members.map((row) => row.slice(0, row.lastIndexOf(' '))).sort() },
+        { name, grouped: members.map((row) => row.split(' ').slice(0, 3).join(' ')).sort() },
       )
+    }
+    this.#checkDurableRoutes(durable)
+  }
+
+  /** What members would keep for a node that is away is what its lasting sessions subscribe, and nobody is away. */
+  #checkDurableRoutes(routes: ReadonlyMap<string, boolean>): void {
+    const expected = [...routes].filter(([route, isDurable]) => isDurable && route.endsWith(' plain'))
+    const durable = expected.map(([route]) => route.slice(0, route.lastIndexOf(' '))).sort()
+    for (const [name, { mnesia, routing }] of this.#world.services) {
+      const rows = [...mnesia.table('durable_route')!.rows()] as { filter: string; node: string }[]
+      same({ name, durable: rows.map(({ filter, node }) => `${filter} ${node}`).sort() }, { name, durable })
+      same({ name, parked: routing.parked.nodes() }, { name, parked: [] })
     }
   }
 
-  #checkNothingIsLeft(name: string, { runtime, forwarding }: Services): void {
+  #checkNothingIsLeft(name: string, { runtime, forwarding, alarms }: Services): void {
     const state = (process: string) => runtime.process(runtime.whereis(process)!)!.behaviour.state
     const { opening, pending } = state('sm') as Record<string, number>
     same({ name, opening, pending }, { name, opening: 0, pending: 0 })
     const { unanswered, dying } = state('router') as Record<string, number>
     same({ name, unanswered, dying }, { name, unanswered: 0, dying: 0 })
+    same({ name, kept: this.#world.keptBy(name) }, { name, kept: 0 })
+    // Clocks are wrong.
+    const raised = alarms.list().flatMap(({ id }) => (id.startsWith('clock_skew/') ? [] : [id]))
+    same({ name, raised }, { name, raised: [] })
     for (const [node, { unconfirmed, bytes }] of Object.entries(forwarding.status())) {
       same({ name, node, unconfirmed, bytes }, { name, node, unconfirmed: 0, bytes: 0 })
     }

@@ -5,6 +5,7 @@ import { SimClient } from '../../support/sim/client.ts'
 import { ClusterWorld, fullName } from '../../support/sim/cluster-world.ts'
 import { type Footprint, footprintOf } from '../../support/sim/world.ts'
 import { Invariants, same } from './invariants.ts'
+import { Outage } from './outage.ts'
 
 const NAMES = ['a', 'b', 'c', 'd', 'e']
 const CLIENTS = 6
@@ -18,6 +19,8 @@ const FILTERS = ['t/+', 't/#', 't/1', 't/2', '+/1', 'u/#']
 const TOPICS = ['t/1', 't/2', 'u/1']
 /** Longer than all pauses of those that try again. */
 const QUIET_MS = 90_000
+/** Seconds for which wills wait. */
+const WILL_DELAY_SEC = 5
 /** Clocks are wrong by half of this at most. */
 const SKEW_MS = 100_000
 
@@ -53,6 +56,7 @@ export class Schedule {
         for (let step = 10 + this.#random.below(15); step > 0; step--) await this.#step(mayFail)
         await this.#quiet()
       }
+      await this.#outage()
       await this.#end()
     } catch (error) {
       const words = error instanceof Error ? error.message : String(error)
@@ -97,6 +101,7 @@ export class Schedule {
       ...(version === 5 && random.below(2) === 0 && { receiveMaximum: 1 + random.below(4) }),
       ackDelayMs: random.pick([0, 5, 60]),
       window: 1 + random.below(6),
+      ...(random.below(3) > 0 && { willDelaySec: random.pick([0, WILL_DELAY_SEC]) }),
     })
   }
 
@@ -238,8 +243,39 @@ export class Schedule {
         if (passedMs >= QUIET_MS) throw error
       }
     }
-    this.world.calm.begin(this.names)
+    this.world.isQuiet(this.names)
     this.#happened('quiet')
+  }
+
+  /** One node fails while all else is calm. */
+  async #outage(): Promise<void> {
+    const { world, names } = this
+    const clients = [...this.clients]
+    const start = (name: string) => {
+      this.#happened(`start of ${name}`)
+      this.#startSoon(name)
+    }
+    const kill = (name: string) => {
+      this.#happened(`death of ${name}`)
+      this.#kill(name)
+    }
+    const outage = new Outage({ world, names, clients, topics: TOPICS, start, kill })
+    const watcher = outage.survivor === undefined ? undefined : this.#watch(outage.survivor)
+    await this.#untilQuiet()
+    await outage.run()
+    await this.#untilQuiet()
+    await world.pass(WILL_DELAY_SEC * 1000)
+    outage.end(watcher?.receipts[0])
+    await this.#untilQuiet()
+  }
+
+  /** A client that gets all wills. */
+  #watch(node: string): SimClient {
+    const subscriptions = [{ filter: 'will/#', qos: 1 as const }]
+    const watcher = new SimClient(this.world, { id: 'watcher', version: 5, isPersistent: false, subscriptions })
+    this.clients.push(watcher)
+    watcher.connect(node)
+    return watcher
   }
 
   /** All clients go, and nothing of them is left behind. */

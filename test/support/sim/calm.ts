@@ -52,9 +52,18 @@ export class Calm {
     return intervals.some((interval) => Math.min(interval.toMs, toMs) - Math.max(interval.fromMs, fromMs) >= lengthMs)
   }
 
+  /** When the last calm between two nodes has ended; Infinity as long as it lasts. */
+  endMs(a: string, b: string): number {
+    return this.#intervals.get(pairOf(a, b))?.at(-1)?.toMs ?? 0
+  }
+
   /** Whether there was calm among these nodes from a time on until now. */
   isSince(fromMs: number, names: readonly string[]): boolean {
-    if (fromMs <= this.#lastFaultMs) return false
+    return fromMs > this.#lastFaultMs && this.isAmong(fromMs, names)
+  }
+
+  /** Whether there was calm between each two of these nodes from a time on until now, whatever happened to others. */
+  isAmong(fromMs: number, names: readonly string[]): boolean {
     return names.every((a) => names.every((b) => this.was(a, b, fromMs, this.#nowMs())))
   }
 }

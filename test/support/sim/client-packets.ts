@@ -28,6 +28,8 @@ export interface ClientOptions {
   readonly reconnectMs?: number
   /** QoS 1 and 2 messages that it has under way. @default 4 */
   readonly window?: number
+  /** Seconds for which a will of its own waits, which it leaves with each CONNECT; 3.1.1: 0. @default no will */
+  readonly willDelaySec?: number
 }
 
 /** One connection of a client. */
@@ -38,6 +40,8 @@ export class Link {
   isOver = false
   /** When the last acknowledgement leaves. */
   ackAtMs = 0
+  /** Key of the will that CONNECT has left. */
+  will: string | undefined
   /** Messages received on this connection and not acknowledged to the end, by packet identifier. */
   readonly unacknowledged = new Set<number>()
   /** Packet identifiers sent on this connection, in order, whose PUBACK or PUBREC is due. */

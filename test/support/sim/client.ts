@@ -17,7 +17,7 @@ import {
   publishProperties,
   SUBSCRIPTION_ID,
 } from './client-packets.ts'
-import type { Ledger, Published, Receipts } from './ledger.ts'
+import type { Interest, Ledger, Published, Receipts } from './ledger.ts'
 
 /** What a client needs of its world. */
 export interface ClientWorld {
@@ -39,6 +39,12 @@ export interface ClientWorld {
   connected?(client: SimClient, session: string, former: string): void
   /** CONNACK with another code has come. */
   refused?(client: SimClient, code: number): void
+  /** A message has been sent for the first time. */
+  sent?(link: Link, message: Published): void
+  /** PUBACK or PUBREC of a message has come for the first time. */
+  accepted?(message: Published): void
+  /** A subscription stands. */
+  subscribed?(interest: Interest): void
 }
 
 /** A message of the client that is not acknowledged to its end. */
@@ -132,7 +138,7 @@ export class SimClient {
       },
       onClose: () => this.#ended(link),
     })
-    this.#send(link, connectPacket(this.options, this.will, this.comesClean))
+    this.#send(link, connectPacket(this.options, this.will ?? this.#leaveWill(link), this.comesClean))
     if (this.comesClean) this.#newSession('')
     this.#world.connecting?.(this, link)
   }
@@ -293,6 +299,18 @@ export class SimClient {
     })
   }
 
+  /** The will of a CONNECT of a client that leaves one with each. */
+  #leaveWill(link: Link): ConnectPacket['will'] {
+    const { id, willDelaySec, version } = this.options
+    if (willDelaySec === undefined) return undefined
+    const topic = `will/${id}`
+    link.will = `${topic}/${this.#dialled}`
+    const message = { key: link.will, publisher: id, seq: this.#dialled, topic, qos: 2, session: topic } as const
+    this.#world.ledger.published.set(link.will, { ...message, attempts: 1, firstSentAtMs: 0, acceptedAtMs: undefined })
+    const will = { topic, payload: Buffer.from(link.will), qos: 2, retain: false } as const
+    return version === 5 ? { ...will, properties: { willDelayInterval: willDelaySec } } : will
+  }
+
   /** The broker knows nothing of a former session, so nor may the client [MQTT311-3.2.2-3]. */
   #newSession(session: string): void {
     this.session = session
@@ -330,7 +348,7 @@ export class SimClient {
     this.#subscribedAtMs = this.#world.nowMs
     this.granted = (this.options.subscriptions ?? []).map(({ filter }, i) => ({ filter, qos: granted[i] as QoS }))
     for (const { filter, qos } of this.granted) {
-      this.#world.ledger.interests.push({
+      const interest: Interest = {
         clientId: this.id,
         filter,
         qos,
@@ -338,7 +356,9 @@ export class SimClient {
         untilMs: Number.POSITIVE_INFINITY,
         isPersistent: this.options.isPersistent,
         session: this.session,
-      })
+      }
+      this.#world.ledger.interests.push(interest)
+      this.#world.subscribed?.(interest)
     }
   }
 
@@ -397,7 +417,10 @@ export class SimClient {
       this.#violation(`${cmd} with ${code}`)
       return
     }
-    outgoing.message.acceptedAtMs ??= this.#world.nowMs
+    if (outgoing.message.acceptedAtMs === undefined) {
+      outgoing.message.acceptedAtMs = this.#world.nowMs
+      this.#world.accepted?.(outgoing.message)
+    }
     if (cmd === 'puback') {
       this.#outgoing.delete(messageId)
       this.#sendWaiting()
@@ -437,6 +460,7 @@ export class SimClient {
       link.expected.push({ id: messageId, cmd: qos === 1 ? 'puback' : 'pubrec' })
     }
     this.#send(link, packet)
+    if (message.attempts === 1) this.#world.sent?.(link, message)
   }
 
   #nextId(): number {

@@ -7,6 +7,7 @@
  */
 import type { SimClient } from './client.ts'
 import type { ClusterWorld } from './cluster-world.ts'
+import { Heirs, type Inheritance } from './heirs.ts'
 import { type Interest, Ledger, type Published } from './ledger.ts'
 
 /** A session that is not wanted any more has ended by then, while there is calm. */
@@ -24,6 +25,11 @@ export class ClusterLedger extends Ledger {
   readonly #world: ClusterWorld
   /** When a session was first seen by its client. */
   readonly #knownAtMs = new Map<string, number>()
+  readonly #heirs = new Heirs()
+  /** Nodes that were down for the publisher's node while a message was on its way, by key. */
+  readonly #down = new Map<string, readonly string[]>()
+  /** Nodes that the publisher's node took for running when a message was sent, by key. */
+  readonly #running = new Map<string, readonly string[]>()
 
   constructor(world: ClusterWorld) {
     super(world.sim)
@@ -40,6 +46,33 @@ export class ClusterLedger extends Ledger {
     return this.#knownAtMs.get(session) ?? 0
   }
 
+  /** A client has found a session in place of the one that it had. */
+  follows(session: string, former: string): void {
+    const isOpen = (interest: Interest) => interest.session === former && interest.untilMs === Number.POSITIVE_INFINITY
+    this.#heirs.follows(session, former, this.interests.filter(isOpen))
+  }
+
+  /** A subscription stands; `isApart` tells of two nodes that they cannot hand anything over. */
+  inherits(interest: Interest, isApart: (a: string, b: string) => boolean): void {
+    this.#heirs.subscribed(interest, (session, former) => isApart(nodeOf(session), nodeOf(former)))
+  }
+
+  /** A message has been sent, while these nodes were down for the publisher's node, and these ran. */
+  sent({ key }: Published, down: readonly string[], running: readonly string[]): void {
+    this.#down.set(key, down)
+    this.#running.set(key, running)
+  }
+
+  /** It has been acknowledged, while these were. */
+  accepted({ key }: Published, down: readonly string[]): void {
+    const before = this.#down.get(key)
+    if (before !== undefined)
+      this.#down.set(
+        key,
+        before.filter((node) => down.includes(node)),
+      )
+  }
+
   /** Messages that should have reached sessions that are still there, as sentences. To be asked when nothing is under way any more. */
   lost(clients: readonly SimClient[]): string[] {
     const live = new Set(this.#world.liveSessions().keys())
@@ -47,8 +80,10 @@ export class ClusterLedger extends Ledger {
       ({ qos, acceptedAtMs }) => qos > 0 && acceptedAtMs !== undefined,
     )
     const isLive = ({ session }: Interest) => live.has(session)
+    // What waits for a client that is away is not lost.
+    const isThere = ({ clientId }: Interest) => clients.some(({ id, isUp }) => id === clientId && isUp)
     const plain = this.interests.filter(
-      (interest) => interest.qos > 0 && isLive(interest) && !SHARE.test(interest.filter),
+      (interest) => interest.qos > 0 && isLive(interest) && isThere(interest) && !SHARE.test(interest.filter),
     )
     const lost: string[] = []
     for (const interest of plain) {
@@ -62,7 +97,20 @@ export class ClusterLedger extends Ledger {
         )
       }
     }
+    for (const inheritance of this.#heirs.inheritances) {
+      const { former, heir } = inheritance
+      if (isLive(former) || !isLive(heir) || !isThere(heir) || heir.untilMs !== Number.POSITIVE_INFINITY) continue
+      const client = clients.find(({ id }) => id === heir.clientId)!
+      for (const message of accepted) {
+        if (!this.#mustBeHandedOver(message, inheritance)) continue
+        if ([former, heir].some(({ session }) => client.hasGot(message.key, session))) continue
+        lost.push(
+          `${heir.clientId} (${heir.filter}, ${heir.session}) was not handed ${message.key} by ${former.session}`,
+        )
+      }
+    }
     for (const members of this.#groups().values()) {
+      if (!members.filter(isLive).every(isThere)) continue
       for (const message of accepted) {
         const count = clients.filter(({ id, receipts }) => {
           return (
@@ -72,7 +120,7 @@ export class ClusterLedger extends Ledger {
         const { filter } = members[0]!
         if (count === 0 && this.#mustReachGroup(message, members, isLive))
           lost.push(`nobody of ${filter} got ${message.key}`)
-        if (count > 1 && message.qos === 2 && this.#world.isCalmSince(message.firstSentAtMs)) {
+        if (count > 1 && message.qos === 2 && this.#isCalmFor(message, members)) {
           const isAlwaysQoS2 = members.every(({ qos }) => qos === 2)
           if (isAlwaysQoS2) lost.push(`${count} members of ${filter} got ${message.key} at QoS 2`)
         }
@@ -81,19 +129,34 @@ export class ClusterLedger extends Ledger {
     return lost
   }
 
-  /** What a session hands over that gives way comes to the one that stays when it does. */
-  protected override mayComeLate({ firstSentAtMs }: Published, session: string): boolean {
-    return this.#world.switched.has(session) && !this.#world.isCalmSince(firstSentAtMs)
+  /**
+   * What a session hands over that gives way comes to the one that stays when it does. What was lost with a link is kept and comes again, perhaps behind
+   * what was sent over the next link before the loss was noticed.
+   */
+  protected override mayComeLate({ key, firstSentAtMs, session: publisher }: Published, session: string): boolean {
+    const { calm, switched } = this.#world
+    const [from, to] = [nodeOf(publisher), nodeOf(session)]
+    const wasSent = this.#running.get(key)?.includes(to) === true
+    if (wasSent && !calm.isAmong(firstSentAtMs, [from, to])) return true
+    return switched.has(session) && !this.#world.isCalmSince(firstSentAtMs)
   }
 
   /** What a node has kept for another one, not knowing that it has arrived, comes again. */
-  protected override mayComeAgain({ firstSentAtMs }: Published): boolean {
-    return !this.#world.isCalmSince(firstSentAtMs)
+  protected override mayComeAgain({ firstSentAtMs, session: publisher }: Published, session: string): boolean {
+    const nodes = [nodeOf(publisher), nodeOf(session)]
+    return this.#world.switched.has(session) || !this.#world.calm.isAmong(firstSentAtMs, nodes)
   }
 
   /** A member that could not be reached may have it, and give it back when its session ends. */
-  protected override mayComeTwice({ firstSentAtMs }: Published): boolean {
-    return !this.#world.isCalmSince(firstSentAtMs)
+  protected override mayComeTwice(message: Published, session: string): boolean {
+    const isMember = (members: readonly Interest[]) => members.some((member) => member.session === session)
+    return ![...this.#groups().values()].filter(isMember).every((members) => this.#isCalmFor(message, members))
+  }
+
+  /** Whether nothing has happened since between the publisher's node and those on which members of a group are or were. */
+  #isCalmFor({ firstSentAtMs, session }: Published, members: readonly Interest[]): boolean {
+    const nodes = new Set([nodeOf(session), ...members.map((member) => nodeOf(member.session))])
+    return this.#world.calm.isAmong(firstSentAtMs, [...nodes])
   }
 
   /** `moreMs`: how long after it was acknowledged there has to be calm. */
@@ -106,15 +169,26 @@ export class ClusterLedger extends Ledger {
 
   /**
    * Whether a message has to reach a lasting session whatever happens to its node and to the links: the publisher's node knew of the subscription, and lived
-   * on to give what it had kept.
+   * on to give what it had kept, or knew that the other one was down.
    */
-  #mustBeKept({ topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest): boolean {
+  #mustBeKept({ key, topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest): boolean {
     const { calm, killedAtMs, matches } = this.#world
     if (!interest.isPersistent || firstSentAtMs <= interest.fromMs || acceptedAtMs! >= interest.untilMs) return false
     if (!matches(interest.filter, topic)) return false
     const [from, to] = [nodeOf(session), nodeOf(interest.session)]
-    if ((killedAtMs.get(from) ?? 0) >= firstSentAtMs) return false
+    // For a node that was down it was on disc before it was acknowledged.
+    const hasDied = (killedAtMs.get(from) ?? 0) >= firstSentAtMs
+    if (hasDied && this.#down.get(key)?.includes(to) !== true) return false
     return calm.hadSome(from, to, interest.fromMs, firstSentAtMs, KNOWN_MS)
+  }
+
+  /** Whether a session that has given way must have handed a message over: it had it, or got it from who was there when it met its heir. */
+  #mustBeHandedOver(message: Published, { former, heir }: Inheritance): boolean {
+    // While its client has none, the former session goes on getting messages.
+    const interest = { ...former, untilMs: heir.fromMs }
+    const isFromThere = nodeOf(message.session) === nodeOf(heir.session)
+    if (!isFromThere && !this.#world.isCalmWithout(nodeOf(former.session), message.firstSentAtMs)) return false
+    return this.#mustReach(message, interest) || this.#mustBeKept(message, interest)
   }
 
   /** Subscriptions to each group, also those that are over. */
@@ -131,8 +205,8 @@ export class ClusterLedger extends Ledger {
 
   /** Some member that is there has been all the time, and none that was chosen can have taken the message with it. */
   #mustReachGroup(message: Published, members: readonly Interest[], isLive: (interest: Interest) => boolean): boolean {
-    const { lastKillMs } = this.#world
-    if (lastKillMs >= message.firstSentAtMs) return false
+    const nodes = new Set([nodeOf(message.session), ...members.map(({ session }) => nodeOf(session))])
+    if ([...nodes].some((node) => (this.#world.killedAtMs.get(node) ?? 0) >= message.firstSentAtMs)) return false
     const stays = members.some((member) => {
       return (
         member.isPersistent &&
@@ -152,6 +226,6 @@ export class ClusterLedger extends Ledger {
 }
 
 /** The node of a session. */
-function nodeOf(session: string): string {
+export function nodeOf(session: string): string {
   return session.slice(0, Math.max(0, session.indexOf('@')))
 }

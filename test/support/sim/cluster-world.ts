@@ -20,7 +20,8 @@ import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
 import { Calm } from './calm.ts'
 import type { ClientWorld, SimClient } from './client.ts'
 import type { Link } from './client-packets.ts'
-import { ClusterLedger } from './cluster-ledger.ts'
+import { ClusterLedger, nodeOf } from './cluster-ledger.ts'
+import type { Interest, Published } from './ledger.ts'
 import { type Accepted, type Connection, LISTENER_SIM } from './listener.ts'
 import { worldSup } from './world.ts'
 
@@ -48,6 +49,10 @@ const NET_TICKTIME_MS = 8000
 const ANSWER_MS = 17_000
 /** And by then while nothing fails. */
 const CALM_ANSWER_MS = 3000
+/** A publisher has its acknowledgement by then, whatever happens to other nodes: they are waited for 1 s, and for what they hold up. */
+const ACCEPT_MS = 5000
+/** After so long a node that was started again has told the others that its sessions are there. */
+const GREETED_MS = 3000
 
 export class ClusterWorld implements ClientWorld {
   readonly sim: Simulation
@@ -59,7 +64,6 @@ export class ClusterWorld implements ClientWorld {
   /** Wires that have not been closed by both sides, with the node of each. */
   readonly wires = new Map<Wire, string>()
   readonly frozen = new Set<string>()
-  lastKillMs = 0
   /** Sessions to which a client has come from another one that it had, as after a partition: it knows nothing of what is under way there. */
   readonly switched = new Set<string>()
   readonly matches = (filter: string, topic: string): boolean => matches(topic, filter)
@@ -70,6 +74,13 @@ export class ClusterWorld implements ClientWorld {
   readonly killedAtMs = new Map<string, number>()
   /** When a node was last killed or stood still. */
   readonly #awayAtMs = new Map<string, number>()
+  /** When a node last had its sessions. */
+  readonly #startedAtMs = new Map<string, number>()
+  #quietAtMs = 0
+  /** How long a flush of a disc takes, at most. */
+  readonly #flushMs: readonly [number, number]
+  /** Connections that have had no answer since all was quiet, by client. */
+  readonly #unanswered = new Map<SimClient, Set<Link>>()
   readonly #logger: pino.Logger
   /** By the end of the wire that the broker has. */
   readonly #sessions = new WeakMap<Transport, string>()
@@ -89,6 +100,7 @@ export class ClusterWorld implements ClientWorld {
       slowness: seed % 4 < 2 ? 0 : 0.3,
       logger: this.#logger,
     })
+    this.#flushMs = [0, this.sim.random.pick([5, 5, 100])]
     this.calm = new Calm(() => this.nowMs)
     this.ledger = new ClusterLedger(this)
   }
@@ -127,15 +139,20 @@ export class ClusterWorld implements ClientWorld {
       hintStore: discs.hints.open(),
     })
     services.hooks.on('client.connected', ({ connection }) => this.#opened(runtime, connection))
-    await worldSup.startLink(runtime, services, { name: 'broker_sup' })
-    if (!runtime.stopped) this.services.set(name, services)
+    try {
+      await worldSup.startLink(runtime, services, { name: 'broker_sup' })
+    } catch (error) {
+      if (!runtime.stopped) throw error
+    }
+    if (runtime.stopped) return
+    this.services.set(name, services)
+    this.#startedAtMs.set(name, this.nowMs)
   }
 
   /** A node dies without farewell; the sockets of its connections are closed by the operating system. */
   kill(name: string): void {
     this.#disturbAll(name)
     this.#awayAtMs.set(name, this.nowMs)
-    this.lastKillMs = this.nowMs
     this.killedAtMs.set(name, this.nowMs)
     this.ledger.hasDied = true
     this.frozen.delete(name)
@@ -143,6 +160,11 @@ export class ClusterWorld implements ClientWorld {
     this.sim.kill(name)
     this.services.delete(name)
     for (const [wire, node] of this.wires) if (node === name) wire.near.destroy()
+  }
+
+  /** The data directory of a node that does not run is lost. */
+  wipe(name: string): void {
+    this.#discs.delete(name)
   }
 
   /** A node stands still, as one that got SIGSTOP. */
@@ -216,6 +238,7 @@ export class ClusterWorld implements ClientWorld {
 
   connecting(client: SimClient, link: Link): void {
     const fromMs = this.nowMs
+    this.#unansweredOf(client).add(link)
     const node = this.wires.get(link.wire)!
     const expect = (withinMs: number, isDue: () => boolean) => {
       this.sim.time.set(withinMs, () => {
@@ -223,17 +246,103 @@ export class ClusterWorld implements ClientWorld {
         this.ledger.violation(client.id, `CONNECT at ${node} has no answer after ${withinMs} ms`)
       })
     }
-    expect(ANSWER_MS, () => !this.frozen.has(node) && (this.#awayAtMs.get(node) ?? 0) < fromMs)
+    expect(ANSWER_MS, () => this.#runsSince(node, fromMs))
     expect(CALM_ANSWER_MS, () => this.isCalmSince(fromMs))
   }
 
   connected(client: SimClient, session: string, former: string): void {
     this.ledger.known(session)
+    const unanswered = this.#unansweredOf(client)
+    unanswered.delete(client.link!)
+    // Another session, which began by a wrong clock after this one did, may hand over what it has although the client has begun anew.
+    if (former === '' && !this.isCalmSince(this.#quietAtMs)) this.switched.add(session)
     if (!client.options.isPersistent || former === '' || session === former) return
-    if (this.isCalmSince(this.ledger.knownSinceMs(former))) {
+    if (this.isCalmSince(this.ledger.knownSinceMs(former)) || this.#isWaitedFor(former)) {
       this.ledger.violation(client.id, `session ${session} instead of ${former}`)
     }
     this.switched.add(session)
+    // A CONNECT without answer may have made another one in between.
+    if (unanswered.size === 0) this.ledger.follows(session, former)
+  }
+
+  /** A session's node alone has failed, since all was quiet, and is waited for, or was back in time. */
+  #isWaitedFor(session: string): boolean {
+    const node = nodeOf(session)
+    const diedAtMs = this.killedAtMs.get(node) ?? 0
+    if (diedAtMs < this.#quietAtMs || this.ledger.knownSinceMs(session) >= this.#quietAtMs) return false
+    if (!this.isCalmWithout(node, this.#quietAtMs)) return false
+    const others = [...this.#discs.keys()].filter((name) => name !== node)
+    if (others.some((other) => this.calm.endMs(node, other) !== diedAtMs)) return false
+    const untilMs = diedAtMs + this.config.session.homeWaitMs
+    if (!this.sim.isRunning(node)) return this.nowMs < untilMs
+    // While it tells the others what it has, a session may not be seen yet.
+    const backAtMs = this.#startedAtMs.get(node)!
+    const isBack = backAtMs > diedAtMs && this.nowMs > backAtMs + GREETED_MS
+    return isBack && backAtMs + GREETED_MS < untilMs
+  }
+
+  subscribed(interest: Interest): void {
+    this.ledger.inherits(interest, (a, b) => this.#isApart(a, b))
+  }
+
+  sent(link: Link, message: Published): void {
+    if (message.qos === 0) return
+    const from = nodeOf(message.session)
+    const running = this.services.get(from)?.mnesia.status().running.map(shortName) ?? []
+    this.ledger.sent(message, this.#downFor(from), running)
+    const door = this.wires.get(link.wire)!
+    const fromMs = this.nowMs
+    this.sim.time.set(ACCEPT_MS, () => {
+      if (message.acceptedAtMs !== undefined || link.isOver) return
+      const isDue =
+        [door, from].every((node) => this.#runsSince(node, fromMs)) && this.calm.isAmong(fromMs, [door, from])
+      if (isDue) this.ledger.violation(message.publisher, `${message.key} has no acknowledgement after ${ACCEPT_MS} ms`)
+    })
+  }
+
+  accepted(message: Published): void {
+    this.ledger.accepted(message, this.#downFor(nodeOf(message.session)))
+  }
+
+  #unansweredOf(client: SimClient): Set<Link> {
+    const links = this.#unanswered.get(client) ?? new Set()
+    this.#unanswered.set(client, links)
+    return links
+  }
+
+  /** Whether a node has run, and not stood still, since a time. */
+  #runsSince(node: string, fromMs: number): boolean {
+    return this.services.has(node) && !this.frozen.has(node) && (this.#awayAtMs.get(node) ?? 0) < fromMs
+  }
+
+  /** Nodes that do not run, and of which a node knows that. */
+  #downFor(node: string): string[] {
+    const running = this.services.get(node)?.mnesia.status().running
+    if (running === undefined) return []
+    return [...this.#discs.keys()].filter((name) => !this.sim.isRunning(name) && !running.includes(fullName(name)))
+  }
+
+  /** Neither of two nodes takes the other for one that runs. */
+  #isApart(a: string, b: string): boolean {
+    const sees = (node: string, other: string) => {
+      return (
+        this.sim.isRunning(node) && this.services.get(node)?.mnesia.status().running.includes(fullName(other)) !== false
+      )
+    }
+    return a !== b && !sees(a, b) && !sees(b, a)
+  }
+
+  /** All is quiet. */
+  isQuiet(names: readonly string[]): void {
+    this.calm.begin(names)
+    this.#quietAtMs = this.nowMs
+    this.#unanswered.clear()
+  }
+
+  /** Messages that a node keeps on disc for others. */
+  keptBy(name: string): number {
+    const { contents } = this.#discsOf(name).hints
+    return contents.spaces().reduce((sum, space) => sum + [...contents.entries(space)].length, 0)
   }
 
   refused(client: SimClient, code: number): void {
@@ -244,6 +353,12 @@ export class ClusterWorld implements ClientWorld {
   isCalmSince(fromMs: number): boolean {
     const names = [...this.#discs.keys()]
     return names.every((name) => this.services.has(name)) && this.calm.isSince(fromMs, names)
+  }
+
+  /** Whether from a time on nothing was cut, frozen or killed but one node and its links. */
+  isCalmWithout(node: string, fromMs: number): boolean {
+    const others = [...this.#discs.keys()].filter((name) => name !== node)
+    return this.calm.isAmong(fromMs, others)
   }
 
   /** The sessions of all nodes that run, by name. */
@@ -293,7 +408,7 @@ export class ClusterWorld implements ClientWorld {
   #discsOf(name: string): Discs {
     let discs = this.#discs.get(name)
     if (discs === undefined) {
-      const disc = () => new LossyDisc({ timers: this.sim.time, random: this.sim.random })
+      const disc = () => new LossyDisc({ timers: this.sim.time, random: this.sim.random, flushMs: this.#flushMs })
       discs = { tables: disc(), sessions: disc(), hints: disc() }
       this.#discs.set(name, discs)
     }

@@ -89,10 +89,10 @@ export class Ledger {
     if (count > 1) {
       // A publisher that repeats a QoS 1 message publishes it twice.
       const isPublishedOnce = (message.qos === 2 && !(this.hasDied && qos < 2)) || message.attempts === 1
-      if (qos === 2 && !(isShared && this.mayComeTwice(message)))
+      if (qos === 2 && !(isShared && this.mayComeTwice(message, receipts.session)))
         this.violation(clientId, `got ${key} ${count} times at QoS 2`)
       else if (qos === 0 && isPublishedOnce) this.violation(clientId, `got ${key} ${count} times at QoS 0`)
-      else if (isPublishedOnce && !dup && !isShared && !this.mayComeAgain(message))
+      else if (isPublishedOnce && !dup && !isShared && !this.mayComeAgain(message, receipts.session))
         this.violation(clientId, `got ${key} again without DUP`)
       return
     }
@@ -109,12 +109,12 @@ export class Ledger {
   }
 
   /** Whether a message of a shared subscription may come to one member again at QoS 2. */
-  protected mayComeTwice(_message: Published): boolean {
+  protected mayComeTwice(_message: Published, _session: string): boolean {
     return false
   }
 
   /** Whether a message of QoS 1 may come to a session once more, as one that is new. */
-  protected mayComeAgain(_message: Published): boolean {
+  protected mayComeAgain(_message: Published, _session: string): boolean {
     return false
   }
 

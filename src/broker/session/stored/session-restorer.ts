@@ -11,7 +11,7 @@ const AT_A_TIME = 500
 /** The server, which is never there: its start ends with `ignore`. */
 export const sessionRestorer = genServer<never, Record<never, never>, Record<never, never>, Services>({
   label: 'session_restorer',
-  init: async ({ sessions, sessionStore, routing, runtime }) => {
+  init: async ({ sessions, sessionStore, places, routing, runtime }) => {
     const beganAtMs = runtime.clock.monotonic()
     let restored = 0
     let underWay: Promise<void>[] = []
@@ -24,6 +24,7 @@ export const sessionRestorer = genServer<never, Record<never, never>, Record<nev
     }
     await Promise.all(underWay)
     routing.forgetFormer()
+    places.forgetFormer()
     if (restored > 0) {
       const tookMs = Math.round(runtime.clock.monotonic() - beganAtMs)
       runtime.logger.info({ report: 'sessions_restored', sessions: restored, tookMs }, `${restored} sessions restored`)

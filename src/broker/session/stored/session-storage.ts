@@ -5,15 +5,15 @@
  * stays. When that is much the session is to queue, as if the socket took no more. When the disc refuses nothing waits: the session
  * goes on in memory.
  *
- * To other nodes waits what the client publishes at QoS 2, and all that is behind it: a repetition is known only by what the disc has of it, and who is on
- * this node loses that together with the message.
+ * To other nodes, and to what is kept for those that are away, waits what the client publishes at QoS 2, and all that is behind it: a repetition is known
+ * only by what the disc has of it, and who is on this node loses that together with the message.
  *
  * To publishers: what the session was sent is `taken` when it is on disc, `refused` when the disc refuses.
  */
 import type { Pid } from '../../../actors/pid.ts'
 import type { ProcessContext } from '../../../actors/process.ts'
 import type { OpenedSession, ToConnection, ToSession } from '../../process-messages.ts'
-import type { HandedOver } from '../hand-over.ts'
+import type { HandOverAnswer } from '../giving-way.ts'
 import type { Effect } from '../session-state.ts'
 import type { Journal } from './journal.ts'
 import type { SessionStore } from './session-store.ts'
@@ -32,7 +32,7 @@ interface Held {
 }
 
 /** What a session was sent, of which somebody may wait to hear. */
-export type Taken = Extract<ToSession, { tag: 'deliver' }> | HandedOver
+export type Taken = Extract<ToSession, { tag: 'deliver' }> | HandOverAnswer
 
 type Publish = Extract<Effect, { tag: 'publish' }>
 
@@ -113,9 +113,9 @@ export class SessionStorage {
   }
 
   /** Keeps what the client publishes back if others may get it and it must not be forgotten, or is behind such; returns whether it is kept back. */
-  holdsPublish(effect: Publish, othersRun: boolean): boolean {
+  holdsPublish(effect: Publish, hasOthers: boolean): boolean {
     if (this.#unpublished.length === 0) {
-      const waits = othersRun && this.isStored && effect.messages.some(({ qos }) => qos === 2)
+      const waits = hasOthers && this.isStored && effect.messages.some(({ qos }) => qos === 2)
       if (!waits || this.#store.isSettled(this.#commit)) return false
     }
     this.#unpublished.push({ commit: this.#commit, effect })

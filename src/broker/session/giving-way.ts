@@ -1,0 +1,117 @@
+/**
+ * A session process's part in a hand-over (hand-over.ts), on either side: as the one that gives way to a later session of its client id, and as
+ * the one that stays.
+ */
+import type { ExitReason } from '../../actors/errors.ts'
+import type { Pid } from '../../actors/pid.ts'
+import type { ProcessContext } from '../../actors/process.ts'
+import type { Ref } from '../../actors/ref.ts'
+import type { Run } from '../message.ts'
+import type { SessionEnvironment } from '../publish.ts'
+import { RC } from '../reason-codes.ts'
+import { type HandedOver, HandOver, type HandOverTaken, remember, takingOf } from './hand-over.ts'
+import { reportDropped } from './session-reports.ts'
+import type { SessionEvent, SessionState } from './session-state.ts'
+
+/** The answer to a part that has been handed over, and the session that waits for it. */
+export interface HandOverAnswer {
+  readonly tag: 'hand_over_answer'
+  readonly to: Pid
+  readonly answer: HandOverTaken
+}
+
+/** The session of the process. */
+export interface Giver {
+  readonly state: SessionState
+  /** Reads its messages if that has not been done. */
+  load(): void
+  handle(event: SessionEvent): void
+}
+
+const TAKEN_OVER = { reasonCode: RC.session_taken_over, reason: 'session_taken_over' } as const
+
+export class GivingWay {
+  readonly #self: ProcessContext
+  readonly #environment: SessionEnvironment
+  readonly #session: Giver
+  /** To a later session, while that takes what waits here. */
+  #handOver: HandOver | undefined
+
+  constructor(self: ProcessContext, environment: SessionEnvironment, session: Giver) {
+    this.#self = self
+    this.#environment = environment
+    this.#session = session
+  }
+
+  /** Another session is taking what waits here. */
+  get isUnderWay(): boolean {
+    return this.#handOver !== undefined
+  }
+
+  /** Closes the connection, hands over what waits, and ends. */
+  giveWay(to: Pid): void {
+    const { state } = this.#session
+    if (state.ended || this.#handOver?.to.equals(to)) return
+    if (state.expirySec === 0) {
+      this.#discard(false)
+      return
+    }
+    this.#session.load()
+    // The client is back [MQTT5-3.1.3-9].
+    this.#session.handle({ tag: 'will_settled' })
+    this.#session.handle({ tag: 'kick', ...TAKEN_OVER })
+    this.#handOver?.close()
+    this.#handOver = new HandOver(this.#self, to, state)
+    this.#goOn(this.#handOver)
+  }
+
+  /** Something has come meanwhile. What came for a group stays with it. */
+  add(runs: readonly Run[]): void {
+    this.#handOver?.add(runs)
+  }
+
+  /** The other session has a part. */
+  taken(message: HandOverTaken): void {
+    if (this.#handOver?.taken(message) === true) this.#goOn(this.#handOver)
+  }
+
+  /** Takes a DOWN; returns whether it was of the other session. */
+  takeDown(ref: Ref, reason: ExitReason): boolean {
+    if (this.#handOver?.monitor.equals(ref) !== true) return false
+    this.#handOver = undefined
+    // One that has ended has no use for it. Of others the manager sees in the table whether they are there again.
+    if (reason === 'normal') this.#discard(false)
+    return true
+  }
+
+  /** Takes what another session hands over; returns the answer, which is due when that is as safe as the session is. */
+  take(message: HandedOver): HandOverAnswer | undefined {
+    const { state } = this.#session
+    // Its end tells the other one.
+    if (state.ended) return undefined
+    this.#session.load()
+    const { runs, unwanted } = takingOf(state, message, (each) => this.#environment.arrivalOf?.(each))
+    if (runs.length > 0) this.#session.handle({ tag: 'deliver', runs })
+    remember(state, runs)
+    this.add(runs)
+    const { from, part } = message
+    const answer = { tag: 'hand_over_taken', from: this.#self.pid, part, taken: runs.length, unwanted } as const
+    return { tag: 'hand_over_answer', to: from, answer }
+  }
+
+  #goOn(handOver: HandOver): void {
+    if (handOver.next()) return
+    handOver.close()
+    this.#handOver = undefined
+    this.#environment.metrics['messages/handed_over'] += handOver.count
+    const { clientId } = this.#session.state
+    for (const [reason, messages] of handOver.dropped) {
+      reportDropped(this.#environment, clientId, reason, messages)
+    }
+    this.#discard(true)
+  }
+
+  #discard(isHandedOver: boolean): void {
+    this.#session.handle({ tag: 'discard', ...TAKEN_OVER, isHandedOver })
+  }
+}

@@ -1,0 +1,36 @@
+/** All that a session process gets. */
+import type { DownMessage } from '../../actors/signal.ts'
+import type { ToSession } from '../process-messages.ts'
+import type { FromRouter } from '../routing/router.ts'
+import type { RELIEVED } from './back-pressure.ts'
+import type { HandedOver, HandOverTaken } from './hand-over.ts'
+import type { GATE_TIMEOUT } from './publish-gate.ts'
+import type { ReadRetained } from './retained-reads.ts'
+import type { FromManager } from './session-messages.ts'
+import type { TakenOver } from './session-publisher.ts'
+import type { ASK_ROUTER_AGAIN } from './session-router.ts'
+import type { TimerMessage } from './session-timers.ts'
+import type { SETTLED } from './stored/session-store.ts'
+
+/** From its parts, and from those that work for it. */
+export type Own =
+  | TimerMessage
+  | { readonly tag: 'drain' }
+  | ReadRetained
+  | TakenOver
+  /** Others have taken over these messages of the store. */
+  | { readonly tag: 'passed_on'; readonly numbers: readonly number[] }
+  | typeof ASK_ROUTER_AGAIN
+  | typeof GATE_TIMEOUT
+  | typeof SETTLED
+
+export type Incoming =
+  | ToSession
+  | FromManager
+  | FromRouter
+  /** From another session of its client id. */
+  | HandedOver
+  | HandOverTaken
+  | typeof RELIEVED
+  | Own
+  | DownMessage

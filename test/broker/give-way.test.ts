@@ -1,0 +1,82 @@
+/** Which session gives way to which other one of its client id, as the table of sessions changes. */
+import { expect, test } from 'vitest'
+import type { Pid } from '../../src/actors/pid.ts'
+import { AwayMembers } from '../../src/broker/session/away-members.ts'
+import { Homes } from '../../src/broker/session/home.ts'
+import { sm } from '../../src/broker/session/sm.ts'
+import { StoredPlaces } from '../../src/broker/session/stored/stored-places.ts'
+import { SESSION } from '../../src/broker/tables.ts'
+import { pidOf } from '../support/routing.ts'
+import type { TestTables } from '../support/tables.ts'
+import { SessionNode } from './session-node.ts'
+import { client } from './session-support.ts'
+
+/** A session manager whose only session does nothing but note to whom it is to give way. */
+class Manager {
+  readonly node = new SessionNode(1)
+  readonly givesWayTo: string[] = []
+
+  async start(): Promise<this> {
+    const { runtime, environment, tables } = this.node
+    const receive = (message: unknown) => {
+      const { tag, to } = message as { tag: string; to: Pid }
+      if (tag === 'give_way') this.givesWayTo.push(to.node)
+    }
+    const options = {
+      ...{ environment, tables },
+      homes: new Homes(tables),
+      away: new AwayMembers(tables, runtime.clock),
+      places: new StoredPlaces(runtime.node.name, tables, undefined),
+      startSession: async () => ({ ok: true as const, pid: runtime.spawn({ receive }) }),
+    }
+    await this.node.startRouter()
+    await sm.start(runtime, options, { name: 'sm' })
+    this.node.sessions.open(client({ connection: runtime.spawn({ receive: () => {} }) }))
+    await this.settle()
+    return this
+  }
+
+  /** A member with a session of the same client id. */
+  member(name: string, connectedAtMs: number): TestTables {
+    const tables = this.node.tables.member(name)
+    const pid = pidOf(1, { name, creation: 1 })
+    const row = { clientId: 'c', pid, connectedAtMs, persistent: true, expirySec: 60 }
+    tables.open(SESSION).write({ ...row, connection: undefined, will: undefined })
+    return tables
+  }
+
+  async settle(): Promise<void> {
+    await this.node.run()
+    this.node.tables.settle()
+    await this.node.run()
+  }
+}
+
+test('a session gives way to the latest, and to the next when that is gone', async () => {
+  const manager = await new Manager().start()
+  const b = manager.member('b@sim', 1)
+  await manager.settle()
+  const c = manager.member('c@sim', 2)
+  await manager.settle()
+  expect(manager.givesWayTo).toEqual(['b@sim', 'c@sim'])
+  c.open(SESSION).delete('c')
+  await manager.settle()
+  expect(manager.givesWayTo).toEqual(['b@sim', 'c@sim', 'b@sim'])
+  b.open(SESSION).delete('c')
+  await manager.settle()
+  expect(manager.givesWayTo).toHaveLength(3)
+})
+
+test('a session gives way to the next when the node of the latest is lost, and to the latest when that is back', async () => {
+  const manager = await new Manager().start()
+  manager.member('b@sim', 1)
+  manager.member('c@sim', 2)
+  await manager.settle()
+  manager.givesWayTo.length = 0
+  manager.node.tables.network.kill('c@sim')
+  await manager.settle()
+  expect(manager.givesWayTo).toEqual(['b@sim'])
+  manager.member('c@sim', 2)
+  await manager.settle()
+  expect(manager.givesWayTo).toEqual(['b@sim', 'c@sim'])
+})
