@@ -1,5 +1,6 @@
 /** E1 to E8 of routing: real nodes of one cluster, and clients on each. */
 import { expect, test } from 'vitest'
+import { SeededRandom } from '../../src/testing/random.ts'
 import { startCluster, take } from '../support/cluster.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Peer, testPeers } from '../support/peer.ts'
@@ -51,6 +52,38 @@ test('E1 to E4: every node has the same routes, each message goes once to each s
   await client1.disconnect()
   await client2.disconnect()
   for (const node of nodes) await eventually(async () => expect(await routes(node)).toEqual([]))
+})
+
+test('E3: after 1,000 rounds of subscribing, unsubscribing and lost connections no node has a route', async () => {
+  const nodes = await startCluster(await testPeers(), NAMES)
+  const random = new SeededRandom(3)
+  const clients: RawClient[] = []
+  for (let i = 0; i < 12; i += 1) clients.push(await client(nodes[i % 3]!, `c${i}`))
+  const filter = () => `r/${random.pick(['+', '#', 'a', 'b', '+/c', 'a/#'])}`
+  for (let round = 0; round < 1000; round += 1) {
+    const i = random.below(clients.length)
+    const one = clients[i]!
+    const what = random.below(20)
+    if (what < 10) await one.subscribe(filter(), 1)
+    else if (what < 19) await one.unsubscribe(filter())
+    else {
+      // Without an answer to what it has sent last.
+      one.send({ cmd: 'subscribe', messageId: one.nextId(), subscriptions: [{ topic: filter(), qos: 1 }] })
+      one.cut()
+      clients[i] = await client(random.pick(nodes), `c${i}`)
+    }
+  }
+  for (const one of clients) one.cut()
+  for (const node of nodes) await eventually(async () => expect(await routes(node)).toEqual([]))
+  for (const node of nodes) {
+    const { data } = await node.ctl('broker', 'stats')
+    expect(data).toMatchObject({
+      'routes/count': 0,
+      'subscriptions/count': 0,
+      'subscribers/count': 0,
+      'topics/count': 0,
+    })
+  }
 })
 
 async function forwarded(node: Peer): Promise<number> {
