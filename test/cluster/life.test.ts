@@ -68,7 +68,7 @@ it('a hidden node connects without being a peer', async () => {
 })
 
 it('an epmd that ends is started again by the nodes, which are found again', async () => {
-  const peers = await testPeers()
+  const peers = await testPeers({ epmd: 'node' })
   const n1 = await peers.start(N1)
   const n2 = await peers.start(N2)
   await peers.killEpmd()

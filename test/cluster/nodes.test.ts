@@ -38,7 +38,7 @@ describe('A1: four nodes', () => {
 
 describe('A2: epmd', () => {
   it('is started by the first node, lists short names and real ports, the oldest first, and forgets a node that is killed', async () => {
-    const peers = await testPeers()
+    const peers = await testPeers({ epmd: 'node' })
     const all = await peers.startAll(NAMES)
     const listed = all.map(({ distPort }, index): [string, number] => [`node${index + 1}`, distPort])
     expect(await namesOf(all[0]!)).toEqual(listed)

@@ -23,10 +23,12 @@ import pino from 'pino'
 import { onTestFailed, onTestFinished } from 'vitest'
 import { realSystem } from '../../src/actors/system.ts'
 import { EpmdClient } from '../../src/dist/epmd-client.ts'
+import type { EpmdServer } from '../../src/dist/epmd-server.ts'
 import * as rpc from '../../src/dist/rpc.ts'
 import { type Node, type StartNodeOptions, startNode } from '../../src/dist/start-node.ts'
 import { type Atom, atom, atomName, text } from '../../src/dist/term.ts'
 import { tcpTransport } from '../../src/dist/transport-tcp.ts'
+import { startEpmd } from './epmd.ts'
 import { eventually } from './eventually.ts'
 import { freePort } from './free-port.ts'
 import { LinkCutter } from './link-cutter.ts'
@@ -53,6 +55,8 @@ export interface PeersOptions {
    * @default none
    */
   readonly namespaces?: readonly string[]
+  /** Who starts the epmd: the test, in its own process, or the first node. @default test */
+  readonly epmd?: 'test' | 'node'
   /** Of the hidden node by which the test asks the others. */
   readonly control?: Partial<StartNodeOptions>
 }
@@ -95,6 +99,8 @@ export class Peers {
   readonly all: Peer[] = []
   readonly #options: PeersOptions
   readonly #links: LinkCutter | Namespaces | undefined
+  /** Undefined when the first node starts one, or that of `#links` is used. */
+  readonly #server: EpmdServer | undefined
   #control: Promise<Node> | undefined
 
   private constructor(
@@ -102,19 +108,24 @@ export class Peers {
     epmdPort: number,
     folder: string,
     links: LinkCutter | Namespaces | undefined,
+    server: EpmdServer | undefined,
   ) {
     this.#options = options
     this.cookie = options.cookie ?? 'secret'
     this.epmdPort = epmdPort
     this.folder = folder
     this.#links = links
+    this.#server = server
   }
 
   /** Makes room for nodes that end with `end`; for use outside of a test, such as in `beforeAll`. */
   static async create(options: PeersOptions = {}): Promise<Peers> {
     const epmdPort = await freePort()
+    const links = await linksOf(options, epmdPort)
+    const isOurs = links === undefined && options.epmd !== 'node'
+    const server = isOurs ? await startEpmd(epmdPort) : undefined
     const folder = await mkdtemp(join(tmpdir(), 'agner-peers-'))
-    return new Peers(options, epmdPort, folder, await linksOf(options, epmdPort))
+    return new Peers(options, epmdPort, folder, links, server)
   }
 
   /** Starts a node; resolves when it says that it is started, rejects when it ends before. */
@@ -248,6 +259,7 @@ export class Peers {
     await Promise.all(this.all.map((peer) => peer.kill()))
     if (this.#control !== undefined) await (await this.#control).stop()
     if (this.#links !== undefined) await this.#links.stop()
+    else if (this.#server !== undefined) await this.#server.close()
     // The epmd that the first node has started ends when it knows no nodes any more; none: no node got as far.
     else await eventually(async () => (await this.#epmd().kill()) !== 'NO')
     await rm(this.folder, { recursive: true, force: true })
