@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { RC } from '../../src/broker/reason-codes.ts'
 import { SESSION } from '../../src/broker/tables.ts'
 import { type Connection, SessionNode } from './session-node.ts'
-import { message, will } from './session-support.ts'
+import { LIMITS, message, will } from './session-support.ts'
 
 const SEEDS = [1, 2, 3, 4, 5]
 
@@ -153,6 +153,24 @@ describe('a session that crashes', () => {
     await node.run()
     expect(watcher.payloads()).toEqual(['gone'])
   })
+
+  test.each([
+    [0, []],
+    [30, ['gone']],
+  ])(
+    'while it had a connection and is stored, leaves a will with %i s delay to the one that sees to it',
+    async (delaySec, published) => {
+      const node = await new SessionNode(1, LIMITS, 1000, true).start()
+      const watcher = await node.connected({ clientId: 'watcher', expirySec: 0 })
+      watcher.subscribe('will/#')
+      // In place of a connection, which publishes what need not wait.
+      const client = node.connect({ will: will({ delaySec }) })
+      await node.pass('1s')
+      node.runtime.exit(client.session.session, 'kill')
+      await node.pass('31s')
+      expect(watcher.payloads()).toEqual(published)
+    },
+  )
 
   test('after its will was published, does not have it published again', async () => {
     const node = await new SessionNode(1).start()

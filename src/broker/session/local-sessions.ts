@@ -127,12 +127,12 @@ export class LocalSessions {
 
   /**
    * Starts a session that is stored. Whoever asks gets an answer when its routes stand, or it could not be started; claims that come
-   * meanwhile wait.
+   * meanwhile wait. `willIsSeenTo`: its connection publishes a will that is due at once.
    */
-  restore(found: FoundSession, restorer: From | undefined): void {
+  restore(found: FoundSession, restorer: From | undefined, willIsSeenTo = false): void {
     const { clientId } = found.session.client
     this.#revivals.set(clientId, { restorer, session: undefined, hasRoutes: false, claims: [] })
-    const othersRun = this.#options.othersRun()
+    const othersRun = willIsSeenTo || this.#options.othersRun()
     this.#startSession({ found, othersRun }, (outcome) => ({ tag: 'revived', clientId, outcome }))
   }
 
@@ -216,7 +216,8 @@ export class LocalSessions {
     if (revival?.session?.equals(pid)) this.#endRevival(clientId, revival, { ok: false, reason })
     if (livesOn && !this.#revivals.has(clientId)) {
       const found = this.#options.environment.sessionStore?.find(clientId)
-      if (found !== undefined) this.restore(found, undefined)
+      const isSeen = row?.will !== undefined && isSeenTo(row, row.will)
+      if (found !== undefined) this.restore(found, undefined, isSeen)
     }
     return true
   }
