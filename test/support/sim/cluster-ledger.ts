@@ -28,8 +28,6 @@ export class ClusterLedger extends Ledger {
   readonly #heirs = new Heirs()
   /** Nodes that were down for the publisher's node while a message was on its way, by key. */
   readonly #down = new Map<string, readonly string[]>()
-  /** Nodes that the publisher's node took for running when a message was sent, by key. */
-  readonly #running = new Map<string, readonly string[]>()
 
   constructor(world: ClusterWorld) {
     super(world.sim)
@@ -57,10 +55,9 @@ export class ClusterLedger extends Ledger {
     this.#heirs.subscribed(interest, (session, former) => isApart(nodeOf(session), nodeOf(former)))
   }
 
-  /** A message has been sent, while these nodes were down for the publisher's node, and these ran. */
-  sent({ key }: Published, down: readonly string[], running: readonly string[]): void {
+  /** A message has been sent, while these nodes were down for the publisher’s node. */
+  sent({ key }: Published, down: readonly string[]): void {
     this.#down.set(key, down)
-    this.#running.set(key, running)
   }
 
   /** It has been acknowledged, while these were. */
@@ -129,16 +126,9 @@ export class ClusterLedger extends Ledger {
     return lost
   }
 
-  /**
-   * What a session hands over that gives way comes to the one that stays when it does. What was lost with a link is kept and comes again, perhaps behind
-   * what was sent over the next link before the loss was noticed.
-   */
-  protected override mayComeLate({ key, firstSentAtMs, session: publisher }: Published, session: string): boolean {
-    const { calm, switched } = this.#world
-    const [from, to] = [nodeOf(publisher), nodeOf(session)]
-    const wasSent = this.#running.get(key)?.includes(to) === true
-    if (wasSent && !calm.isAmong(firstSentAtMs, [from, to])) return true
-    return switched.has(session) && !this.#world.isCalmSince(firstSentAtMs)
+  /** What a session hands over that gives way comes to the one that stays when it does. */
+  protected override mayComeLate({ firstSentAtMs }: Published, session: string): boolean {
+    return this.#world.switched.has(session) && !this.#world.isCalmSince(firstSentAtMs)
   }
 
   /** What a node has kept for another one, not knowing that it has arrived, comes again. */

@@ -288,8 +288,7 @@ export class ClusterWorld implements ClientWorld {
   sent(link: Link, message: Published): void {
     if (message.qos === 0) return
     const from = nodeOf(message.session)
-    const running = this.services.get(from)?.mnesia.status().running.map(shortName) ?? []
-    this.ledger.sent(message, this.#downFor(from), running)
+    this.ledger.sent(message, this.#downFor(from))
     const door = this.wires.get(link.wire)!
     const fromMs = this.nowMs
     this.sim.time.set(ACCEPT_MS, () => {
