@@ -12,6 +12,7 @@ export class Calm {
   readonly #nowMs: () => number
   /** By pair of nodes, the earliest first; the last is open as long as the calm lasts. */
   readonly #intervals = new Map<string, Interval[]>()
+  readonly #lastFaultsMs = new Map<string, number>()
   #lastFaultMs = 0
 
   constructor(nowMs: () => number) {
@@ -21,6 +22,7 @@ export class Calm {
   /** Something happens to the link of two nodes. */
   disturb(a: string, b: string): void {
     this.#lastFaultMs = this.#nowMs()
+    this.#lastFaultsMs.set(pairOf(a, b), this.#nowMs())
     const last = this.#intervals.get(pairOf(a, b))?.at(-1)
     if (last?.toMs === Number.POSITIVE_INFINITY) last.toMs = this.#nowMs()
   }
@@ -55,6 +57,11 @@ export class Calm {
   /** When the last calm between two nodes has ended; Infinity as long as it lasts. */
   endMs(a: string, b: string): number {
     return this.#intervals.get(pairOf(a, b))?.at(-1)?.toMs ?? 0
+  }
+
+  /** When something has happened between two nodes for the last time. */
+  lastFaultMs(a: string, b: string): number {
+    return this.#lastFaultsMs.get(pairOf(a, b)) ?? 0
   }
 
   /** Whether there was calm among these nodes from a time on until now. */

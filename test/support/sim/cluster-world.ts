@@ -272,7 +272,9 @@ export class ClusterWorld implements ClientWorld {
     if (diedAtMs < this.#quietAtMs || this.ledger.knownSinceMs(session) >= this.#quietAtMs) return false
     if (!this.isCalmWithout(node, this.#quietAtMs)) return false
     const others = [...this.#discs.keys()].filter((name) => name !== node)
-    if (others.some((other) => this.calm.endMs(node, other) !== diedAtMs)) return false
+    const isDeathAlone = (other: string) =>
+      this.calm.endMs(node, other) === diedAtMs && this.calm.lastFaultMs(node, other) === diedAtMs
+    if (!others.every(isDeathAlone)) return false
     const untilMs = diedAtMs + this.config.session.homeWaitMs
     if (!this.sim.isRunning(node)) return this.nowMs < untilMs
     // While it tells the others what it has, a session may not be seen yet.
