@@ -169,7 +169,10 @@ export class ClusterLedger extends Ledger {
     // For a node that was down it was on disc before it was acknowledged.
     const hasDied = (killedAtMs.get(from) ?? 0) >= firstSentAtMs
     if (hasDied && this.#down.get(key)?.includes(to) !== true) return false
-    return calm.hadSome(from, to, interest.fromMs, firstSentAtMs, KNOWN_MS)
+    // What is kept comes when the nodes meet again, and only to who subscribes then.
+    const { untilMs } = interest
+    const hasLeft = untilMs !== Number.POSITIVE_INFINITY && !calm.hadSome(from, to, acceptedAtMs!, untilMs, KNOWN_MS)
+    return !hasLeft && calm.hadSome(from, to, interest.fromMs, firstSentAtMs, KNOWN_MS)
   }
 
   /** Whether a session that has given way must have handed a message over: it had it, or got it from who was there when it met its heir. */
