@@ -43,11 +43,6 @@ export class GivingWay {
     this.#session = session
   }
 
-  /** Another session is taking what waits here. */
-  get isUnderWay(): boolean {
-    return this.#handOver !== undefined
-  }
-
   /** Closes the connection, hands over what waits, and ends. */
   giveWay(to: Pid): void {
     const { state } = this.#session
@@ -65,7 +60,7 @@ export class GivingWay {
     this.#goOn(this.#handOver)
   }
 
-  /** Something has come meanwhile. What came for a group stays with it. */
+  /** Something has come, perhaps while another session takes what waits here. */
   add(runs: readonly Run[]): void {
     this.#handOver?.add(runs)
   }

@@ -151,7 +151,7 @@ class SessionProcess implements Giver {
         this.#backlog.takeOff(message.runs)
         if (this.state.ended) passOn(this.#environment.pubsub, message.runs, this.#self.pid)
         else this.handle(message)
-        if (this.#givingWay.isUnderWay) this.#givingWay.add(message.runs)
+        this.#givingWay.add(message.runs)
         this.#storage?.took(message)
         break
       case 'packets':
