@@ -190,10 +190,8 @@ class ForwarderState {
   }
 
   #sayReady(node: string, asks: boolean): void {
-    const message: NodeReady = {
-      ...{ tag: 'node_ready', node: this.#self.pid.node, forwarder: this.#self.pid.key },
-      ...{ asks, gives: true },
-    }
+    const { node: own, key: forwarder } = this.#self.pid
+    const message: NodeReady = { tag: 'node_ready', node: own, forwarder, asks, gives: true }
     this.#self.send({ name: FORWARDER, node }, message)
   }
 
