@@ -56,12 +56,12 @@ export const sysmon = genServer<State, Record<never, never>, Record<never, never
   label: 'sysmon',
   init: (options, self) => {
     const { runtime, pid } = self
-    const { longGcMs } = options.config
+    const { longGcMs, longScheduleMs, largeHeapBytes, longMailbox } = options.config
     if (options.vm !== undefined && longGcMs > 0) {
       // The engine reports outside of any process; the report becomes a message, and only a long pause does.
       self.onExit(options.vm.onGc((ms) => ms >= longGcMs && runtime.send(pid, { tag: 'gc', ms })))
     }
-    self.sendAfter(TICK_MS, pid, TICK)
+    if (longScheduleMs > 0 || largeHeapBytes > 0 || longMailbox > 0) self.sendAfter(TICK_MS, pid, TICK)
     return ok({
       options,
       topic: `$SYS/brokers/${runtime.node.name}/sysmon/`,

@@ -66,8 +66,20 @@ export type LocalMessage =
   | { readonly tag: 'revived'; readonly clientId: string; readonly outcome: StartResult }
   /** A node with sessions is down. */
   | { readonly tag: 'owner_lost'; readonly owner: string }
-  /** The will of a client whose node has died is due. */
-  | { readonly tag: 'will_due'; readonly row: SessionRow; readonly will: Will }
+  | WillDue
+
+/** The will of a client whose node has died is due. */
+interface WillDue {
+  readonly tag: 'will_due'
+  readonly row: SessionRow
+  readonly will: Will
+}
+
+/** A will whose time comes with `timer`. */
+interface WaitingWill {
+  readonly due: WillDue
+  readonly timer: Ref
+}
 
 export class LocalSessions {
   readonly #self: ProcessContext
@@ -80,6 +92,8 @@ export class LocalSessions {
   readonly #crashes = new Map<string, number>()
   /** Sessions of nodes that are down whose wills this one has published, by client id, until the client or the node is back. */
   readonly #settled = new Map<string, SessionRow>()
+  /** Wills that wait for the sessions of nodes that are down, by client id. */
+  readonly #waitingWills = new Map<string, WaitingWill>()
   /** Client ids whose session is to give way when it has what was kept for it. */
   readonly #unmet = new Set<string>()
 
@@ -247,14 +261,19 @@ export class LocalSessions {
       if (will === undefined) continue
       if (isSeenTo(row, will) && connection !== owner && isRunning(connection!)) continue
       const delayMs = willDelaySec(will, expirySec) * 1000
-      this.#self.sendAfter(delayMs, this.#self.pid, { tag: 'will_due', row, will } satisfies LocalMessage)
+      this.#forgetWill(row)
+      const due: WillDue = { tag: 'will_due', row, will }
+      this.#waitingWills.set(clientId, { due, timer: this.#self.sendAfter(delayMs, this.#self.pid, due) })
     }
   }
 
   /** The will of a client of a node that is down is due, unless the client is back. */
-  willDue(row: SessionRow, will: Will): void {
+  willDue(due: WillDue): void {
     const { table, isHome } = this.#options
+    const { row, will } = due
     const { clientId, connectedAtMs } = row
+    if (this.#waitingWills.get(clientId)?.due !== due) return
+    this.#waitingWills.delete(clientId)
     const isBack = table.read(clientId).some((other) => other.connectedAtMs >= connectedAtMs)
     if (isBack || !isHome(clientId)) return
     this.#publishWill(clientId, will)
@@ -289,8 +308,17 @@ export class LocalSessions {
   }
 
   #seen(row: SessionRow): void {
+    this.#forgetWill(row)
     this.#tellSettled(row)
     this.#met(row)
+  }
+
+  /** The client, or the node that has its will, is back: if that is lost again, the will waits anew. */
+  #forgetWill({ clientId, connectedAtMs }: SessionRow): void {
+    const waiting = this.#waitingWills.get(clientId)
+    if (waiting === undefined || waiting.due.row.connectedAtMs > connectedAtMs) return
+    this.#self.cancelTimer(waiting.timer)
+    this.#waitingWills.delete(clientId)
   }
 
   /** Tells the node of a session that is back if its will is settled. */

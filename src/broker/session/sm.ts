@@ -143,7 +143,7 @@ class SmState {
         this.#local.ownerLost(message.owner)
         break
       case 'will_due':
-        this.#local.willDue(message.row, message.will)
+        this.#local.willDue(message)
         break
       case 'will_settled':
         this.#local.willSettled(message.clientId, message.connectedAtMs)

@@ -59,6 +59,25 @@ test('a will that waits is published once when its node is away for longer than 
   })
 })
 
+test('a will waits anew when its node is lost, comes back before it is due, and is lost again', async () => {
+  await underSeeds(SEEDS, async (seed) => {
+    const world = await twoNodes(seed)
+    const client = await connected(world, 'a', { id: 'c', willDelaySec: 30 })
+    const watcher = await connected(world, 'b', { id: 'w', subscriptions: [{ filter: 'will/#', qos: 1 }] })
+    client.isWanted = false
+    world.cut('a', 'b')
+    await world.pass('12s')
+    world.mendAll()
+    await world.pass('12s')
+    const diedAtMs = world.nowMs
+    world.kill('a')
+    await world.pass('40s')
+    const { counts, firstAtMs } = watcher.receipts.at(-1)!
+    expect([...counts.values()]).toEqual([1])
+    expect(firstAtMs.get('will/c/1')! - diedAtMs).toBeGreaterThanOrEqual(30_000)
+  })
+})
+
 test('publishers wait no longer for a node that stands still when the clock of theirs is set back', async () => {
   await underSeeds(SEEDS, async (seed) => {
     const world = await twoNodes(seed)
