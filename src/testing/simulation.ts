@@ -59,6 +59,8 @@ export class Simulation {
   readonly #logger: Logger
   readonly #slowness: number
   readonly #nodes = new Map<string, Node>()
+  /** Used anew for each step. */
+  readonly #busy: SeededScheduler[] = []
   readonly #creations = new Map<string, number>()
   /** By full name; a wrong clock stays wrong when the node starts again. */
   readonly #skewsMs = new Map<string, number>()
@@ -177,7 +179,7 @@ export class Simulation {
   /** Runs until no process is runnable, or `isEnough`. */
   async #runUntil(isEnough: () => boolean): Promise<void> {
     for (let steps = 0; steps < MOST_STEPS; steps += STEPS_PER_MICROTASKS) {
-      for (let i = 0; i < STEPS_PER_MICROTASKS; i++) this.#step()
+      for (let i = 0; i < STEPS_PER_MICROTASKS && this.#step(); i++);
       await microtasks()
       const refused = this.network.refused.shift()
       if (refused !== undefined) throw new Error(`seed ${this.seed}: ${String(refused)}`, { cause: refused })
@@ -231,9 +233,14 @@ export class Simulation {
     return false
   }
 
-  #step(): void {
-    const busy = [...this.#nodes.values()].filter(({ scheduler, isFrozen }) => scheduler.isBusy && !isFrozen)
-    if (busy.length > 0) this.random.pick(busy).scheduler.step()
+  /** Lets one process of some node run; returns false when there is none. */
+  #step(): boolean {
+    const busy = this.#busy
+    busy.length = 0
+    for (const { scheduler, isFrozen } of this.#nodes.values()) if (scheduler.isBusy && !isFrozen) busy.push(scheduler)
+    if (busy.length === 0) return false
+    this.random.pick(busy).step()
+    return true
   }
 }
 

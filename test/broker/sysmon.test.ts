@@ -50,6 +50,11 @@ describe('the monitor of a node', () => {
     expect(take()).toEqual([])
   })
 
+  it('does nothing when there is nothing to watch', async () => {
+    await start({ longGcMs: 0, longScheduleMs: 0, largeHeapBytes: 0, longMailbox: 0 })
+    expect([sim.time.pending, gc]).toEqual([0, undefined])
+  })
+
   it('reports a long garbage collection, at most once a second', async () => {
     await start()
     for (let i = 0; i < 5; i++) gc?.(150)

@@ -9,11 +9,12 @@ import { Outage } from './outage.ts'
 
 const NAMES = ['a', 'b', 'c', 'd', 'e']
 const CLIENTS = 6
-const EXPIRY_SEC = 300
+const EXPIRY_SEC = 180
 const CONFIG = {
   session: { maxInflight: 5, expirySec: EXPIRY_SEC },
   listeners: { tcp: { highWatermarkBytes: 200 } },
-  broker: { sysIntervalMs: Number.POSITIVE_INFINITY },
+  broker: { sysIntervalMs: 0 },
+  sysmon: { longScheduleMs: 0, longMailbox: 0, largeHeapBytes: 0 },
 } as const
 const FILTERS = ['t/+', 't/#', 't/1', 't/2', '+/1', 'u/#']
 const TOPICS = ['t/1', 't/2', 'u/1']

@@ -47,8 +47,12 @@ export class Link {
   /** Packet identifiers sent on this connection, in order, whose PUBACK or PUBREC is due. */
   readonly expected: { id: number; cmd: 'puback' | 'pubrec' }[] = []
 
-  constructor(wire: Wire) {
+  /** An earlier CONNECT has no answer, and may come to the broker after the one of this connection. */
+  readonly mayBeOvertaken: boolean
+
+  constructor(wire: Wire, mayBeOvertaken: boolean) {
     this.wire = wire
+    this.mayBeOvertaken = mayBeOvertaken
   }
 }
 

@@ -83,6 +83,7 @@ export class SimClient {
   #disconnectedAtMs = 0
   /** CONNECTs sent. */
   #dialled = 0
+  #awaitsConnack = false
   #subscribeId = 0
   #unsubscribeId = 0
   #subscribedAtMs = Number.POSITIVE_INFINITY
@@ -120,7 +121,8 @@ export class SimClient {
       this.#reconnectLater()
       return
     }
-    const link = new Link(wire)
+    const link = new Link(wire, this.#awaitsConnack)
+    this.#awaitsConnack = true
     // A former connection stays open until the broker closes it: it is taken over.
     if (this.link !== undefined) this.#over(this.link)
     this.link = link
@@ -264,10 +266,11 @@ export class SimClient {
   }
 
   #connected(link: Link, isPresent: boolean, returnCode: number, reasonCode: number): void {
+    this.#awaitsConnack = false
     const code = this.options.version === 5 ? reasonCode : returnCode
     if (code !== 0) {
       this.lastCode = code
-      this.#world.refused?.(this, code)
+      if (!link.mayBeOvertaken) this.#world.refused?.(this, code)
       return
     }
     link.isUp = true
