@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { nextPacketId, PacketIdSet } from '../../src/broker/session/packet-ids.ts'
+import { latestPacketId, nextPacketId, PacketIdSet } from '../../src/broker/session/packet-ids.ts'
 
 // Few low bits, so that identifiers meet in the same cells.
 const id = fc.oneof(
@@ -40,4 +40,14 @@ test('packet identifiers start again at 1 and are never 0 [MQTT5-2.2.1-2]', () =
   expect(nextPacketId(0)).toBe(1)
   expect(nextPacketId(65_534)).toBe(65_535)
   expect(nextPacketId(65_535)).toBe(1)
+})
+
+test('of identifiers that were given out one after another, the latest is found, also past 65535', () => {
+  fc.assert(
+    fc.property(id, fc.uniqueArray(fc.nat(1000), { minLength: 1 }), (first, offsets) => {
+      const after = (offset: number) => ((first - 1 + offset) % 65_535) + 1
+      expect(latestPacketId(offsets.map(after))).toBe(after(Math.max(...offsets)))
+    }),
+  )
+  expect(latestPacketId([])).toBe(0)
 })

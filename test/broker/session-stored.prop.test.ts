@@ -189,6 +189,21 @@ describe('a session that is found again in the store', () => {
     )
   })
 
+  test('knows what it has had at QoS 2, however often it was restored', () => {
+    const store = new MemoryStore()
+    let machine = new StoredMachine(store, LIMITS, client())
+    const ids = Array.from({ length: 9 }, (_, i) => `m${i}`)
+    for (const [i, id] of ids.entries()) {
+      machine.deliver(run([message({ id, qos: 2 })], matched(2)))
+      const [sent] = machine.state.inflight.publishes()
+      machine.packets([ack('pubrec', sent!.messageId), ack('pubcomp', sent!.messageId)])
+      if (i % 3 < 2) continue
+      machine = machine.found(store)
+      machine.attach({ connection: pid(200 + i) })
+    }
+    expect([...machine.state.known!].sort()).toEqual(ids)
+  })
+
   test('leaves nothing in the store when it ends', () => {
     const ends: Step[] = [
       (machine) => machine.event({ tag: 'discard', reasonCode: 0x98, reason: 'x' }),

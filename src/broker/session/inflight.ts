@@ -158,6 +158,11 @@ export class Inflight {
     this.#awaitingComp += 1
   }
 
+  /** Gives out those after `id` next: one restored session after another is not to use the same few. */
+  goOnAfter(id: number): void {
+    this.#lastId = id
+  }
+
   /** Returns the PUBLISHes in flight in the order in which they were first sent [MQTT5-4.6.0-1]. */
   publishes(): OutPublish[] {
     return this.#places((phase) => phase === PUBACK || phase === PUBREC).map((place) => this.#packets[place]!)
@@ -181,11 +186,10 @@ export class Inflight {
     return found
   }
 
-  /** Makes the table so large that the place of an identifier is free, and gives out those behind it next. */
+  /** Makes the table so large that the place of an identifier is free. */
   #claim(id: number): number {
     while (this.#size * 2 >= this.#capacity && this.#capacity < MAX_CAPACITY) this.#grow()
     while (this.#phases[id & (this.#capacity - 1)] !== FREE) this.#grow()
-    this.#lastId = id
     return id & (this.#capacity - 1)
   }
 

@@ -17,6 +17,11 @@ export function nextPacketId(id: number): number {
   return id >= MAX_PACKET_ID ? 1 : id + 1
 }
 
+/** Returns the latest of packet identifiers that were given out one after another, of which none is half round behind another; 0 when there are none. */
+export function latestPacketId(ids: readonly number[]): number {
+  return ids.reduce((a, b) => (a === 0 || (b - a + MAX_PACKET_ID) % MAX_PACKET_ID < MAX_PACKET_ID / 2 ? b : a), 0)
+}
+
 /** A set of packet identifiers, 1 to 65535. Linear probing; half of the cells at least are free. */
 export class PacketIdSet {
   /** 0 is a free cell. Allocated with the first identifier, since most clients never send QoS 2. */

@@ -6,6 +6,7 @@
  */
 import type { Pid } from '../../actors/pid.ts'
 import { MessageQueue } from './mqueue.ts'
+import { latestPacketId } from './packet-ids.ts'
 import { shed } from './session-outbound.ts'
 import {
   type Effect,
@@ -84,6 +85,9 @@ export function takeContents(state: SessionState, contents: Contents, effects: E
       state.releasing.set(each.messageId, each.id)
     } else state.inflight.restore(each.packet, each.share, each.order, each.number)
   }
+  const sent = inflight.map((each) => (each.phase === 'pubrel' ? each.messageId : each.packet.messageId))
+  // The ids of what is done are stored by these identifiers.
+  state.inflight.goOnAfter(latestPacketId([...done, ...sent]))
   for (const [messageId, id] of received) {
     state.awaitingRel.add(messageId)
     if (id === undefined) continue
