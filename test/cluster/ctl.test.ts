@@ -38,7 +38,7 @@ const refused = async (...words: string[]): Promise<string[]> => normal(await ct
 /** The recorded labels of `label : <n>` lines, padded as they are. */
 const labels = (lines: readonly string[]) => lines.map((line) => line.replace(/: .*$/, ':'))
 
-describe('help', () => {
+describe('I1: help', () => {
   it('is all usages, a rule before each command, for no word and for an unknown one', async () => {
     const help = await ctl.did(n1, 'help')
     expect(await ctl.did(n1)).toEqual(help)
@@ -70,7 +70,7 @@ describe('help', () => {
   })
 })
 
-describe('the node and the broker', () => {
+describe('I1: the node and the broker', () => {
   it('status, ping, broker', async () => {
     expect(await did('status')).toEqual([`Node '${N1}' is started`, 'agner 0.1.0 is running'])
     expect(await did('ping')).toEqual(['pong'])
@@ -111,7 +111,7 @@ describe('the node and the broker', () => {
     expect((await did('vm', 'all')).length).toBe(3 + 5 + 1 + 2 + 1)
   })
 
-  it('mnesia: each table with its rows, copies and state', async () => {
+  it('I3, mnesia: each table with its rows, copies and state', async () => {
     const lines = await did('mnesia')
     expect(lines[0]).toBe('---> Active tables <---')
     expect(lines.find((line) => line.startsWith('retained_message'))).toMatch(
@@ -150,7 +150,7 @@ describe('the node and the broker', () => {
   })
 })
 
-describe('clients and what they have', () => {
+describe('I1: clients and what they have', () => {
   it('clients, sessions', async () => {
     await client(n1, { clientId: 'client1' })
     await client(n1, { clientId: 'withuser', username: 'test' })
@@ -227,7 +227,7 @@ describe('clients and what they have', () => {
   })
 })
 
-describe('trace', () => {
+describe('I1: trace', () => {
   it('of a client and of a topic, to files', async () => {
     const [ofClient, ofTopic] = ['c1.log', 't.log'].map((name) => join(peers.folder, name)) as [string, string]
     expect(await did('trace', 'list')).toEqual([])
@@ -260,7 +260,7 @@ describe('trace', () => {
   })
 })
 
-describe('plugins, bridges', () => {
+describe('I1: plugins, bridges', () => {
   it('there are no plugins, and it is said', async () => {
     expect(await did('plugins', 'list')).toEqual([])
     expect(await refused('plugins', 'load', 'nope')).toEqual(['load plugin error: not_found'])
@@ -289,14 +289,14 @@ describe('for programs', () => {
     expect(JSON.parse(refusal.out)).toMatchObject({ error: 'cannot_join_with_self', node: N1 })
   })
 
-  it('--node has another member do it', async () => {
+  it('I1, --node has another member do it', async () => {
     const nobody = { ...n1, name: 'n9@127.0.0.1' } as Peer
     expect(await ctl.did(nobody, '--node', N1, 'ping')).toEqual(['pong'])
     expect(await ctl.did(nobody, '--node', 'n1', 'ping')).toEqual(['pong'])
   })
 })
 
-describe('a node in the background', () => {
+describe('I2: a node in the background', () => {
   it('is restarted, and stopped, and is gone when the command says so', async () => {
     const own = await testPeers()
     const { did: done, run } = binCtl(own)
