@@ -1,3 +1,3 @@
 import { testSchedules } from './run-schedules.ts'
 
-testSchedules(1, 150)
+testSchedules(1, 500)

@@ -1,3 +1,3 @@
 import { testSchedules } from './run-schedules.ts'
 
-testSchedules(151, 150)
+testSchedules(501, 500)

@@ -8,6 +8,8 @@ import { Invariants, same } from './invariants.ts'
 import { Outage } from './outage.ts'
 
 const NAMES = ['a', 'b', 'c', 'd', 'e']
+/** How many nodes there may be: most faults need two or three, and each costs more than the one before. */
+const NODES = [2, 2, 2, 3, 3, 3, 4, 5]
 const CLIENTS = 6
 const EXPIRY_SEC = 180
 const CONFIG = {
@@ -43,7 +45,7 @@ export class Schedule {
     this.#seed = seed
     this.world = new ClusterWorld({ seed, config: CONFIG })
     this.#random = this.world.sim.random
-    this.names = NAMES.slice(0, 2 + this.#random.below(4))
+    this.names = NAMES.slice(0, this.#random.pick(NODES))
     this.#invariants = new Invariants(this.world, this.clients)
   }
 

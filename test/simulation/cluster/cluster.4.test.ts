@@ -1,0 +1,3 @@
+import { testSchedules } from './run-schedules.ts'
+
+testSchedules(1501, 500)
