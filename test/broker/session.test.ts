@@ -60,6 +60,20 @@ describe('publishing from one session to another', () => {
     expect(stale.closed).toMatchObject({ reasonCode: 0x88 })
   })
 
+  test('what the full socket of a former connection says does not hold up the one that has taken its place', async () => {
+    const node = await new SessionNode(1).start()
+    const former = await node.connected({ clientId: 's', expirySec: 100 })
+    const { session } = former.session
+    const present = await node.connected({ clientId: 's', expirySec: 100 })
+    present.subscribe('t', 1)
+    node.runtime.send(session, { tag: 'congested', from: former.pid, on: true })
+    await node.run()
+    const publisher = await node.connected({ clientId: 'p' })
+    publisher.publish('t', 'hello', 1)
+    await node.run()
+    expect(present.payloads()).toEqual(['hello'])
+  })
+
   test('nobody subscribes: the publisher is told, and the message is counted', async () => {
     const node = await new SessionNode(1).start()
     const publisher = await node.connected()

@@ -169,7 +169,8 @@ class SessionProcess implements Giver {
         this.handle(message)
         break
       case 'congested':
-        this.#connection.isSocketFull = message.on
+        // One that the session has let go may still say so.
+        if (this.state.connection?.equals(message.from) === true) this.#connection.isSocketFull = message.on
         break
       case 'open':
         this.#open(message)
@@ -442,7 +443,12 @@ class SessionProcess implements Giver {
   #redispatch(effect: Extract<Effect, { tag: 'redispatch' }>): void {
     const { state } = this
     const { pubsub } = this.#environment
-    const { taken, passed, lost, receipt } = redispatchAll(pubsub, effect, this.#self.pid, !state.ended)
+    const { taken, passed, lost, receipt } = redispatchAll(
+      pubsub,
+      effect,
+      this.#self.pid,
+      state.ended ? 'parked' : 'kept',
+    )
     if (state.ended) {
       if (lost.length > 0) reportDropped(this.#environment, state.clientId, 'session_ended', lost)
       return
