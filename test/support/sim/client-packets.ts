@@ -49,10 +49,13 @@ export class Link {
 
   /** An earlier CONNECT has no answer, and may come to the broker after the one of this connection. */
   readonly mayBeOvertaken: boolean
+  /** Its CONNECT wants a new session. */
+  readonly isClean: boolean
 
-  constructor(wire: Wire, mayBeOvertaken: boolean) {
+  constructor(wire: Wire, mayBeOvertaken: boolean, isClean: boolean) {
     this.wire = wire
     this.mayBeOvertaken = mayBeOvertaken
+    this.isClean = isClean
   }
 }
 

@@ -121,7 +121,7 @@ export class SimClient {
       this.#reconnectLater()
       return
     }
-    const link = new Link(wire, this.#awaitsConnack)
+    const link = new Link(wire, this.#awaitsConnack, this.comesClean)
     this.#awaitsConnack = true
     // A former connection stays open until the broker closes it: it is taken over.
     if (this.link !== undefined) this.#over(this.link)
@@ -185,6 +185,7 @@ export class SimClient {
     this.#unsubscribeId = this.#nextId()
     const unsubscriptions = this.granted.map(({ filter }) => filter)
     this.granted = []
+    this.#subscribedAtMs = Number.POSITIVE_INFINITY
     this.#send(link, { cmd: 'unsubscribe', messageId: this.#unsubscribeId, unsubscriptions })
   }
 

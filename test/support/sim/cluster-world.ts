@@ -257,7 +257,9 @@ export class ClusterWorld implements ClientWorld {
     // Another session, which began by a wrong clock after this one did, may hand over what it has although the client has begun anew.
     if (former === '' && !this.isCalmSince(this.#quietAtMs)) this.switched.add(session)
     if (!client.options.isPersistent || former === '' || session === former) return
-    if (this.isCalmSince(this.ledger.knownSinceMs(former)) || this.#isWaitedFor(former)) {
+    const mayHaveBegunAnew = [...unanswered].some(({ isClean }) => isClean)
+    const isExpected = this.isCalmSince(this.ledger.knownSinceMs(former)) || this.#isWaitedFor(former)
+    if (isExpected && !mayHaveBegunAnew) {
       this.ledger.violation(client.id, `session ${session} instead of ${former}`)
     }
     this.switched.add(session)
