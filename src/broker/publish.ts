@@ -100,9 +100,17 @@ function unrouted(
     codes[i] = RC.no_matching_subscribers
     // What the broker says of itself is for whoever listens: that nobody does is no loss [emqttd_pubsub].
     if (messages[i]!.topic.startsWith('$SYS/')) continue
-    metrics['messages/dropped'] += 1
-    metrics['messages/dropped/no_subscribers'] += 1
-    hooks.notify('message.dropped', messages[i]!, 'no_subscribers')
+    reportUnrouted({ hooks, metrics }, messages[i]!)
   }
   return codes
+}
+
+/** Counts a message for which nobody is there, and tells the hooks. */
+export function reportUnrouted(
+  { hooks, metrics }: Pick<PublishEnvironment, 'hooks' | 'metrics'>,
+  message: Message,
+): void {
+  metrics['messages/dropped'] += 1
+  metrics['messages/dropped/no_subscribers'] += 1
+  hooks.notify('message.dropped', message, 'no_subscribers')
 }

@@ -23,7 +23,7 @@ import { createMetrics, type Metrics } from './monitor/metrics.ts'
 import { Stats } from './monitor/stats.ts'
 import { alarmPublisher, publishPresence, type SysPublish } from './monitor/sys-events.ts'
 import type { VmProbe } from './monitor/sysmon.ts'
-import { publishAll, type SessionEnvironment } from './publish.ts'
+import { publishAll, reportUnrouted, type SessionEnvironment } from './publish.ts'
 import { Retainer } from './retained/retainer.ts'
 import { PubSub } from './routing/pubsub.ts'
 import { RouterPool } from './routing/router.ts'
@@ -117,7 +117,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     sharedStrategy: config.broker.sharedStrategy,
     retain: (message) => retain(retainer, metrics, message),
     forward: (to, batches, receipt) => forwarding.send(to, batches, receipt),
-    park: (node, batches, receipt) => forwarding.keep(node, batches, receipt),
+    park: (node, batches, receipt, share) => forwarding.keep(node, batches, receipt, share),
     forwardTo: (to, run, receipt) => forwarding.sendTo(to, run, receipt),
   })
   const forwarding = new Forwarding({
@@ -126,10 +126,11 @@ export async function createServices(options: ServicesOptions): Promise<Services
     waitMs: config.broker.forwardWaitMs,
     maxBytes: config.broker.forwardMaxBytes,
     hints: hintLog(options, metrics),
-    redispatch: (messages, group, filter, exclude) => {
-      const lost = pubsub.redispatch(messages, group, filter, exclude).length
-      metrics['messages/dropped'] += lost
-      metrics['messages/dropped/no_subscribers'] += lost
+    redispatch: (messages, share, exclude, otherwise) => {
+      const lost = pubsub.redispatch(messages, share, exclude, otherwise)
+      const receipt = pubsub.takeReceipt()
+      for (const message of lost) reportUnrouted({ hooks, metrics }, message)
+      return receipt
     },
   })
   const nextMessageId = guidGenerator(runtime)

@@ -33,6 +33,7 @@ import { FORWARDER } from './forward/messages.ts'
 import { sysTopics } from './monitor/sys-topics.ts'
 import { sysmon } from './monitor/sysmon.ts'
 import { TRACE, trace } from './monitor/trace.ts'
+import { reportUnrouted } from './publish.ts'
 import { retainer } from './retained/retainer.ts'
 import { router } from './routing/router.ts'
 import type { Services } from './services.ts'
@@ -112,6 +113,7 @@ export function serviceChildren(services: Services): ChildSpec[] {
         recent: services.recent,
         away: services.away,
         onGiven: () => sessions.hintsGiven(),
+        onLost: (message) => reportUnrouted(services, message),
       },
       { name: FORWARDER },
     ]),

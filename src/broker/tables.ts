@@ -40,7 +40,7 @@ export const ROUTE = table<RouteRow>('route', {
   compact: routeCodec,
 })
 
-/** A topic filter that some session of `node` subscribes that outlives its connection, not as a member of a group. */
+/** A topic filter that some session of `node` subscribes that outlives its connection; one of a group in its spelling with `$share/`. */
 export interface DurableRouteRow {
   readonly filter: string
   readonly node: string

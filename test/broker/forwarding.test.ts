@@ -30,7 +30,14 @@ async function sender(sim: Simulation): Promise<Forwarding> {
     now: () => runtime.clock.now(),
     onDropped: () => {},
   })
-  const forwarding = new Forwarding({ runtime, metrics, waitMs: 1000, maxBytes: 1e6, hints, redispatch: () => {} })
+  const forwarding = new Forwarding({
+    runtime,
+    metrics,
+    waitMs: 1000,
+    maxBytes: 1e6,
+    hints,
+    redispatch: () => undefined,
+  })
   const tables = new TestTables(A)
   const routing = new Routing(A, tables)
   tables.member(B).open(ROUTE).write({ filter: 't', node: B, durable: true, group: false })
@@ -46,7 +53,7 @@ async function sender(sim: Simulation): Promise<Forwarding> {
     volatile: new RecentIds(() => ''),
   }
   const away = { ready: () => {}, lost: () => {} }
-  const options = { forwarding, pubsub, routing, mnesia: tables, recent, away, onGiven: () => {} }
+  const options = { forwarding, pubsub, routing, mnesia: tables, recent, away, onGiven: () => {}, onLost: () => {} }
   const started = forwarder.start(runtime, options, { name: FORWARDER })
   await sim.run()
   await started

@@ -48,8 +48,9 @@ test('the filters of sessions that outlive their connection, and no others, are 
   const node = new Node(new TestTables('a@sim'))
   const first = node.session(true, 't/+', 'x', '$share/g/s', '$local/l')
   const second = node.session(false, 'x', 'y')
-  expect(node.durable).toEqual(['t/+ -> a@sim', 'x -> a@sim'])
+  expect(node.durable).toEqual(['$share/g/s -> a@sim', 't/+ -> a@sim', 'x -> a@sim'])
   first.unsubscribe('x')
+  first.unsubscribe('$share/g/s')
   expect(node.durable).toEqual(['t/+ -> a@sim'])
   second.setDurable(true)
   expect(node.durable).toEqual(['t/+ -> a@sim', 'x -> a@sim', 'y -> a@sim'])
@@ -90,6 +91,27 @@ test('a member is away from the loss of it until it is ready, in which time it m
   expect(found()).toEqual([['b@sim'], ['b@sim'], []])
   parked.release('b@sim')
   expect([found(), parked.nodes()]).toEqual([[[], [], []], []])
+})
+
+test('the groups of members that are away are known, and a node that keeps for them', () => {
+  const a = new Node(new TestTables('a@sim'))
+  const b = new Node(a.tables.member('b@sim'))
+  b.session(true, '$share/g/t/+', '$share/h/t/+', '$share/g/t/1', 't/#')
+  b.session(false, '$share/volatile/t/+')
+  a.tables.settle()
+  const { parked } = a.routing
+  const g = { group: 'g', filter: 't/+' }
+  parked.release('b@sim')
+  expect([parked.shares('t/1'), a.routing.keeperOf(g), b.routing.keeperOf(g)]).toEqual([[], 'b@sim', undefined])
+  a.tables.network.kill('b@sim')
+  a.tables.settle()
+  expect(parked.match('t/1')).toEqual(['b@sim'])
+  const keys = parked.shares('t/1').map(({ group, filter, node }) => `${group} ${filter} ${node}`)
+  expect(keys.sort()).toEqual(['g t/+ b@sim', 'g t/1 b@sim', 'h t/+ b@sim'])
+  expect([a.routing.keeperOf(g), a.routing.keeperOf({ group: 'volatile', filter: 't/+' })]).toEqual([
+    'b@sim',
+    undefined,
+  ])
 })
 
 test('a member that is there and ready is not away, whatever comes of its rows', () => {

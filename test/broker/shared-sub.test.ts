@@ -237,7 +237,7 @@ describe('redispatch', () => {
   test('gives the messages of a leaving member to others, in order, never to itself', () => {
     const { pubsub, member } = broker()
     const [leaving, other] = [member('$share/g/T'), member('$share/g/T')]
-    expect(pubsub.redispatch(numbered('T', 3), 'g', 'T', leaving.pid)).toEqual([])
+    expect(pubsub.redispatch(numbered('T', 3), { group: 'g', filter: 'T' }, leaving.pid, 'given_up')).toEqual([])
     expect([leaving.ids(), other.ids()]).toEqual([[], ['0', '1', '2']])
   })
 
@@ -245,15 +245,15 @@ describe('redispatch', () => {
     const { pubsub, member } = broker()
     const leaving = member('$share/g/T')
     const messages = numbered('T', 2)
-    expect(pubsub.redispatch(messages, 'g', 'T', leaving.pid)).toEqual(messages)
-    expect(pubsub.redispatch(messages, 'nobody', 'T', leaving.pid)).toEqual(messages)
+    expect(pubsub.redispatch(messages, { group: 'g', filter: 'T' }, leaving.pid, 'given_up')).toEqual(messages)
+    expect(pubsub.redispatch(messages, { group: 'nobody', filter: 'T' }, leaving.pid, 'given_up')).toEqual(messages)
   })
 
   test('an offline member keeps them in its queue when there is no other', () => {
     const { pubsub, member } = broker()
     const [leaving, offline] = [member('$share/g/T'), member('$share/g/T')]
     offline.subscriber.availability = 'offline'
-    expect(pubsub.redispatch(numbered('T', 2), 'g', 'T', leaving.pid)).toEqual([])
+    expect(pubsub.redispatch(numbered('T', 2), { group: 'g', filter: 'T' }, leaving.pid, 'given_up')).toEqual([])
     expect(offline.ids()).toEqual(['0', '1'])
   })
 
@@ -262,16 +262,16 @@ describe('redispatch', () => {
     const [leaving, offline, congested] = [member('$share/g/T'), member('$share/g/T'), member('$share/g/T')]
     offline.subscriber.availability = 'offline'
     congested.subscriber.availability = 'congested'
-    expect(pubsub.redispatch(numbered('T', 1), 'g', 'T', leaving.pid, true)).toEqual([])
+    expect(pubsub.redispatch(numbered('T', 1), { group: 'g', filter: 'T' }, leaving.pid, 'kept')).toEqual([])
     congested.subscriber.availability = 'offline'
-    expect(pubsub.redispatch(numbered('T', 1), 'g', 'T', leaving.pid, true)).toHaveLength(1)
+    expect(pubsub.redispatch(numbered('T', 1), { group: 'g', filter: 'T' }, leaving.pid, 'kept')).toHaveLength(1)
     expect([offline.ids(), congested.ids()]).toEqual([[], ['0']])
   })
 
   test('finds the groups of $local too', () => {
     const { pubsub, member } = broker()
     const [leaving, other] = [member('$local/$share/g/T'), member('$local/$share/g/T')]
-    expect(pubsub.redispatch(numbered('T', 1), 'g', 'T', leaving.pid)).toEqual([])
+    expect(pubsub.redispatch(numbered('T', 1), { group: 'g', filter: 'T' }, leaving.pid, 'given_up')).toEqual([])
     expect(other.ids()).toEqual(['0'])
   })
 })

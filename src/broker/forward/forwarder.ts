@@ -12,9 +12,10 @@ import type { Mnesia } from '../../mnesia/mnesia.ts'
 import type { SystemEvent } from '../../mnesia/system-events.ts'
 import { type Batch, batchOf, type Message, type PlainBatch } from '../message.ts'
 import type { PubSub, Reach } from '../routing/pubsub.ts'
-import type { Receipt } from '../routing/receipt.ts'
+import { Receipt } from '../routing/receipt.ts'
 import type { Routing } from '../routing/routing.ts'
 import type { AwayMembers } from '../session/away-members.ts'
+import type { Share } from '../session/delivery.ts'
 import { type Forwarding, WATCH } from './forwarding.ts'
 import {
   FORWARDER,
@@ -40,6 +41,8 @@ export interface ForwarderOptions {
   readonly away: Pick<AwayMembers, 'ready' | 'lost'>
   /** Called when a member has given all that it had kept for this node. */
   readonly onGiven: (node: string) => void
+  /** Called with a message for a group that has no member any more. */
+  readonly onLost: (message: Message) => void
 }
 
 type Own =
@@ -204,16 +207,37 @@ class ForwarderState {
     const { pubsub } = this.#options
     const fresh = hints.filter(({ stream, seq }) => stream === undefined || !this.#seen.has(node, stream, seq!))
     const nowMs = this.#self.runtime.clock.now()
-    const live = fresh.map(({ messages }) => ({ messages: messages.filter(({ expiresAtMs }) => expiresAtMs > nowMs) }))
-    pubsub.dispatch(this.#new(live, 'durable'), 'durable')
-    const receipt = pubsub.takeReceipt()
+    const live = fresh.map((hint) => ({
+      ...hint,
+      messages: hint.messages.filter(({ expiresAtMs }) => expiresAtMs > nowMs),
+    }))
+    const receipt = new Receipt()
+    const joinLast = () => {
+      const own = pubsub.takeReceipt()
+      if (own !== undefined) receipt.join(own)
+    }
+    const plain = live.filter(({ share }) => share === undefined)
+    pubsub.dispatch(this.#new(plain, 'durable'), 'durable')
+    joinLast()
+    for (const { share, messages } of live) {
+      if (share === undefined) continue
+      const news = messages.filter((message) => this.#isNewTo(share, message))
+      const lost = pubsub.redispatch(news, share, undefined, 'parked')
+      joinLast()
+      for (const message of lost) this.#options.onLost(message)
+    }
     if (!more) this.#given(node)
-    if (receipt === undefined) {
+    if (receipt.isDone) {
       this.#sayHinted(node, last)
       return
     }
     const { runtime, pid } = this.#self
     receipt.whenDone(() => runtime.send(pid, { tag: '$hinted', node, last } satisfies Own))
+  }
+
+  /** Whether a message has not come for a group already. */
+  #isNewTo({ group, filter }: Share, { id, qos }: Message): boolean {
+    return qos < 2 || this.#options.recent.durable.add(`${id}/${group}/${filter}`)
   }
 
   /** The messages that have not come already. */
@@ -245,9 +269,14 @@ class ForwarderState {
 
   #forwardTo({ node, stream, seq, to, run }: ForwardTo): void {
     const { pubsub } = this.#options
-    if (pubsub.dispatchTo(to, { batch: batchOf(run.batch), matched: run.matched })) {
-      this.#takenOver(node, stream, seq, pubsub.takeReceipt())
-    } else this.#dueTo(node, stream)?.refused.push(seq)
+    const batch = batchOf(run.batch)
+    if (!pubsub.dispatchTo(to, { batch, matched: run.matched })) {
+      this.#dueTo(node, stream)?.refused.push(seq)
+      return
+    }
+    const { share } = run.matched
+    if (share !== undefined) for (const message of batch.messages) this.#isNewTo(share, message)
+    this.#takenOver(node, stream, seq, pubsub.takeReceipt())
   }
 
   #takenOver(node: string, stream: number, seq: number, receipt: Receipt | undefined): void {

@@ -7,16 +7,17 @@
  *
  * What sessions on a member would have got that outlive their connection is not lost with the member: what it had not confirmed, and what is published while it is
  * away, is kept (hints.ts) and given to it when it says that it is ready. Until it has all of that, what follows is kept as well, so that order holds.
- * What had been sent to a member of a group goes to another one.
+ * What had been sent to a member of a group goes to another one; when all that are left are on nodes that are away, it is kept for the group.
  */
 import type { Pid } from '../../actors/pid.ts'
 import type { Runtime } from '../../actors/runtime.ts'
 import { type Batch, type Message, plainBatch, type Run } from '../message.ts'
 import type { Metrics } from '../monitor/metrics.ts'
-import type { Destination } from '../routing/pubsub.ts'
+import type { Destination, Otherwise } from '../routing/pubsub.ts'
 import type { Receipt } from '../routing/receipt.ts'
+import type { Share } from '../session/delivery.ts'
 import { travellingRun } from '../session/travel.ts'
-import type { HintLog, HintPage } from './hints.ts'
+import type { Hint, HintLog, HintPage } from './hints.ts'
 import {
   FORWARDER,
   type Forward,
@@ -36,8 +37,13 @@ export interface ForwardingOptions {
   readonly maxBytes: number
   /** Undefined: nothing is kept for members that are away. */
   readonly hints: HintLog | undefined
-  /** Gives messages that a member did not get to others of its group. */
-  readonly redispatch: (messages: readonly Message[], group: string, filter: string, exclude: Pid) => void
+  /** Gives messages that a member did not get to others of its group; returns who has yet to take them over. */
+  readonly redispatch: (
+    messages: readonly Message[],
+    share: Share,
+    exclude: Pid,
+    otherwise: Otherwise,
+  ) => Receipt | undefined
 }
 
 /** What is on its way. */
@@ -98,9 +104,9 @@ export class Forwarding {
     } else this.#send(node, batches, receipt, mustKeep ? batches : NONE, 'all')
   }
 
-  /** Keeps batches for a member that is away. */
-  keep(node: string, batches: readonly Batch[], receipt: Receipt): void {
-    for (const batch of batches) this.#keep(node, batch, receipt, undefined, undefined)
+  /** Keeps batches for a member that is away; with `share` for that group. */
+  keep(node: string, batches: readonly Batch[], receipt: Receipt, share?: Share): void {
+    for (const { messages } of batches) this.#keep(node, { messages, share }, receipt)
   }
 
   #send(
@@ -182,7 +188,7 @@ export class Forwarding {
     peer.isLate = false
     peer.isReady = false
     for (const [seq, entry] of entries) {
-      for (const batch of entry.batches) this.#keep(node, batch, entry.receipt, stream, seq)
+      for (const { messages } of entry.batches) this.#keep(node, { messages, stream, seq }, entry.receipt)
       peer.failed.push(entry)
     }
     return peer.failed.length > 0
@@ -243,14 +249,15 @@ export class Forwarding {
     runtime.send({ name: FORWARDER, node }, { tag: 'hints', node: runtime.node.name, ...page } satisfies Hints)
   }
 
-  #keep(node: string, batch: Batch, receipt: Receipt | undefined, stream: number | undefined, seq: number | undefined) {
+  #keep(node: string, hint: Pick<Hint, 'messages'> & Partial<Hint>, receipt: Receipt | undefined): void {
     const { hints, metrics, runtime } = this.#options
-    const messages = batch.messages.filter(({ qos }) => qos > 0)
+    const messages = hint.messages.filter(({ qos }) => qos > 0)
     if (hints === undefined || messages.length === 0) return
     metrics['messages/hinted'] += messages.length
     receipt?.expect()
     const taken = () => receipt?.taken()
-    hints.add(node, { atMs: runtime.clock.now(), stream, seq, messages }).then(taken, (error: unknown) => {
+    const { stream, seq, share } = hint
+    hints.add(node, { atMs: runtime.clock.now(), stream, seq, share, messages }).then(taken, (error: unknown) => {
       runtime.logger.error({ err: error, peer: node }, 'what was published for a member that is away is not on disc')
       taken()
     })
@@ -341,13 +348,16 @@ export class Forwarding {
     return entry
   }
 
-  /** `mayHave`: the session may have got it. Then what it gets at QoS 0 goes to nobody else [MQTT5-4.3.1]. */
+  /** `mayHave`: the session may have got it, and is on a node that is lost. Then what it gets at QoS 0 goes to nobody else [MQTT5-4.3.1]. */
   #failed({ receipt, to, run }: Unconfirmed, mayHave: boolean): void {
     const share = run?.matched.share
     if (to !== undefined && share !== undefined) {
       const { messages } = run!.batch as Batch
       const lost = mayHave ? messages.filter(({ qos }) => Math.min(qos, run!.matched.qos) > 0) : messages
-      if (lost.length > 0) this.#options.redispatch(lost, share.group, share.filter, to)
+      if (lost.length > 0) {
+        const others = this.#options.redispatch(lost, share, to, mayHave ? 'parked' : 'given_up')
+        if (others !== undefined) receipt?.join(others)
+      }
     }
     receipt?.taken()
   }

@@ -7,6 +7,7 @@
 import { termBytes } from '../../mnesia/row-bytes.ts'
 import type { Store } from '../../mnesia/store/store.ts'
 import type { Message } from '../message.ts'
+import type { Share } from '../session/delivery.ts'
 
 export interface HintLimits {
   /** For each member. */
@@ -29,6 +30,8 @@ export interface Hint {
   /** Of the message between forwarders that had them, when they were sent; else undefined. */
   readonly stream: number | undefined
   readonly seq: number | undefined
+  /** For a member of this group; undefined: for all sessions that outlive their connection. */
+  readonly share?: Share | undefined
   readonly messages: readonly Message[]
 }
 

@@ -6,14 +6,66 @@
  * member again before its sessions have been read from the disc.
  */
 import type { Table } from '../../mnesia/table.ts'
+import type { Share } from '../session/delivery.ts'
 import type { DurableRouteRow } from '../tables.ts'
-import { isWildcard } from './topic.ts'
+import { isWildcard, partsOf } from './topic.ts'
 import { Trie } from './trie.ts'
 
+/** A group with members on a node that is away. */
+export interface AwayShare extends Share {
+  readonly node: string
+}
+
+/** Some filters. */
+class Filters {
+  readonly #exact = new Set<string>()
+  readonly #wildcards = new Trie()
+
+  get isEmpty(): boolean {
+    return this.#exact.size === 0 && this.#wildcards.size === 0
+  }
+
+  add(filter: string): void {
+    if (isWildcard(filter)) this.#wildcards.insert(filter)
+    else this.#exact.add(filter)
+  }
+
+  /** Those that match a topic. */
+  match(topic: string): readonly string[] {
+    const found = this.#wildcards.match(topic)
+    return this.#exact.has(topic) ? [topic, ...found] : found
+  }
+}
+
 /** The filters of one member. */
-interface Away {
-  readonly exact: Set<string>
-  readonly wildcards: Trie
+class Away {
+  readonly plain = new Filters()
+  readonly #shared = new Filters()
+  /** By filter. */
+  readonly #groups = new Map<string, Set<string>>()
+
+  get isEmpty(): boolean {
+    return this.plain.isEmpty && this.#shared.isEmpty
+  }
+
+  /** A filter as it stands in the table. */
+  add(key: string): void {
+    const { filter, group } = partsOf(key)
+    if (group === undefined) {
+      this.plain.add(filter)
+      return
+    }
+    this.#shared.add(filter)
+    const groups = this.#groups.get(filter)
+    if (groups === undefined) this.#groups.set(filter, new Set([group]))
+    else groups.add(group)
+  }
+
+  shares(topic: string): Share[] {
+    return this.#shared
+      .match(topic)
+      .flatMap((filter) => [...this.#groups.get(filter)!].map((group) => ({ group, filter })))
+  }
 }
 
 const NONE: readonly never[] = []
@@ -43,13 +95,16 @@ export class ParkedRoutes {
 
   /** Members that are away and would get messages of a topic. */
   match(topic: string): readonly string[] {
-    if (this.#stale.size > 0) this.#refresh()
+    this.#refresh()
     if (this.#away.size === 0) return NONE
-    const found: string[] = []
-    for (const [node, { exact, wildcards }] of this.#away) {
-      if (exact.has(topic) || wildcards.match(topic).length > 0) found.push(node)
-    }
-    return found
+    return [...this.#away].filter(([, { plain }]) => plain.match(topic).length > 0).map(([node]) => node)
+  }
+
+  /** The groups that members that are away would be chosen from for messages of a topic. */
+  shares(topic: string): readonly AwayShare[] {
+    this.#refresh()
+    if (this.#away.size === 0) return NONE
+    return [...this.#away].flatMap(([node, away]) => away.shares(topic).map((share) => ({ ...share, node })))
   }
 
   /** Members that are away. */
@@ -83,16 +138,14 @@ export class ParkedRoutes {
   }
 
   #refresh(): void {
+    if (this.#stale.size === 0) return
     for (const node of this.#stale) this.#add(node)
     this.#stale.clear()
   }
 
   #add(node: string): void {
-    const away: Away = this.#away.get(node) ?? { exact: new Set(), wildcards: new Trie() }
-    for (const { filter } of this.#routes.rowsOf(node)) {
-      if (isWildcard(filter)) away.wildcards.insert(filter)
-      else away.exact.add(filter)
-    }
-    if (away.exact.size > 0 || away.wildcards.size > 0) this.#away.set(node, away)
+    const away = this.#away.get(node) ?? new Away()
+    for (const { filter } of this.#routes.rowsOf(node)) away.add(filter)
+    if (!away.isEmpty) this.#away.set(node, away)
   }
 }

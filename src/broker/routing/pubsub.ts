@@ -16,13 +16,15 @@ import type { Pid } from '../../actors/pid.ts'
 import { Batch, type Matched, type Message, type Run } from '../message.ts'
 import type { ToSession } from '../process-messages.ts'
 import type { BackPressure } from '../session/back-pressure.ts'
+import type { Share } from '../session/delivery.ts'
 import { MatchCache, type MatchCacheLimits, type Weighed } from './match-cache.ts'
 import { fold, Interning } from './matched.ts'
+import type { AwayShare } from './parked-routes.ts'
 import { Receipt } from './receipt.ts'
 import type { Routing } from './routing.ts'
 import type { Member, SharedStrategy, ShareGroup } from './shared-sub.ts'
 import { type Subscriber, Subscription } from './subscribers.ts'
-import { isWildcard } from './topic.ts'
+import { filterKey, isWildcard } from './topic.ts'
 
 /** What a session gets. */
 export type Deliver = Extract<ToSession, { tag: 'deliver' }>
@@ -38,8 +40,8 @@ export interface PubSubOptions {
   readonly retain?: (message: Message) => void
   /** Hands batches to another node, one call per node and publish; the receipt is told when the node has taken them over. */
   readonly forward?: (to: Destination, batches: readonly Batch[], receipt: Receipt | undefined) => void
-  /** Keeps batches for a member that is away. */
-  readonly park?: (node: string, batches: readonly Batch[], receipt: Receipt) => void
+  /** Keeps batches for a member that is away; with `share` for some member of that group when the node is back. */
+  readonly park?: (node: string, batches: readonly Batch[], receipt: Receipt, share?: Share) => void
   /** Hands a run to a session of another node, as the member of a group. @default sends it */
   readonly forwardTo?: (to: Pid, run: Run, receipt: Receipt | undefined) => void
   readonly cache?: MatchCacheLimits
@@ -72,7 +74,17 @@ interface Destinations extends Weighed {
   /** Members that are away. */
   readonly parked: readonly string[]
   readonly shares: readonly ShareGroup[]
+  /** Groups whose members are all on nodes that are away, each with one of these. */
+  readonly parkedShares: readonly AwayShare[]
 }
+
+/** What becomes of messages for a group in which no other member is there for them. */
+export type Otherwise =
+  /** The member that has them keeps them: they go to others only who are online. */
+  | 'kept'
+  /** They are kept for a node that is away, if one of those with members outlives it. */
+  | 'parked'
+  | 'given_up'
 
 /** A weight of 1 is about a pointer, so each generation takes 8 MB at most, whatever topics publishers think of. */
 const DEFAULT_CACHE: MatchCacheLimits = { maxTopics: 20_000, maxWeight: 1_000_000 }
@@ -137,7 +149,7 @@ export class PubSub {
     // Gathered rather than sent at once only where a session might otherwise get two messages.
     if (found.shares.length > 0) return this.#publishRuns(messages, counts)
     const count =
-      this.#sendAll(batch, found.audiences) + this.#forwardAll(found.nodes, batch) + this.#parkAll(found.parked, batch)
+      this.#sendAll(batch, found.audiences) + this.#forwardAll(found.nodes, batch) + this.#parkAll(found, batch)
     if (counts !== undefined) for (let i = 0; i < length; i++) counts[i] = count
     return count * length
   }
@@ -153,8 +165,8 @@ export class PubSub {
   reaches(topic: string): boolean {
     const cached = this.#cache.get(topic)
     const isFresh = cached?.wildcardChanges === this.#wildcardChanges
-    const { audiences, nodes, parked, shares } = isFresh ? cached : this.#find(topic)
-    return audiences.length > 0 || nodes.length > 0 || parked.length > 0 || shares.length > 0
+    const { audiences, nodes, parked, shares, parkedShares } = isFresh ? cached : this.#find(topic)
+    return [audiences, nodes, parked, shares, parkedShares].some(({ length }) => length > 0)
   }
 
   /** Delivers batches that another node has forwarded, in order, to the sessions of this node. Returns how many took one. */
@@ -180,19 +192,18 @@ export class PubSub {
   }
 
   /**
-   * Gives messages that a member has not acknowledged to other members of its group, in order. With `keeps`, the member
-   * itself lives on and can keep them, so they go to members that are online only.
-   * Returns those that no other member is there for; they are lost unless the caller keeps them.
+   * Gives messages to members of a group, in order, but to `exclude`, which has not acknowledged them.
+   * Returns those that no member is there for; they are lost unless the caller keeps them.
    */
-  redispatch(messages: readonly Message[], group: string, filter: string, exclude: Pid, keeps = false): Message[] {
+  redispatch(messages: readonly Message[], share: Share, exclude: Pid | undefined, otherwise: Otherwise): Message[] {
     this.#receipt = undefined
     const { global, local } = this.#routing
-    const share = global.groups.of(filter).get(group) ?? local.groups.of(filter).get(group)
-    if (share === undefined) return [...messages]
+    const { filter, group } = share
+    const members = global.groups.of(filter).get(group) ?? local.groups.of(filter).get(group)
     const lost: Message[] = []
     const runs = new Map<Member, Run[]>()
     for (const message of messages) {
-      const member = share.pick(this.#strategy, message, this.#random, exclude, keeps)
+      const member = members?.pick(this.#strategy, message, this.#random, exclude, otherwise === 'kept')
       if (member === undefined) lost.push(message)
       else {
         const batch = new Batch([message])
@@ -214,7 +225,7 @@ export class PubSub {
       if (subscriber.stores) subscriber.owe(message, this.#expected())
       this.#send(pid, message)
     }
-    return lost
+    return otherwise === 'parked' ? this.#parkShare(lost, share) : lost
   }
 
   /** The record of a session of this node that has subscribed. */
@@ -276,7 +287,7 @@ export class PubSub {
           count++
         }
       }
-      count += this.#parkAll(found.parked, batch)
+      count += this.#parkAll(found, batch)
       total += count * (end - begin)
       if (counts !== undefined) for (let i = begin; i < end; i++) counts[i] = count
       for (const share of found.shares) total += this.#share(batch, share, counts, begin)
@@ -349,10 +360,21 @@ export class PubSub {
   }
 
   /** QoS 0 is for those who are there. */
-  #parkAll(nodes: readonly string[], batch: Batch): number {
-    if (this.#park === undefined || nodes.length === 0 || batch.maxQoS === 0) return 0
-    for (const node of nodes) this.#park(node, [batch], this.#expected())
-    return nodes.length
+  #parkAll({ parked, parkedShares }: Destinations, batch: Batch): number {
+    const count = parked.length + parkedShares.length
+    if (this.#park === undefined || count === 0 || batch.maxQoS === 0) return 0
+    for (const node of parked) this.#park(node, [batch], this.#expected())
+    for (const { node, group, filter } of parkedShares) this.#park(node, [batch], this.#expected(), { group, filter })
+    return count
+  }
+
+  /** Keeps messages for a group whose members are away; returns those that are not kept. */
+  #parkShare(messages: readonly Message[], share: Share): Message[] {
+    const kept = messages.filter(({ qos }) => qos > 0)
+    const node = kept.length > 0 && this.#park !== undefined ? this.#routing.keeperOf(share) : undefined
+    if (node === undefined) return [...messages]
+    this.#park!(node, [new Batch(kept)], this.#expected(), share)
+    return messages.filter(({ qos }) => qos === 0)
   }
 
   /** Adds a batch to what each session gets when `sendGathered` is called. */
@@ -459,7 +481,20 @@ export class PubSub {
       nodes: nodes.size === 0 ? NONE : [...nodes].map(([name, durable]) => ({ node: name, durable })),
       parked: parked.match(topic).filter((name) => !nodes.has(name)),
       shares: shares.length === 0 ? NONE : shares,
+      parkedShares: this.#parkedShares(topic),
     }
+  }
+
+  #parkedShares(topic: string): readonly AwayShare[] {
+    const { global, parked } = this.#routing
+    const away = parked.shares(topic)
+    if (away.length === 0) return NONE
+    const found = new Map<string, AwayShare>()
+    for (const share of away) {
+      const key = filterKey(share.filter, share.group, false)
+      if (!global.groups.of(share.filter).has(share.group) && !found.has(key)) found.set(key, share)
+    }
+    return [...found.values()]
   }
 }
 

@@ -11,6 +11,7 @@ import type { Table, TableOperation, Tables, WriteOptions, WriteOutcome } from '
 import type { Matched } from '../message.ts'
 import type { QoS } from '../packet.ts'
 import { BackPressure, type BackPressureLimits, NO_BACK_PRESSURE } from '../session/back-pressure.ts'
+import type { Share } from '../session/delivery.ts'
 import {
   DURABLE_ROUTE,
   type DurableRouteRow,
@@ -26,7 +27,7 @@ import { ParkedRoutes } from './parked-routes.ts'
 import { RouteIndex } from './route-index.ts'
 import { type Availability, type Presence, type Subscriber, Subscribers, type Subscription } from './subscribers.ts'
 import { SubscriptionTable } from './subscription-table.ts'
-import { filterKey, type ParsedFilter, parseFilter } from './topic.ts'
+import { filterKey, type ParsedFilter, partsOf } from './topic.ts'
 
 /** One subscription that a session asks for. */
 export interface SubscribeRequest {
@@ -68,6 +69,8 @@ export interface RouteListing {
 class Unwritten {
   readonly plain = new Set<string>()
   readonly group = new Set<string>()
+  /** Those of either kind, in the spelling of the table of durable routes. */
+  readonly durable = new Set<string>()
   members: TableOperation<SharedMemberRow>[] = []
 }
 
@@ -160,7 +163,7 @@ export class Routing {
     subscriber.release()
     this.pressure.forget(subscriber)
     for (let i = 0; i < max && subscriber.first !== undefined; i++) {
-      this.#remove(subscriber.first, reparse(subscriber.first.key))
+      this.#remove(subscriber.first, partsOf(subscriber.first.key))
     }
     if (subscriber.first !== undefined) return false
     this.subscribers.dismiss(subscriber)
@@ -176,7 +179,7 @@ export class Routing {
     }
     this.subscribers.setDurable(subscriber, durable)
     for (const [{ key, matched }, presence] of before) {
-      const parsed = reparse(key)
+      const parsed = partsOf(key)
       this.#writeMember(subscriber, parsed, matched)
       this.#note(parsed, presence)
     }
@@ -188,7 +191,7 @@ export class Routing {
     subscriber.availability = availability
     if (isOnline(subscriber) === wasOnline) return
     for (let each = subscriber.first; each !== undefined; each = each.next) {
-      this.#writeMember(subscriber, reparse(each.key), each.matched)
+      this.#writeMember(subscriber, partsOf(each.key), each.matched)
     }
   }
 
@@ -245,6 +248,16 @@ export class Routing {
     }
   }
 
+  /** Another node, be it here or away, on which a member of a group outlives its connection; undefined when there is none. */
+  keeperOf({ group, filter }: Share): string | undefined {
+    const key = filterKey(filter, group, false)
+    const rows = [...this.#durable.read(key), ...this.#durable.readParked(key)]
+    return rows
+      .map(({ node }) => node)
+      .filter((node) => node !== this.node)
+      .sort()[0]
+  }
+
   /** Stops following the tables. */
   close(): void {
     this.global.close()
@@ -284,6 +297,7 @@ export class Routing {
     const unwritten = this.#unwrittenOf(filter)
     if (filter.group === undefined) unwritten.plain.add(filter.filter)
     else unwritten.group.add(filter.filter)
+    if (!filter.local) unwritten.durable.add(filter.key)
   }
 
   #flushIndex(
@@ -304,13 +318,16 @@ export class Routing {
     for (const filter of unwritten.plain) {
       const presence = this.subscribers.presence(filterKey(filter, undefined, local))
       this.#align(index, filter, false, presence, operations)
-      if (!local) this.#alignDurable(filter, presence === 'durable', durable)
     }
     for (const filter of unwritten.group) {
       this.#align(index, filter, true, this.#groupPresence(index, filter, local), operations)
     }
+    for (const key of unwritten.durable) {
+      this.#alignDurable(key, this.subscribers.presence(key) === 'durable', durable)
+    }
     unwritten.plain.clear()
     unwritten.group.clear()
+    unwritten.durable.clear()
     const written = [
       durable.length > 0 ? this.#durable.batch(durable, options) : undefined,
       operations.length > 0 ? index.routes.batch(operations, options) : undefined,
@@ -389,14 +406,4 @@ function isOnline({ availability }: Subscriber): boolean {
 
 function isDirty(unwritten: Unwritten): boolean {
   return unwritten.plain.size > 0 || unwritten.group.size > 0 || unwritten.members.length > 0
-}
-
-const NO_LIMITS = { maxLevels: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
-
-/** The parts of a key that was made from a valid filter. */
-function reparse(key: string): ParsedFilter {
-  if (key.charCodeAt(0) !== 0x24) return { key, filter: key, group: undefined, local: false }
-  const result = parseFilter(key, NO_LIMITS)
-  if (!result.ok) throw new TypeError(`${key} is no filter: ${result.reason}`)
-  return result.value
 }

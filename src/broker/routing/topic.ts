@@ -138,6 +138,16 @@ export function filterKey(filter: string, group: string | undefined, local: bool
   return local ? LOCAL + shared : shared
 }
 
+const NO_LIMITS = { maxLevels: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
+
+/** The parts of what `filterKey` made. */
+export function partsOf(key: string): ParsedFilter {
+  if (key.charCodeAt(0) !== 0x24) return { key, filter: key, group: undefined, local: false }
+  const result = parseFilter(key, NO_LIMITS)
+  if (!result.ok) throw new TypeError(`${key} is no filter: ${result.reason}`)
+  return result.value
+}
+
 /** Tells whether a valid filter has a wildcard; one that has none matches exactly the topic of the same name. */
 export function isWildcard(filter: string): boolean {
   return filter.includes('+') || filter.includes('#')

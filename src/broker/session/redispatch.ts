@@ -1,7 +1,7 @@
 /** Gives what a session holds as a member of shared subscriptions to the other members, as far as there are any [MQTT5-4.8.2]. */
 import type { Pid } from '../../actors/pid.ts'
 import type { Message, Run } from '../message.ts'
-import type { PubSub } from '../routing/pubsub.ts'
+import type { Otherwise, PubSub } from '../routing/pubsub.ts'
 import { Receipt } from '../routing/receipt.ts'
 import type { Delivery, Share } from './delivery.ts'
 import type { Effect } from './session-state.ts'
@@ -18,16 +18,16 @@ export interface Redispatched {
   readonly receipt: Receipt
 }
 
-/** Offers messages to others than `self`; with `keeps`, which can keep them, to such as are online only. */
+/** Offers messages to others than `self`. */
 export function redispatchAll(
   pubsub: PubSub,
   { inflight, queued }: Extract<Effect, { tag: 'redispatch' }>,
   self: Pid,
-  keeps: boolean,
+  otherwise: Otherwise,
 ): Redispatched {
   const receipt = new Receipt()
-  const hasOther = (message: Message, { group, filter }: Share): boolean => {
-    const isGone = pubsub.redispatch([message], group, filter, self, keeps).length === 0
+  const hasOther = (message: Message, share: Share): boolean => {
+    const isGone = pubsub.redispatch([message], share, self, otherwise).length === 0
     const own = pubsub.takeReceipt()
     if (own !== undefined) receipt.join(own)
     return isGone
@@ -47,6 +47,6 @@ export function passOn(pubsub: PubSub, runs: readonly Run[], self: Pid): void {
   for (const { batch, matched } of runs) {
     const { share } = matched
     if (share === undefined) continue
-    for (const message of batch.messages) pubsub.redispatch([message], share.group, share.filter, self)
+    for (const message of batch.messages) pubsub.redispatch([message], share, self, 'parked')
   }
 }

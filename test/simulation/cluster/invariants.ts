@@ -100,6 +100,7 @@ export class Invariants {
 
   #checkRoutes(live: ReadonlyMap<string, LiveSession>): void {
     const durable = new Map<string, boolean>()
+    const kept = new Set<string>()
     const members: string[] = []
     for (const { node, pid, snapshot } of live.values()) {
       const { expirySec, connected } = snapshot
@@ -107,6 +108,7 @@ export class Invariants {
         const [, group, filter = key] = SHARE.exec(key) ?? []
         const route = `${filter} ${fullName(node)} ${group === undefined ? 'plain' : 'group'}`
         durable.set(route, durable.get(route) === true || expirySec > 0)
+        if (expirySec > 0) kept.add(`${key} ${fullName(node)}`)
         if (group !== undefined) members.push(`${filter} ${group} ${pid.key} ${expirySec > 0} ${connected}`)
       }
     }
@@ -137,13 +139,11 @@ export class Invariants {
         { name, grouped: members.map((row) => row.split(' ').slice(0, 3).join(' ')).sort() },
       )
     }
-    this.#checkDurableRoutes(durable)
+    this.#checkDurableRoutes([...kept].sort())
   }
 
   /** What members would keep for a node that is away is what its lasting sessions subscribe, and nobody is away. */
-  #checkDurableRoutes(routes: ReadonlyMap<string, boolean>): void {
-    const expected = [...routes].filter(([route, isDurable]) => isDurable && route.endsWith(' plain'))
-    const durable = expected.map(([route]) => route.slice(0, route.lastIndexOf(' '))).sort()
+  #checkDurableRoutes(durable: readonly string[]): void {
     for (const [name, { mnesia, routing }] of this.#world.services) {
       const rows = [...mnesia.table('durable_route')!.rows()] as { filter: string; node: string }[]
       same({ name, durable: rows.map(({ filter, node }) => `${filter} ${node}`).sort() }, { name, durable })

@@ -78,6 +78,38 @@ test('a will waits anew when its node is lost, comes back before it is due, and 
   })
 })
 
+test('what is published for a group whose members are all on a node that is away reaches one of them, once', async () => {
+  await underSeeds(SEEDS, async (seed) => {
+    const world = await twoNodes(seed)
+    const subscriptions = [{ filter: '$share/g/t/+', qos: 2 as const }]
+    const members = [
+      await connected(world, 'a', { id: 'm1', subscriptions }),
+      await connected(world, 'a', { id: 'm2', subscriptions }),
+    ]
+    for (const member of members) member.isWanted = false
+    const publisher = await connected(world, 'b', { id: 'p' })
+    // Some are on their way when the node is lost.
+    const qos = [1, 2, 0, 2, 1] as const
+    const early = qos.map((each) => publisher.publish('t/1', each))
+    world.kill('a')
+    await world.pass('1s')
+    const late = qos.map((each) => publisher.publish('t/2', each))
+    await world.pass('5s')
+    world.kill('b')
+    await world.settle(world.start('b'))
+    await world.settle(world.start('a'))
+    for (const member of members) member.connect()
+    await world.pass('10s')
+    const counts = members.flatMap(({ receipts }) => receipts.flatMap((each) => [...each.counts]))
+    for (const { key, qos: each } of [...early, ...late]) {
+      const count = counts.reduce((sum, [other, times]) => (other === key ? sum + times : sum), 0)
+      if (each === 1) expect(count).toBeGreaterThanOrEqual(1)
+      else if (each === 2) expect(count).toBe(1)
+    }
+    expect(world.keptBy('b')).toBe(0)
+  })
+})
+
 test('publishers wait no longer for a node that stands still when the clock of theirs is set back', async () => {
   await underSeeds(SEEDS, async (seed) => {
     const world = await twoNodes(seed)

@@ -115,8 +115,9 @@ export class ClusterLedger extends Ledger {
           )
         }).length
         const { filter } = members[0]!
-        if (count === 0 && this.#mustReachGroup(message, members, isLive))
-          lost.push(`nobody of ${filter} got ${message.key}`)
+        const isDue =
+          this.#mustReachGroup(message, members, isLive) || this.#mustBeKeptForGroup(message, members, isLive)
+        if (count === 0 && isDue) lost.push(`nobody of ${filter} got ${message.key}`)
         if (count > 1 && message.qos === 2 && this.#isCalmFor(message, members)) {
           const isAlwaysQoS2 = members.every(({ qos }) => qos === 2)
           if (isAlwaysQoS2) lost.push(`${count} members of ${filter} got ${message.key} at QoS 2`)
@@ -127,8 +128,12 @@ export class ClusterLedger extends Ledger {
   }
 
   /** What a session hands over that gives way comes to the one that stays when it does. */
-  protected override mayComeLate({ firstSentAtMs }: Published, session: string): boolean {
-    return this.#world.switched.has(session) && !this.#world.isCalmSince(firstSentAtMs)
+  protected override mayComeLate({ firstSentAtMs, attempts, session: publisher }: Published, session: string): boolean {
+    if (this.#world.switched.has(session) && !this.#world.isCalmSince(firstSentAtMs)) return true
+    // For a session that ends with its connection nothing is kept: of a message that is published again, the first may have been lost with a link.
+    const isLasting = this.interests.some((interest) => interest.session === session && interest.isPersistent)
+    const isCalm = this.#world.calm.isAmong(firstSentAtMs, [nodeOf(publisher), nodeOf(session)])
+    return attempts > 1 && !isLasting && !isCalm
   }
 
   /** What a node has kept for another one, not knowing that it has arrived, comes again. */
@@ -164,7 +169,7 @@ export class ClusterLedger extends Ledger {
   #mustBeKept({ key, topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest): boolean {
     const { calm, killedAtMs, matches } = this.#world
     if (!interest.isPersistent || firstSentAtMs <= interest.fromMs || acceptedAtMs! >= interest.untilMs) return false
-    if (!matches(interest.filter, topic)) return false
+    if (!matches(interest.filter.replace(SHARE, '$2'), topic)) return false
     const [from, to] = [nodeOf(session), nodeOf(interest.session)]
     // For a node that was down it was on disc before it was acknowledged.
     const hasDied = (killedAtMs.get(from) ?? 0) >= firstSentAtMs
@@ -215,6 +220,16 @@ export class ClusterLedger extends Ledger {
     const hasLeft = members.some((member) => !isLive(member) && isThere(member))
     // What is in flight at QoS 2 to a session that ends may not be given to another member [MQTT5-4.8.2-5].
     return !hasLeft || (message.qos === 1 && isCalm)
+  }
+
+  /** The group has never had another member, so that nobody else can have taken the message with it. */
+  #mustBeKeptForGroup(
+    message: Published,
+    members: readonly Interest[],
+    isLive: (interest: Interest) => boolean,
+  ): boolean {
+    const [only, ...others] = members
+    return others.length === 0 && isLive(only!) && this.#mustBeKept(message, only!)
   }
 }
 
