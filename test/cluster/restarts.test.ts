@@ -160,8 +160,9 @@ describe('问题(2): what members share is on all discs', () => {
   })
 })
 
-/** Of a client whose session outlives its connection. */
+/** Of clients whose sessions outlive their connections. */
 const LASTING = { clientId: 'c', clean: false, properties: { sessionExpiryInterval: 3600 } } as const
+const WORKER = { ...LASTING, clientId: 'worker' } as const
 
 async function raw(node: Peer): Promise<RawClient> {
   const opened = await RawClient.open({ host: '127.0.0.1', port: node.mqttPort }, 5)
@@ -169,13 +170,21 @@ async function raw(node: Peer): Promise<RawClient> {
   return opened
 }
 
-/** Two members are killed of which one has a stored session that subscribes `t/+`, with a message that waits; the other one starts alone. */
+/**
+ * Two members are killed of which one has two stored sessions, of which one subscribes `t/+`, the other one as a group, with a message that waits; the other
+ * member starts alone.
+ */
 async function aloneWithoutOwner(sets: readonly string[]) {
   const { peers, n1, n2 } = await joined()
-  const before = await raw(n1)
-  await before.handshake(LASTING)
-  await before.subscribe('t/+', 1)
-  await before.disconnect({ reasonCode: 0 })
+  for (const [who, filter] of [
+    [LASTING, 't/+'],
+    [WORKER, '$share/g/t/+'],
+  ] as const) {
+    const before = await raw(n1)
+    await before.handshake(who)
+    await before.subscribe(filter, 1)
+    await before.disconnect({ reasonCode: 0 })
+  }
   await (await client(n1)).publishAsync('t/0', '0', { qos: 1 })
   // Of what n2 has taken in, all is on disc when a later write of its own is.
   await retain(n2, 'x', '1')
@@ -194,11 +203,13 @@ describe('sessions of members that are away', () => {
     const again = await startAlone(peers, N2)
     await (await client(again)).publishAsync('t/3', '3', { qos: 1 })
     const back = await peers.start(N1)
-    const after = await raw(back)
-    await after.handshake(LASTING)
-    expect(after.connack?.sessionPresent).toBe(true)
-    for (const n of [0, 1, 2, 3]) await after.expectPublish({ topic: `t/${n}`, payload: `${n}` })
-    await after.disconnect({ reasonCode: 0 })
+    for (const who of [LASTING, WORKER]) {
+      const after = await raw(back)
+      await after.handshake(who)
+      expect(after.connack?.sessionPresent).toBe(true)
+      for (const n of [0, 1, 2, 3]) await after.expectPublish({ topic: `t/${n}`, payload: `${n}` })
+      await after.disconnect({ reasonCode: 0 })
+    }
   })
 
   it('who starts alone holds their clients until they are back, and finds the sessions whole', async () => {
