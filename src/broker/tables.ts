@@ -144,6 +144,8 @@ export const SESSION = table<SessionRow>('session', {
 /** A node that decides about client ids: its session manager runs. */
 export interface SessionManagerRow {
   readonly node: string
+  /** It answers when it is asked whether it is there. Nodes of earlier versions do not. */
+  readonly answers?: boolean
 }
 
 /** Node → that it decides about client ids, which a member whose broker is still starting, or has none, does not. Written by the session manager. */

@@ -36,7 +36,9 @@ export type HomeDown = 'new' | 'refuse'
 /** What session managers say to each other. */
 export type BetweenManagers =
   /** A connection of `manager`'s node wants the session of its client. */
-  | { readonly tag: 'lease'; readonly client: ClientInfo; readonly manager: RemoteName }
+  | Lease
+  /** A lease was not taken: it came late, or another home decides. */
+  | { readonly tag: 'ask_again'; readonly client: ClientInfo }
   /** Make a session for a client of your node. */
   | { readonly tag: 'start'; readonly client: ClientInfo; readonly home: RemoteName }
   | { readonly tag: 'started'; readonly clientId: string; readonly outcome: StartResult }
@@ -44,6 +46,14 @@ export type BetweenManagers =
   | { readonly tag: 'will_settled'; readonly clientId: string; readonly connectedAtMs: number }
   /** The connection has its answer. */
   | { readonly tag: 'settled'; readonly client: ClientInfo }
+
+export interface Lease {
+  readonly tag: 'lease'
+  readonly client: ClientInfo
+  readonly manager: RemoteName
+  /** Monotonic clock of the node that sends it, ms; undefined: it is taken however late it comes. */
+  readonly sentAtMs?: number | undefined
+}
 
 export interface DirectoryOptions {
   readonly table: Table<SessionRow>
@@ -199,13 +209,22 @@ export class Directory {
     if (this.#openings.get(clientId)?.held !== undefined) this.#proceed(clientId)
   }
 
-  /** Drops what is waiting for client ids that are decided about elsewhere now: their managers ask there. */
+  /** Drops what is waiting for client ids that are decided about elsewhere now: their managers are to ask there. */
   keep(isOurs: (clientId: string) => boolean): void {
     for (const [clientId, opening] of [...this.#openings]) {
       if (isOurs(clientId)) continue
-      opening.waiting.length = 0
-      if (opening.held !== undefined) this.#openings.delete(clientId)
+      const dropped = opening.waiting.splice(0)
+      if (opening.held !== undefined) {
+        this.#openings.delete(clientId)
+        dropped.push(opening.claim)
+      }
+      for (const { client, manager } of dropped) this.notTaken(client, manager)
     }
+  }
+
+  /** Has a manager ask again, if its connection still waits. */
+  notTaken(client: ClientInfo, manager: RemoteName): void {
+    this.#self.send(manager, { tag: 'ask_again', client } satisfies BetweenManagers)
   }
 
   /** Tries once more what is under way for a client id. */

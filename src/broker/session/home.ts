@@ -4,6 +4,9 @@
  *
  * A member runs before its broker does, and a program may be a member and have no broker; so each session manager says that it is there, in the
  * table `session_manager`.
+ *
+ * One that stands still is a member until it is given up, which takes `dist.net_ticktime`. When it has not answered for a second (silent-homes.ts) this node asks the next one in its
+ * place.
  */
 import type { Mnesia } from '../../mnesia/mnesia.ts'
 import type { Table, Tables } from '../../mnesia/table.ts'
@@ -12,13 +15,21 @@ import { SESSION_MANAGER, type SessionManagerRow } from '../tables.ts'
 /** What it needs of the tables. */
 export type Members = Pick<Mnesia, 'status' | 'subscribe'>
 
+/** A node and the hash of its name. */
+interface Ranked {
+  readonly name: string
+  readonly hash: number
+}
+
 export class Homes {
   readonly #members: Members
   readonly #managers: Table<SessionManagerRow>
   readonly #node: string
   #running: readonly string[] = []
   #hasOthers = false
-  #nodes: readonly { readonly name: string; readonly hash: number }[] = []
+  /** Those that decide, be they silent or not. */
+  #nodes: readonly Ranked[] = []
+  readonly #silent = new Set<string>()
   readonly #listeners = new Set<() => void>()
   readonly #unsubscribe: () => void
 
@@ -39,23 +50,40 @@ export class Homes {
 
   /** This node decides from now on; returns what ends that. */
   join(): () => void {
-    this.#managers.write({ node: this.#node })
+    this.#managers.write({ node: this.#node, answers: true })
     return () => void this.#managers.delete(this.#node)
   }
 
-  /** The node that decides about a client id. */
+  /** The node that decides about a client id, of those that are not silent. */
   of(clientId: string): string {
-    const nodes = this.#nodes
-    if (nodes.length === 1) return nodes[0]!.name
-    let best = this.#node
-    let most = -1
-    for (const { name, hash } of nodes) {
-      const weight = mix(fnv(clientId, hash))
-      if (weight <= most) continue
-      most = weight
-      best = name
-    }
-    return best
+    return this.#first(clientId, this.#silent)
+  }
+
+  /** The node that decides about a client id when all answer. */
+  appointedOf(clientId: string): string {
+    return this.#first(clientId, NONE)
+  }
+
+  /** Whether a node decides about client ids, and is not silent. */
+  decides(node: string): boolean {
+    return this.hasManager(node) && !this.#silent.has(node)
+  }
+
+  /** Whether a node is to answer when it is asked whether it is there. */
+  answers(node: string): boolean {
+    return this.hasManager(node) && this.#managers.get(node)?.answers === true
+  }
+
+  /** A node does not answer. */
+  silence(node: string): void {
+    if (this.#silent.has(node)) return
+    this.#silent.add(node)
+    this.#tell()
+  }
+
+  /** A node answers. */
+  heard(node: string): void {
+    if (this.#silent.delete(node)) this.#tell()
   }
 
   /** The nodes that decide about client ids. */
@@ -94,19 +122,40 @@ export class Homes {
     this.#unsubscribe()
   }
 
+  #first(clientId: string, silent: ReadonlySet<string>): string {
+    const nodes = this.#nodes
+    if (nodes.length === 1) return nodes[0]!.name
+    let best = this.#node
+    let most = -1
+    for (const { name, hash } of nodes) {
+      const weight = mix(fnv(clientId, hash))
+      if (weight <= most || silent.has(name)) continue
+      most = weight
+      best = name
+    }
+    return best
+  }
+
   #changed(): void {
     this.#read()
+    this.#tell()
+  }
+
+  #tell(): void {
     for (const listener of [...this.#listeners]) listener()
   }
 
   #read(): void {
     const { running, stopped, partitioned } = this.#members.status()
     this.#running = running
+    for (const name of this.#silent) if (!running.includes(name)) this.#silent.delete(name)
     this.#hasOthers = running.length + stopped.length + partitioned.length > 1
     const deciding = this.#running.filter((name) => this.#managers.has(name))
     this.#nodes = deciding.map((name) => ({ name, hash: fnv(name, 0x811c9dc5) }))
   }
 }
+
+const NONE: ReadonlySet<string> = new Set()
 
 /** FNV-1a, begun with another hash. */
 export function fnv(text: string, start: number): number {

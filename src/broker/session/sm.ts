@@ -4,7 +4,7 @@
  *     connection ─ open ─▶ sm ─ lease ─▶ sm of the home of the client id (directory.ts) ─▶ the session, or a new one (local-sessions.ts)
  *     session ─ opened, detached ─▶ sm of its node, which keeps its row
  *
- * The home may be this node or another one; the manager remembers the connections that have no answer yet, and asks the next home when there is another. It
+ * The home may be this node or another one; the manager remembers the connections that have no answer yet, and asks the next home when that is lost, silent, or says that it is not the home. It
  * waits for nobody: a session that takes its time holds up its own client id only. Whether a session is resumed, taken over or ends for
  * a new one is the session's own decision (session-machine.ts).
  *
@@ -20,10 +20,11 @@ import type { ClientInfo } from '../process-messages.ts'
 import type { SessionEnvironment } from '../publish.ts'
 import { SESSION } from '../tables.ts'
 import type { AwayMembers } from './away-members.ts'
-import { type BetweenManagers, Directory, type DirectoryTimer, type HomeDown } from './directory.ts'
+import { type BetweenManagers, Directory, type DirectoryTimer, type HomeDown, type Lease } from './directory.ts'
 import { fnv, type Homes } from './home.ts'
 import { type LocalMessage, LocalSessions, type StartSession } from './local-sessions.ts'
 import type { ToManager } from './session-messages.ts'
+import { type Probe, type ProbeTick, SilentHomes, TICK_MS } from './silent-homes.ts'
 import type { FoundSession } from './stored/session-store.ts'
 import type { StoredPlaces } from './stored/stored-places.ts'
 
@@ -54,7 +55,15 @@ export type ToSm =
   /** A member has given all that it had kept for this node. */
   | { readonly tag: 'hints_given' }
 
-type Incoming = ToSm | ToManager | BetweenManagers | LocalMessage | DirectoryTimer | DownMessage
+type Incoming = ToSm | ToManager | BetweenManagers | Probe | ProbeTick | LocalMessage | DirectoryTimer | DownMessage
+
+/** A connection that has no answer yet, and the home that was asked. */
+interface Pending {
+  readonly client: ClientInfo
+  readonly home: string
+  /** Monotonic, ms */
+  readonly askedAtMs: number
+}
 
 /** What a worker does with its messages. */
 class SmState {
@@ -63,14 +72,16 @@ class SmState {
   readonly #name: RemoteName
   readonly #directory: Directory
   readonly #local: LocalSessions
-  /** Clients that have no answer yet, by the key of their connection. */
-  readonly #pending = new Map<string, ClientInfo>()
+  readonly #silent: SilentHomes
+  /** By the key of the connection. */
+  readonly #pending = new Map<string, Pending>()
 
   constructor(self: ProcessContext, options: SmOptions) {
     this.#self = self
     const { environment, homes, startSession, tables, away, places, index = 0, poolSize = 1 } = options
     this.#homes = homes
     this.#name = { name: self.runtime.process(self.pid)!.name!, node: self.pid.node }
+    this.#silent = new SilentHomes(self, this.#name, homes)
     const table = tables.open(SESSION)
     const { homeWaitMs = 0, homeDown = 'new', mayGive = () => false } = options
     const hasManager = (node: string) => homes.hasManager(node)
@@ -82,7 +93,7 @@ class SmState {
       startSession,
       name: this.#name,
       isOurs: (clientId) => workerOf(clientId, poolSize) === index,
-      isHome: (clientId) => this.#isHome(clientId),
+      isHome: (clientId) => homes.appointedOf(clientId) === self.pid.node,
       isRunning: (node) => homes.isRunning(node),
       mayBeGiven: (winner) => [winner, ...homes.nodes].some((node) => node !== self.pid.node && mayGive(node)),
       othersRun: () => homes.othersRun,
@@ -102,14 +113,25 @@ class SmState {
   handle(message: Incoming): void {
     switch (message.tag) {
       case 'open':
-        this.#pending.set(message.client.connection.key, message.client)
         this.#claim(message.client)
         break
       case 'hints_given':
         this.#local.meetAgain()
         break
       case 'lease':
-        this.#directory.claim(message.client, message.manager)
+        this.#lease(message)
+        break
+      case 'ask_again':
+        if (this.#pending.has(message.client.connection.key)) this.#claim(message.client, true)
+        break
+      case 'probe':
+        this.#send(message.manager, { tag: 'probed', node: this.#self.pid.node })
+        break
+      case 'probed':
+        this.#silent.answered(message.node)
+        break
+      case 'probe_tick':
+        this.#probe()
         break
       case 'start':
         this.#local.start(message.client, message.home)
@@ -157,29 +179,49 @@ class SmState {
     }
   }
 
-  #claim(client: ClientInfo): void {
-    if (this.#isHome(client.clientId)) this.#directory.claim(client, this.#name)
-    else
-      this.#send(
-        { name: this.#name.name, node: this.#homes.of(client.clientId) },
-        { tag: 'lease', client, manager: this.#name },
-      )
+  /** `isAgain`: the home has just said that it is there. */
+  #claim(client: ClientInfo, isAgain = false): void {
+    const home = this.#homes.of(client.clientId)
+    const askedAtMs = this.#self.runtime.clock.monotonic()
+    this.#pending.set(client.connection.key, { client, home, askedAtMs })
+    if (home === this.#self.pid.node) {
+      this.#directory.claim(client, this.#name)
+      return
+    }
+    const sentAtMs = isAgain ? undefined : askedAtMs
+    this.#send({ name: this.#name.name, node: home }, { tag: 'lease', client, manager: this.#name, sentAtMs })
+    this.#silent.watch()
   }
 
-  #isHome(clientId: string): boolean {
-    return this.#homes.of(clientId) === this.#self.pid.node
+  #lease({ client, manager, sentAtMs }: Lease): void {
+    if (sentAtMs !== undefined && this.#silent.isLate(manager.node, sentAtMs)) this.#directory.notTaken(client, manager)
+    else this.#directory.claim(client, manager)
+  }
+
+  /** Asks the homes that have let connections wait. */
+  #probe(): void {
+    const { pid, runtime } = this.#self
+    const slow = new Set<string>()
+    let isSomebodyWaiting = false
+    for (const { home, askedAtMs } of this.#pending.values()) {
+      if (home === pid.node) continue
+      isSomebodyWaiting = true
+      if (askedAtMs + TICK_MS <= runtime.clock.monotonic()) slow.add(home)
+    }
+    this.#silent.tick(slow, isSomebodyWaiting)
   }
 
   #homesChanged(): void {
-    this.#directory.keep((clientId) => this.#isHome(clientId))
+    this.#silent.homesChanged()
+    this.#directory.keep((clientId) => this.#homes.of(clientId) === this.#self.pid.node)
     this.#local.meetAgain()
-    for (const [key, client] of this.#pending) {
-      if (this.#self.runtime.isAlive(client.connection)) this.#claim(client)
-      else this.#pending.delete(key)
+    for (const [key, { client, home }] of this.#pending) {
+      if (!this.#self.runtime.isAlive(client.connection)) this.#pending.delete(key)
+      else if (!this.#homes.decides(home)) this.#claim(client)
     }
   }
 
-  #send(to: RemoteName, message: BetweenManagers): void {
+  #send(to: RemoteName, message: BetweenManagers | Probe): void {
     this.#self.send(to, message)
   }
 }

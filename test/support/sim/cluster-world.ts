@@ -49,8 +49,12 @@ const NET_TICKTIME_MS = 8000
 const ANSWER_MS = 17_000
 /** And by then while nothing fails. */
 const CALM_ANSWER_MS = 3000
+/** And by then while other nodes stand still: a home that says nothing is asked whether it is there, and then passed by. */
+const SILENT_ANSWER_MS = 5000
 /** A publisher has its acknowledgement by then, whatever happens to other nodes: they are waited for 1 s, and for what they hold up. */
 const ACCEPT_MS = 5000
+/** What happened longer ago is over. */
+const LONG_MS = 15_000
 /** After so long a node that was started again has told the others that its sessions are there. */
 const GREETED_MS = 3000
 
@@ -248,6 +252,14 @@ export class ClusterWorld implements ClientWorld {
     }
     expect(ANSWER_MS, () => this.#runsSince(node, fromMs))
     expect(CALM_ANSWER_MS, () => this.isCalmSince(fromMs))
+    const needed = [node, ...(client.session === '' ? [] : [nodeOf(client.session)])]
+    expect(SILENT_ANSWER_MS, () => {
+      const steady = [...this.#discs.keys()].filter((name) => this.#runsSince(name, fromMs - LONG_MS))
+      const isNobodyLost = [...this.#discs.keys()].every((name) => (this.killedAtMs.get(name) ?? 0) < fromMs - LONG_MS)
+      return (
+        isNobodyLost && needed.every((name) => steady.includes(name)) && this.calm.isAmong(fromMs - LONG_MS, steady)
+      )
+    })
   }
 
   connected(client: SimClient, session: string, former: string): void {
