@@ -150,8 +150,9 @@ export class ClusterLedger extends Ledger {
 
   /** Whether nothing has happened since between the publisher's node and those on which members of a group are or were. */
   #isCalmFor({ firstSentAtMs, session }: Published, members: readonly Interest[]): boolean {
-    const nodes = new Set([nodeOf(session), ...members.map((member) => nodeOf(member.session))])
-    return this.#world.calm.isAmong(firstSentAtMs, [...nodes])
+    const nodes = [...new Set([nodeOf(session), ...members.map((member) => nodeOf(member.session))])]
+    const hasDied = nodes.some((node) => (this.#world.killedAtMs.get(node) ?? 0) >= firstSentAtMs)
+    return !hasDied && this.#world.calm.isAmong(firstSentAtMs, nodes)
   }
 
   /** `moreMs`: how long after it was acknowledged there has to be calm. */

@@ -20,10 +20,15 @@ export class Heirs {
     if (!this.#formers.has(session)) this.#formers.set(session, { session: former, interests })
   }
 
-  /** A subscription stands. It inherits what `isApart` says has not met yet: whatever is handed over comes after it. */
+  /**
+   * A subscription stands. It inherits what `isApart` says has not met yet: whatever is handed over comes after it. One that stands anew inherits nothing:
+   * the sessions may have met in between.
+   */
   subscribed(heir: Interest, isApart: (session: string, former: string) => boolean): void {
     const former = this.#formers.get(heir.session)
     if (former === undefined || !isApart(heir.session, former.session)) return
+    if (this.inheritances.some(({ heir: { session, filter } }) => session === heir.session && filter === heir.filter))
+      return
     for (const interest of former.interests) {
       const isSame = interest.filter === heir.filter && interest.qos > 0 && heir.qos > 0
       // Messages of a group go to its other members.
