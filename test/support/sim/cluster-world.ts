@@ -252,12 +252,12 @@ export class ClusterWorld implements ClientWorld {
     }
     expect(ANSWER_MS, () => this.#runsSince(node, fromMs))
     expect(CALM_ANSWER_MS, () => this.isCalmSince(fromMs))
+    // One that begins anew ends the session that it had, wherever that is.
+    if (link.isClean) return
     const needed = [node, ...(client.session === '' ? [] : [nodeOf(client.session)])]
     expect(SILENT_ANSWER_MS, () => {
       const steady = [...this.#discs.keys()].filter((name) => this.#runsSince(name, fromMs - LONG_MS))
       const isNobodyLost = [...this.#discs.keys()].every((name) => (this.killedAtMs.get(name) ?? 0) < fromMs - LONG_MS)
-      // One that begins anew ends the session that it had.
-      if (link.isClean) return false
       return (
         isNobodyLost && needed.every((name) => steady.includes(name)) && this.calm.isAmong(fromMs - LONG_MS, steady)
       )
