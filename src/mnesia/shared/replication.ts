@@ -20,6 +20,7 @@ import { FeedsOut } from './feeds-out.ts'
 import { Losses } from './losses.ts'
 import { Members } from './members.ts'
 import {
+  type FeedRequest,
   type Hello,
   isMessage,
   type ProgressMessage,
@@ -242,9 +243,12 @@ export class SharedReplication implements LinkHandler, TableWriter {
   /** Writes operations on any tables as one entry: other nodes and the disc see all of them or none. See `Table` for what it returns. */
   write(parts: readonly TableOperations[], options: WriteOptions | undefined): Promise<WriteOutcome> | undefined {
     const seq = this.#core.write(parts)
-    if (seq === undefined || options?.wait === undefined || options.wait === 'local') return undefined
-    if (options.wait === 'members') return this.#confirmations.wait(seq, options.timeoutMs ?? DEFAULT_WAIT_MS)
-    const { disc } = this.#core
+    const { disc, vector, self } = this.#core
+    if (options?.wait === 'members') {
+      // Where nothing was to be changed, what this node wrote before may be on its way still.
+      return this.#confirmations.wait(vector.seqOf(self), options.timeoutMs ?? DEFAULT_WAIT_MS)
+    }
+    if (seq === undefined || options?.wait !== 'durable') return undefined
     if (!disc.store.isDurable || !parts.some(({ table }) => table.replica?.isOnDisc === true)) return undefined
     disc.commit()
     return disc.store.flushed().then(() => ({ unconfirmed: [] }))
@@ -302,8 +306,8 @@ export class SharedReplication implements LinkHandler, TableWriter {
     const state = new PeerState(peer, this.#core.origins)
     this.#peers.set(peer.node, state)
     this.#catchingUp.add(state)
-    const { vector, self, links, startClock } = this.#core
-    this.#confirmations.up(peer.node, vector.seqOf(self))
+    const { links, startClock } = this.#core
+    this.#confirmations.up(peer.node)
     this.#members.sawEpoch(peer.node, peer.epoch)
     state.send({
       tag: 'hello',
@@ -360,6 +364,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
         break
       case 'feed':
         this.#feedsOut.start(peer, message)
+        if (this.#isOwn(message)) this.#confirmations.confirm(peer.node, message.from - 1)
         this.#touch()
         break
       case 'stop':
@@ -441,6 +446,11 @@ export class SharedReplication implements LinkHandler, TableWriter {
     if (origin === undefined) return
     peer.vector.advance(origin, seq, 0)
     if (origin === this.#core.self) this.#confirmations.confirm(peer.node, seq)
+  }
+
+  #isOwn({ node, epoch }: FeedRequest): boolean {
+    const { self } = this.#core
+    return node === self.node && epoch === self.epoch
   }
 
   #sawSkew(node: string, aheadMs: number): void {
