@@ -155,6 +155,18 @@ export class SharedReplication implements LinkHandler, TableWriter {
     return [...this.#core.coverages].filter(([, coverage]) => !coverage.isWhole).map(([name]) => name)
   }
 
+  /** Whether a member that runs has told that its copy of a table lacks nothing. */
+  hasWholeCopy(name: string, node: string): boolean {
+    const { self, coverages } = this.#core
+    const coverage = node === self.node ? coverages.get(name) : this.#peers.get(node)?.copies.get(name)
+    return coverage?.isWhole === true
+  }
+
+  /** What a member has told of its copy of a table counts no longer: it is about to get another one. */
+  forgetCopy(name: string, node: string): void {
+    this.#peers.get(node)?.copies.delete(name)
+  }
+
   /** Nothing that this node writes from now on is at or below it. */
   clock(): number {
     return this.#core.clock.promise()
@@ -429,6 +441,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#learn(vector)
     this.#sawSkew(peer.node, wallMs - this.#core.links.now())
     this.#feedsIn.replan()
+    if (copies !== undefined) this.#core.events.copies?.()
   }
 
   #learn(vector: readonly SentProgress[]): void {
@@ -515,6 +528,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     for (const peer of this.#peers.values()) {
       peer.send({ tag: 'progress', wallMs, forgotten, vector: news, copies: isCopyNews ? copies : undefined, links })
     }
+    if (isCopyNews) this.#core.events.copies?.()
   }
 
   #links(): SentLink[] {
