@@ -118,7 +118,10 @@ export class SharedReplication implements LinkHandler, TableWriter {
   stop(): void {
     this.#hasStopped = true
     for (const cancel of this.#cancels.values()) cancel()
-    this.#core.disc.commit()
+    const { disc, clock } = this.#core
+    // What was reserved beyond it is not needed: the next start need not begin ahead of time.
+    disc.ceiling = clock.last
+    disc.commit()
     this.#core.tasks.stop()
     this.#feedsIn.stop()
     this.#confirmations.stop()
@@ -133,7 +136,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     tasks.stop()
     this.#feedsIn.stop()
     this.#confirmations.stop()
-    emptyShared(disc.store, Math.max(disc.ceiling, clock.last))
+    emptyShared(disc.store, clock.last)
     this.#told.clear()
     this.#toldCopies = undefined
     this.#isPurging = false

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { table } from '../../../src/mnesia/definition.ts'
+import { msOf } from '../../../src/mnesia/shared/clock.ts'
 import { SmallWorld } from './small-world.ts'
 
 interface Row {
@@ -27,4 +28,26 @@ test('what a node writes after a restart is later than all that others have of i
     for (const name of ['a', 'b']) expect([seed, name, world.table(name).get('k')?.n]).toEqual([seed, name, 2])
     world.stop()
   }
+})
+
+test('a node that stopped in order, or joins another cluster, does not begin ahead of time', async () => {
+  const world = new SmallWorld<Row>({ seed: 1, table: T, limits: LIMITS })
+  world.start('a')
+  await world.advance(100)
+  const aheadMs = () => {
+    world.write('a', { key: 'k', n: 1 })
+    const [, , , clock] = world.replication('a').vector.at(-1)!
+    return msOf(clock) - world.network.time.now()
+  }
+  expect(aheadMs()).toBe(0)
+  world.replication('a').stop()
+  await world.advance(10)
+  world.kill('a')
+  world.start('a')
+  await world.advance(100)
+  expect(aheadMs()).toBe(0)
+  world.replication('a').reset()
+  await world.advance(100)
+  expect(aheadMs()).toBe(0)
+  world.stop()
 })
