@@ -1,7 +1,7 @@
 /** `wait: 'members'`: when a write is complete, every member that is linked then has it, or is named. */
 import pino from 'pino'
 import { describe, expect, test } from 'vitest'
-import { type TableDefinition, table } from '../../src/mnesia/definition.ts'
+import { type CopyKind, type TableDefinition, table } from '../../src/mnesia/definition.ts'
 import { OwnedReplication } from '../../src/mnesia/owned/owned-replication.ts'
 import { SharedReplication } from '../../src/mnesia/shared/replication.ts'
 import { MemoryStore } from '../../src/mnesia/store/memory-store.ts'
@@ -85,4 +85,21 @@ describe.each(Object.entries(OPENED))('a member whose link comes back: %s tables
       expect([seed, await outcomeOf(a.batch([], { wait: 'members' }), 'k')]).toEqual([seed, true])
     }
   })
+})
+
+test('the members are waited for in an owned table of which this node has got a copy since they were linked', async () => {
+  const network = new LinkNetwork({ seed: 1 })
+  const open = (name: string, copy: CopyKind) => {
+    const links = network.start(name)
+    const replication = new OwnedReplication({ links, store: new MemoryStore(), logger: LOGGER })
+    links.handle('owned', replication)
+    return { replication, rows: replication.open(definition('owned'), copy) }
+  }
+  const [a, b] = [open('a', 'none'), open('b', 'ram_copies')]
+  network.advance(100)
+  a.replication.setCopy('t', 'ram_copies')
+  const waiting = a.rows.write({ key: 'k' }, { wait: 'members' })
+  network.advance(500)
+  expect(await waiting).toEqual({ unconfirmed: [] })
+  expect([waiting !== undefined, b.rows.has('k')]).toEqual([true, true])
 })

@@ -69,7 +69,9 @@ export class OwnedReplication implements LinkHandler, TableHost {
     const had = table.copy !== 'none'
     if (copy === 'none') this.#endFeeds(table)
     table.setCopy(copy)
-    if (had !== (copy !== 'none')) this.#copiesChanged()
+    if (had === (copy !== 'none')) return
+    if (!had) for (const state of this.core.peers.values()) this.#expect(state, table)
+    this.#copiesChanged()
   }
 
   /**
