@@ -35,13 +35,12 @@ import { SharedTable, type TableOperations, type TableWriter } from './shared-ta
 import { SyncReceiver } from './sync-receiver.ts'
 import { SyncSource } from './sync-source.ts'
 import { purgeTombstones } from './tombstones.ts'
+import { VainHoles } from './vain-holes.ts'
 import type { SentProgress } from './vector.ts'
 
 const DEFAULT_WAIT_MS = 1000
 /** Checks that are put off because something is being written, at most, before one is done all the same. */
 const CHECKS_PUT_OFF = 10
-/** Rounds of reports after which all that peers have to say of their copies has been heard. */
-const VAIN_TICKS = 3
 
 // biome-ignore lint/suspicious/noExplicitAny: tables of any rows
 type AnyReplica = Replica<any>
@@ -57,6 +56,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
   #feedsOut!: FeedsOut
   #syncSource!: SyncSource
   #syncReceiver!: SyncReceiver
+  #vainHoles!: VainHoles
   /** Peers that have not told all that they had when they connected. */
   readonly #catchingUp = new Set<PeerState>()
   readonly #peers = new Map<string, PeerState>()
@@ -73,8 +73,6 @@ export class SharedReplication implements LinkHandler, TableWriter {
   #appliedAtCheck = 0
   #checksPutOff = 0
   #isPurging = false
-  /** Copies whose holes seem to be vain, which are being compared with all others once more. */
-  readonly #vain = new Set<AnyReplica>()
 
   constructor(options: SharedOptions) {
     this.#options = options
@@ -106,6 +104,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#feedsOut = new FeedsOut(core)
     this.#syncSource = new SyncSource(core, this.#members)
     this.#syncReceiver = new SyncReceiver({ ...incoming, members: this.#members })
+    this.#vainHoles = new VainHoles(core, this.#peers, this.#syncReceiver)
     this.#touch()
   }
 
@@ -140,7 +139,6 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#told.clear()
     this.#toldCopies = undefined
     this.#isPurging = false
-    this.#vain.clear()
     this.#begin()
     for (const [name, table] of tables) {
       this.#core.tables.set(name, table)
@@ -552,7 +550,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     const { disc } = this.#core
     disc.commit()
     for (const peer of this.#peers.values()) peer.ticks++
-    this.#closeVainHoles()
+    this.#vainHoles.close()
     this.#members.report()
     this.#members.refresh()
     if (this.#members.settle()) {
@@ -565,44 +563,6 @@ export class SharedReplication implements LinkHandler, TableWriter {
       if (reports.length > 0) peer.send({ tag: 'reports', reports })
     }
     if (!this.#isPurging) this.#core.tasks.start(this.#purge())
-  }
-
-  /**
-   * Closes holes that nobody can fill: when all members have been connected for a while and none of their copies has more.
-   * Then what is missing is gone, as ram copies of nodes that have all been restarted are. Before that a copy is compared with all of them once
-   * more, since what came of a sync that was broken off is in no other way to be had.
-   */
-  #closeVainHoles(): void {
-    const { links, self, replicas, tables } = this.#core
-    const peers: PeerState[] = []
-    for (const member of links.members()) {
-      if (member === self.node) continue
-      const peer = this.#peers.get(member)
-      if (peer?.isKnown !== true || peer.ticks < VAIN_TICKS) {
-        this.#vain.clear()
-        return
-      }
-      peers.push(peer)
-    }
-    if (this.#syncReceiver.isBusy) return
-    for (const name of tables.keys()) {
-      const replica = replicas.get(name)
-      if (replica === undefined) continue
-      const holders = peers.filter(({ copies }) => copies.has(name))
-      const others = holders.map(({ copies, vector }) => ({ coverage: copies.get(name)!, vector }))
-      const vain = replica.coverage.vain(others)
-      if (vain === undefined) this.#vain.delete(replica)
-      else if (!this.#vain.has(replica)) {
-        this.#vain.add(replica)
-        this.#syncReceiver.opened(replica)
-        this.#touch()
-      } else if (holders.every((peer) => this.#syncReceiver.hasVisited(replica, peer))) {
-        this.#vain.delete(replica)
-        replica.coverage.closeVain(others)
-        this.#core.coverageChanged(replica)
-        for (const [origin, hole] of vain) this.#core.gone(name, origin, hole)
-      }
-    }
   }
 
   *#purge(): Generator<'go' | 'wait', void> {
@@ -674,7 +634,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
   #close(replica: AnyReplica): void {
     this.#syncReceiver.dropped(replica)
     this.#syncSource.dropped(replica)
-    this.#vain.delete(replica)
+    this.#vainHoles.dropped(replica)
     this.#core.replicas.delete(replica.name)
     this.#discard(replica.name)
   }
