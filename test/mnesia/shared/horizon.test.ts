@@ -8,6 +8,18 @@ interface Row {
 }
 
 const T = table<Row>('t', { type: 'set', key: 'key', replication: 'shared', copies: 'disc_copies' })
+interface Votes {
+  readonly key: string
+  readonly by: readonly string[]
+}
+
+const VOTES = table<Votes>('votes', {
+  type: 'set',
+  key: 'key',
+  replication: 'shared',
+  copies: 'disc_copies',
+  merge: (a, b) => ({ key: a.key, by: [...new Set([...a.by, ...b.by])].sort() }),
+})
 /** Tombstones are kept for three seconds. */
 const LIMITS = { progressMs: 200, reportMs: 1000, checkMs: 5000, horizonMs: 3000 }
 
@@ -88,4 +100,40 @@ test('what a member wrote while it was away stays, also where others have delete
     expect([seed, world.repaired]).toEqual([seed, 0])
     world.stop()
   }
+})
+
+test.each([
+  ['before', 'b', 'c'],
+  ['after', 'c', 'b'],
+])('of a merged row stays what a member wrote %s what was deleted meanwhile, and nothing else', async (_, ...order) => {
+  let happened = 0
+  for (let seed = 1; seed <= 20; seed++) {
+    const world = new SmallWorld<Votes>({ seed, table: VOTES, limits: LIMITS })
+    const { network } = world
+    for (const name of ['a', 'b', 'c']) world.start(name)
+    await world.advance(2000)
+    network.cut('a', 'b')
+    network.cut('b', 'c')
+    for (const name of order) {
+      world.write(name, { key: 'k', by: [name] })
+      await world.advance(500)
+    }
+    // The member gets what the other one wrote, and is cut off before its own has got there.
+    network.mend('b', 'c')
+    while (world.table('b').get('k')?.by.includes('c') !== true) network.step()
+    network.cut('b', 'c')
+    await world.advance(500)
+    if (world.table('c').get('k')?.by.includes('b') === true) continue
+    happened++
+    world.delete('a', 'k')
+    await world.advance(8000)
+    expect(['a', 'c'].map((name) => world.replication(name).info().tombstones)).toEqual([0, 0])
+    network.mendAll()
+    await world.advance(40_000)
+    for (const name of ['a', 'b', 'c'])
+      expect([seed, name, world.table(name).get('k')?.by]).toEqual([seed, name, ['b']])
+    expect([seed, world.repaired]).toEqual([seed, 0])
+    world.stop()
+  }
+  expect(happened).toBeGreaterThan(0)
 })
