@@ -2,8 +2,9 @@
  * Writes that wait until every connected member has applied them.
  *
  * A peer confirms by the number of the last entry that it has applied, so a wait is over when all connected peers have confirmed its
- * number. Who is lost meanwhile has not confirmed, and nobody waits for it any longer; who comes later is not waited for. A peer for which
- * a wait was in vain is *late*: as long as it says nothing, as one that stands still does, it is named in each outcome and holds up none.
+ * number. Who is lost meanwhile has not confirmed, and nobody waits for it any longer; who comes meanwhile is waited for like the others, as it
+ * may lack what was written while its link was lost. A peer for which a wait was in vain is *late*: as long as it says nothing, as one that
+ * stands still does, it is named in each outcome and holds up none.
  */
 import type { Links } from './link.ts'
 import type { WriteOutcome } from './table.ts'
@@ -28,7 +29,7 @@ export class Confirmations {
   /** In the order of their numbers. */
   #waiters: Waiter[] = []
   #group: Group | undefined
-  /** Connected peer → what it has confirmed, or need not confirm. */
+  /** Connected peer → what it has confirmed. */
   readonly #confirmed = new Map<string, number>()
   readonly #late = new Set<string>()
 
@@ -41,9 +42,9 @@ export class Confirmations {
     return this.#waiters.length
   }
 
-  /** A peer is connected, which need not confirm what has been written before. */
-  up(node: string, lastSeq: number): void {
-    this.#confirmed.set(node, lastSeq)
+  /** A peer is connected. What it has it confirms when it asks for more. */
+  up(node: string): void {
+    this.#confirmed.set(node, 0)
   }
 
   confirm(node: string, seq: number): void {

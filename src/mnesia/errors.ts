@@ -45,6 +45,8 @@ export type TableFault =
   | 'already_exists'
   /** There is one of this name that is defined in another way. */
   | 'definition_differs'
+  /** What would be left of it does not have all of its rows yet. */
+  | 'not_loaded'
   /** It is used in a transaction that is over, or it is of a kind that transactions are not for. */
   | 'no_transaction'
 

@@ -58,6 +58,7 @@ export type StartMnesiaResult =
   | { readonly ok: false; readonly reason: 'other_node' | 'bad_format' | 'disc'; readonly problem: string }
 
 const START_WAIT_MS = 10_000
+const MOVE_TIMEOUT_MS = 60_000
 
 /** Starts the tables of a node, as the application `mnesia` of its runtime. Rejects with `Exit` when they run already. */
 export async function startMnesia(runtime: Runtime, options: MnesiaOptions): Promise<StartMnesiaResult> {
@@ -192,19 +193,38 @@ export class Mnesia implements Tables {
     this.#tables.deleteIndex(name, field)
   }
 
-  /** Gives a member a copy of a table [OTP mnesia:add_table_copy/3]. Throws a `TableError` when there is no such table or member. */
+  /**
+   * Gives a member a copy of a table [OTP mnesia:add_table_copy/3]. Throws a `TableError`: `no_exists` when there is no such table or
+   * member, `already_exists` when it has a copy of the other kind.
+   */
   addTableCopy(name: string, node: string, copies: Copies): void {
-    this.#tables.setCopy(name, node, copies)
+    this.#tables.addCopy(name, node, copies)
   }
 
-  /** Takes a member's copy away; it still passes on what others write [OTP mnesia:del_table_copy/2]. */
+  /**
+   * Takes a member's copy away; it still passes on what others write. The table ends with its last copy [OTP mnesia:del_table_copy/2]. Throws
+   * a `TableError`: `no_exists` when there is no such table or member, `not_loaded` when no other running member has all of a shared table.
+   */
   delTableCopy(name: string, node: string): void {
-    this.#tables.setCopy(name, node, 'none')
+    this.#tables.deleteCopy(name, node)
   }
 
-  /** Moves a member's copy to the disc, or off it [OTP mnesia:change_table_copy_type/3]. */
+  /**
+   * Moves a member's copy to another one [OTP mnesia:move_table_copy/3]. Throws as `addTableCopy` and `delTableCopy` do. Resolves when that is done,
+   * or when the new copy is not complete in time: both are there then.
+   */
+  async moveTableCopy(name: string, from: string, to: string, timeoutMs = MOVE_TIMEOUT_MS): Promise<WaitResult> {
+    const copies = this.#tables.kindOf(name, from)
+    this.#tables.addCopy(name, to, copies)
+    const isComplete = () => this.#tables.hasWholeCopy(name, to)
+    if (!(await this.#loading.waitUntil(isComplete, timeoutMs))) return { ok: false, reason: 'timeout', tables: [name] }
+    this.#tables.deleteCopy(name, from)
+    return { ok: true }
+  }
+
+  /** Moves a member's copy to the disc, or off it [OTP mnesia:change_table_copy_type/3]. Throws a `TableError`: `no_exists`. */
   changeTableCopyType(name: string, node: string, copies: Copies): void {
-    this.#tables.setCopy(name, node, copies)
+    this.#tables.changeCopy(name, node, copies)
   }
 
   /** Resolves when the tables are loaded, or the time is over [OTP mnesia:wait_for_tables/2]. */

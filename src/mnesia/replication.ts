@@ -20,7 +20,7 @@ export interface Replication {
   setCopy(name: string, copy: CopyKind): void
   /** Whether all that a linked member had when its link came up is here. */
   isCaughtUp(node: string): boolean
-  /** Called when `isCaughtUp` may have become true for some member. */
+  /** Called when `isCaughtUp` may have become true for some member, or `hasWholeCopy`. */
   onCaughtUp: (() => void) | undefined
   /**
    * Forgets what came from the cluster, in memory and on disc; rows that this node owns stay. `Links.epoch` is another one
@@ -37,4 +37,8 @@ export interface ClockedReplication extends Replication {
   clock(): number
   /** Takes note of another node's clock: what this node writes from now on is later, unless that is wrong by more than a minute. */
   sawClock(clock: number): void
+  /** Whether a member that runs has told that its copy of a table lacks nothing. */
+  hasWholeCopy(name: string, node: string): boolean
+  /** What a member has told of its copy of a table counts no longer: it is about to get another one. */
+  forgetCopy(name: string, node: string): void
 }

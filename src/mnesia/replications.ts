@@ -31,7 +31,7 @@ export interface NodeReplications extends Replications {
 /** What they tell. */
 export interface ReplicationEvents {
   readonly owned: OwnedEvents
-  readonly shared: Omit<SharedEvents, 'caughtUp'>
+  readonly shared: Omit<SharedEvents, 'caughtUp' | 'copies'>
 }
 
 /** Removes from a disc all that came from a cluster; what the node owns stays. */
@@ -127,6 +127,7 @@ class SharedTables implements ClockedReplication {
       events: {
         ...events,
         caughtUp: () => this.onCaughtUp?.(),
+        copies: () => this.onCaughtUp?.(),
       },
     })
   }
@@ -162,6 +163,14 @@ class SharedTables implements ClockedReplication {
 
   sawClock(clock: number): void {
     this.replication.sawClock(clock)
+  }
+
+  hasWholeCopy(name: string, node: string): boolean {
+    return this.replication.hasWholeCopy(name, node)
+  }
+
+  forgetCopy(name: string, node: string): void {
+    this.replication.forgetCopy(name, node)
   }
 
   reset(): void {

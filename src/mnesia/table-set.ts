@@ -11,8 +11,10 @@ import type { TableRows } from './membership.ts'
 import type { ClockedReplication, KeptTable, Replication, TableOrigin } from './replication.ts'
 import type { Cluster, ClusterTables } from './schema/cluster.ts'
 import {
+  AS_DEFINED,
   copyKey,
   copyOn,
+  copyRows,
   definitionOf,
   describe,
   described,
@@ -116,8 +118,11 @@ export class TableSet implements Tables, ClusterTables {
     const row = this.#cluster.registry.get(tableKey(name))
     if (row === undefined || row.status === 'deleted') throw new TableError('no_exists', `there is no table ${name}`)
     this.#cluster.write(tableKey(name), { ...row, status: 'deleted' })
-    // One of this name that is created later begins with the indexes of its definition.
-    for (const { key } of indexRows(this.#cluster.registry, name)) this.#cluster.write(key, { kind: 'as_defined' })
+    // One of this name that is created later begins with the copies and indexes of its definition.
+    const { registry } = this.#cluster
+    for (const { key } of [...copyRows(registry, name), ...indexRows(registry, name)]) {
+      this.#cluster.write(key, { kind: AS_DEFINED })
+    }
   }
 
   /** Removes the rows of a table. Throws when there is none. */
@@ -142,12 +147,50 @@ export class TableSet implements Tables, ClusterTables {
     this.#setIndex(name, field, 'deleted')
   }
 
-  /** Says what copy a member has. Throws when there is no such table or member. */
-  setCopy(name: string, node: string, kind: CopyKind): void {
-    const { registry, links } = this.#cluster
-    if (tableIn(registry, name) === undefined) throw new TableError('no_exists', `there is no table ${name}`)
-    if (!links.members().includes(node)) throw new TableError('no_exists', `${node} is no member`)
+  /** Gives a member a copy. Throws when there is no such table or member, or it has a copy of the other kind. */
+  addCopy(name: string, node: string, kind: Copies): void {
+    const held = this.#copyOf(name, node)
+    if (held === kind) return
+    if (held !== 'none') throw new TableError('already_exists', `${node} has ${held} of table ${name} already`)
+    this.#replications.shared.forgetCopy(name, node)
     this.#cluster.write(copyKey(name, node), { kind })
+  }
+
+  /** Changes the kind of a member's copy. Throws when there is no such table, member or copy. */
+  changeCopy(name: string, node: string, kind: Copies): void {
+    if (this.kindOf(name, node) !== kind) this.#cluster.write(copyKey(name, node), { kind })
+  }
+
+  /**
+   * Takes a member's copy away; the table ends with the last one. Throws when there is no such table or member, or none of the other
+   * copies of a shared table is known to be complete.
+   */
+  deleteCopy(name: string, node: string): void {
+    if (this.#copyOf(name, node) === 'none') return
+    const others = Object.values(this.copiesOf(name))
+      .flat()
+      .filter((each) => each !== node)
+    if (others.length === 0) {
+      this.delete(name)
+      return
+    }
+    if (!others.some((other) => this.hasWholeCopy(name, other))) {
+      throw new TableError('not_loaded', `no other running member has all of table ${name}: see ${others.join(', ')}`)
+    }
+    this.#cluster.write(copyKey(name, node), { kind: 'none' })
+  }
+
+  /** The kind of the copy of a member. Throws when there is no such table, member or copy. */
+  kindOf(name: string, node: string): Copies {
+    const held = this.#copyOf(name, node)
+    if (held === 'none') throw new TableError('no_exists', `${node} has no copy of table ${name}`)
+    return held
+  }
+
+  /** Whether a member that runs has told that its copy lacks nothing. In tables that are not shared each has its own rows. */
+  hasWholeCopy(name: string, node: string): boolean {
+    const isShared = tableIn(this.#cluster.registry, name)?.replication === 'shared'
+    return !isShared || this.#replications.shared.hasWholeCopy(name, node)
   }
 
   schemaChanged(rows: readonly RegistryRow[]): void {
@@ -220,6 +263,14 @@ export class TableSet implements Tables, ClusterTables {
     this.#tables.set(definition.name, { definition, table, replication, copy, isByOthers, defined })
     this.#indexesChanged(definition.name)
     return table
+  }
+
+  /** The copy of a member. Throws when there is no such table or member. */
+  #copyOf(name: string, node: string): CopyKind {
+    const { registry, links } = this.#cluster
+    if (tableIn(registry, name) === undefined) throw new TableError('no_exists', `there is no table ${name}`)
+    if (!links.members().includes(node)) throw new TableError('no_exists', `${node} is no member`)
+    return copyOn(registry, name, node)
   }
 
   #open(name: string): Open {

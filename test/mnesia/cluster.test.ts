@@ -335,6 +335,59 @@ describe('tables', () => {
     expect(() => mnesia.addTableCopy('nothing', fullName('b'), 'ram_copies')).toThrow('there is no table nothing')
   })
 
+  test('lose nothing when a copy goes: it does not before another one is complete, and the table ends with the last', async () => {
+    const world = new MnesiaWorld()
+    await world.clusterOf(['a', 'b', 'c'], { tables: [] })
+    const open = (name: string) => world.table(name, RETAINED)
+    open('a')
+    await world.advance('1s')
+    const { mnesia } = world.node('a')
+    for (const name of ['b', 'c']) mnesia.delTableCopy('retained_message', fullName(name))
+    fill(world, 'a', 5)
+    await world.advance('1s')
+    // What it told of the copy that it had before does not count.
+    mnesia.addTableCopy('retained_message', fullName('b'), 'disc_copies')
+    await world.advance('1s')
+    mnesia.delTableCopy('retained_message', fullName('b'))
+    mnesia.addTableCopy('retained_message', fullName('b'), 'disc_copies')
+    expect(() => mnesia.delTableCopy('retained_message', fullName('a'))).toThrow(
+      'no other running member has all of table retained_message: see b@sim',
+    )
+    await world.advance('1s')
+    expect(await world.settle(mnesia.moveTableCopy('retained_message', fullName('a'), fullName('c')))).toEqual({
+      ok: true,
+    })
+    await world.advance('1s')
+    expect([world.mnesia('b').tableInfo('retained_message').copies.disc_copies, sizes(world, 'b', 'c')]).toEqual([
+      ['b@sim', 'c@sim'],
+      [5, 5],
+    ])
+    expect(() => mnesia.changeTableCopyType('retained_message', fullName('a'), 'ram_copies')).toThrow(
+      'a@sim has no copy of table retained_message',
+    )
+    expect(() => mnesia.addTableCopy('retained_message', fullName('b'), 'ram_copies')).toThrow(
+      'b@sim has disc_copies of table retained_message already',
+    )
+    mnesia.delTableCopy('retained_message', fullName('b'))
+    world.kill('c')
+    await world.advance('20s')
+    // Who is down has the rows, and nobody else could give them.
+    const moving = mnesia.moveTableCopy('retained_message', fullName('c'), fullName('a'), 1000)
+    expect(await world.settle(moving)).toEqual({ ok: false, reason: 'timeout', tables: ['retained_message'] })
+    await world.start('c', { tables: [] })
+    await world.advance('20s')
+    expect(sizes(world, 'a', 'c')).toEqual([5, 5])
+    for (const name of ['a', 'c']) mnesia.delTableCopy('retained_message', fullName(name))
+    await world.advance('1s')
+    expect(['a', 'b', 'c'].map((name) => world.mnesia(name).table('retained_message'))).toEqual(
+      Array(3).fill(undefined),
+    )
+    // One of its name begins with the copies of its definition.
+    open('b')
+    await world.advance('1s')
+    expect(sizes(world, 'a', 'b', 'c')).toEqual([0, 0, 0])
+  })
+
   test('are waited for within a bound', async () => {
     const world = new MnesiaWorld()
     await world.start('a', { tables })

@@ -69,7 +69,9 @@ export class OwnedReplication implements LinkHandler, TableHost {
     const had = table.copy !== 'none'
     if (copy === 'none') this.#endFeeds(table)
     table.setCopy(copy)
-    if (had !== (copy !== 'none')) this.#copiesChanged()
+    if (had === (copy !== 'none')) return
+    if (!had) for (const state of this.core.peers.values()) this.#expect(state, table)
+    this.#copiesChanged()
   }
 
   /**
@@ -272,6 +274,8 @@ export class OwnedReplication implements LinkHandler, TableHost {
     if (table === undefined || table.copy === 'none') return
     const feed = new FeedOut(this.core, table, owner, state.peer, id, { epoch, seq })
     state.feedsOut.set(id, feed)
+    const { node } = this.core.links
+    if (owner === node && epoch === table.of(node)!.epoch) table.confirmations.confirm(state.node, seq)
     this.#pump(feed)
   }
 
@@ -329,7 +333,7 @@ export class OwnedReplication implements LinkHandler, TableHost {
   /** From now on a peer has to confirm what is written to a table, as far as it is not known to have no copy. */
   #expect(state: PeerState, table: AnyTable): void {
     if (table.copy === 'none') return
-    table.confirmations.up(state.node, table.of(this.core.links.node)!.seq)
+    table.confirmations.up(state.node)
     if (state.tables?.has(table.definition.name) === false) table.confirmations.excuse(state.node)
   }
 

@@ -27,6 +27,8 @@ const FUNCTIONS = ['bytes', 'compact', 'identity', 'merge', 'parked'] as const
 const TABLE = 'table/'
 const COPY = 'copy/'
 const INDEX = 'index/'
+/** Kind of an index or a copy of which the definition decides. */
+export const AS_DEFINED = 'as_defined'
 
 export function tableKey(name: string): string {
   return `${TABLE}${name}`
@@ -35,6 +37,13 @@ export function tableKey(name: string): string {
 export function copyKey(name: string, node: string): string {
   // A node name has no slash, so the last one parts the two.
   return `${COPY}${name}/${node}`
+}
+
+/** What the schema says of copies of a table on single members. */
+export function copyRows(rows: Pick<Registry, 'under'>, name: string): readonly RegistryRow[] {
+  const prefix = copyKey(name, '')
+  // The name of another table may begin like this.
+  return rows.under(prefix).filter(({ key }) => !key.slice(prefix.length).includes('/'))
 }
 
 /** What the schema says of the index on a field, which may be nothing. */
@@ -96,7 +105,7 @@ export function tableIn(rows: Pick<Registry, 'get'>, name: string): RegistryValu
 
 export function copyOn(rows: Pick<Registry, 'get'>, name: string, node: string): CopyKind {
   const own = rows.get(copyKey(name, node))?.kind
-  const kind = own ?? tableIn(rows, name)?.copies
+  const kind = own === undefined || own === AS_DEFINED ? tableIn(rows, name)?.copies : own
   return kind === 'none' || kind === 'ram_copies' ? kind : 'disc_copies'
 }
 

@@ -95,7 +95,7 @@ export class Loading {
   /** Resolves when the tables are loaded, or the time is over [OTP mnesia:wait_for_tables/2]. */
   async waitForTables(names: readonly string[], timeoutMs: number): Promise<WaitResult> {
     const missing = () => names.filter((name) => !this.isLoaded(name))
-    if (await this.#waitUntil(() => missing().length === 0, timeoutMs)) return { ok: true }
+    if (await this.waitUntil(() => missing().length === 0, timeoutMs)) return { ok: true }
     return { ok: false, reason: 'timeout', tables: missing() }
   }
 
@@ -103,10 +103,11 @@ export class Loading {
   waitForMember(node: string, timeoutMs: number): Promise<boolean> {
     const { cluster, tables } = this.#options
     const isLinked = () => cluster.links.connected().some((member) => member.node === node)
-    return this.#waitUntil(() => isLinked() && tables.isCaughtUp(node), timeoutMs)
+    return this.waitUntil(() => isLinked() && tables.isCaughtUp(node), timeoutMs)
   }
 
-  #waitUntil(isOver: () => boolean, timeoutMs: number): Promise<boolean> {
+  /** Resolves with whether something is so, which is looked at again when something may have been loaded; after `timeoutMs` at most. */
+  waitUntil(isOver: () => boolean, timeoutMs: number): Promise<boolean> {
     if (isOver()) return Promise.resolve(true)
     return new Promise((resolve) => {
       const cancel = this.#options.cluster.links.setTimer(timeoutMs, () => {

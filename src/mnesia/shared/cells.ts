@@ -130,6 +130,17 @@ export class Cells<V> {
     map.delete(key, cell.identity)
   }
 
+  /** Removes versions of a cell without a trace, and the cell with the last one. Returns whether there were any to remove. */
+  drop(key: string, cell: MergedCell<V>, isDropped: (version: Stamp) => boolean): boolean {
+    const wasRow = cell.value !== undefined
+    this.#toggle(key, cell)
+    const isChanged = cell.drop(isDropped)
+    this.#toggle(key, cell)
+    if (cell.isEmpty) (wasRow ? this.rows : this.tombstones).delete(key, '')
+    else if (isChanged) this.#place(key, cell, wasRow, true)
+    return isChanged
+  }
+
   get oldestTombstone(): number {
     return this.#oldestTombstone
   }
@@ -147,13 +158,8 @@ export class Cells<V> {
   #clearCell(key: string, cell: Cell<V>, changed: (key: string, before: V | undefined, cell: Cell<V>) => void): void {
     const before = cell.value
     if (cell instanceof MergedCell) {
-      const map = before === undefined ? this.tombstones : this.rows
-      this.#toggle(key, cell)
-      const isChanged = (cell as MergedCell<V>).drop((version) => this.#isCleared(version.clock, version.origin))
-      this.#toggle(key, cell)
-      if (cell.isEmpty) map.delete(key, '')
-      else this.#place(key, cell, before !== undefined, true)
-      if (isChanged) changed(key, before, cell)
+      const isCleared = ({ clock, origin }: Stamp) => this.#isCleared(clock, origin)
+      if (this.drop(key, cell as MergedCell<V>, isCleared)) changed(key, before, cell)
     } else if (this.#isCleared(cell.clock, cell.origin)) {
       this.remove(key, cell)
       cell.value = undefined

@@ -4,6 +4,7 @@
  * A clock value is one safe integer, ms × 1024 + counter, which lasts until the year 2248. Values that a node makes only grow, also
  * over restarts: a *ceiling* is on disc, a restarted node begins above it, and what has a value above the ceiling is not sent before a
  * greater one is on disc. It is set a little ahead of time, so that this costs a commit every second while there are writes.
+ * A node that stops in order sets it back to what its clock has come to.
  *
  * Seeing a peer's value moves this clock only as far as `SKEW_MS` beyond its own wall clock. So a node whose clock is far
  * ahead does not take the others with it: what it writes wins until it is overwritten, and a write over such a row gets a stamp

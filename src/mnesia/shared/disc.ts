@@ -161,9 +161,14 @@ export class Disc {
     this.#writeMeta('forgotten/', (writer) => writer.integer(clock))
   }
 
+  /** Nothing above it has been made, or will be. */
+  set ceiling(clock: number) {
+    this.#writeMeta(CEILING, (writer) => writer.integer(clock))
+  }
+
   /** Brings a ceiling to the disc at once. */
   reserve(ceiling: number, raised: () => void): void {
-    this.#writeMeta(CEILING, (writer) => writer.integer(ceiling))
+    this.ceiling = ceiling
     this.commit()
     // A disc that refuses has told so elsewhere; the node goes on without the promise.
     void this.store.flushed().then(raised, raised)

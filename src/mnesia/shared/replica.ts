@@ -8,7 +8,7 @@ import { BinaryReader, BinaryWriter, Damaged } from '../binary.ts'
 import type { Copies, RowBytes } from '../definition.ts'
 import { BagCell, Cell } from './cell-map.ts'
 import { decodeCell, encodeCell } from './cell-record.ts'
-import { Cells } from './cells.ts'
+import { Cells, type Stamp } from './cells.ts'
 import { Coverage } from './coverage.ts'
 import { type Disc, spaceOf } from './disc.ts'
 import type { Operation } from './entry.ts'
@@ -138,8 +138,23 @@ export class Replica<V> {
   forget(key: string, cell: Cell<V>): void {
     const old = cell.value
     this.cells.remove(key, cell)
-    this.#disc?.put({ space: spaceOf(this.name), key: recordKey(key, cell, this.isBag), value: undefined })
+    this.#removeRecord(key, cell)
     if (old !== undefined) this.#changed(key, undefined, old)
+  }
+
+  /** Forgets a cell if it is gone; of one that is merged the versions that are. Returns whether any of it is left. */
+  forgetGone(key: string, cell: Cell<V>, isGone: (stamp: Stamp) => boolean): boolean {
+    if (!(cell instanceof MergedCell)) {
+      if (!isGone(cell)) return true
+      this.forget(key, cell)
+      return false
+    }
+    const before = cell.value
+    if (!this.cells.drop(key, cell as MergedCell<V>, isGone)) return true
+    if (cell.isEmpty) this.#removeRecord(key, cell)
+    else this.write(key, cell, undefined)
+    if (before !== undefined || cell.value !== undefined) this.#changed(key, cell.value, before)
+    return !cell.isEmpty
   }
 
   /** Writes the record of the copy: what it lacks, and when it was cleared. */
@@ -234,6 +249,10 @@ export class Replica<V> {
     this.#disc?.put({ space: spaceOf(this.name), key: recordKey(key, cell, this.isBag), value: writer.take() })
   }
 
+  #removeRecord(key: string, cell: Cell<V>): void {
+    this.#disc?.put({ space: spaceOf(this.name), key: recordKey(key, cell, this.isBag), value: undefined })
+  }
+
   #written(key: string, cell: Cell<V>, old: V | undefined, bytes: Uint8Array | undefined): void {
     if (this.#disc !== undefined) this.write(key, cell, bytes)
     if (old !== undefined || cell.value !== undefined) this.#changed(key, cell.value, old)
@@ -261,7 +280,7 @@ export class Replica<V> {
       // Where something has been written since, its record has taken the place of the old one.
       if (now !== undefined && now !== cell) continue
       if (now !== undefined) this.write(key, cell, undefined)
-      else this.#disc?.put({ space: spaceOf(this.name), key: recordKey(key, cell, this.isBag), value: undefined })
+      else this.#removeRecord(key, cell)
     }
   }
 

@@ -20,6 +20,7 @@ import { FeedsOut } from './feeds-out.ts'
 import { Losses } from './losses.ts'
 import { Members } from './members.ts'
 import {
+  type FeedRequest,
   type Hello,
   isMessage,
   type ProgressMessage,
@@ -34,13 +35,12 @@ import { SharedTable, type TableOperations, type TableWriter } from './shared-ta
 import { SyncReceiver } from './sync-receiver.ts'
 import { SyncSource } from './sync-source.ts'
 import { purgeTombstones } from './tombstones.ts'
+import { VainHoles } from './vain-holes.ts'
 import type { SentProgress } from './vector.ts'
 
 const DEFAULT_WAIT_MS = 1000
 /** Checks that are put off because something is being written, at most, before one is done all the same. */
 const CHECKS_PUT_OFF = 10
-/** Rounds of reports after which all that peers have to say of their copies has been heard. */
-const VAIN_TICKS = 3
 
 // biome-ignore lint/suspicious/noExplicitAny: tables of any rows
 type AnyReplica = Replica<any>
@@ -56,6 +56,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
   #feedsOut!: FeedsOut
   #syncSource!: SyncSource
   #syncReceiver!: SyncReceiver
+  #vainHoles!: VainHoles
   /** Peers that have not told all that they had when they connected. */
   readonly #catchingUp = new Set<PeerState>()
   readonly #peers = new Map<string, PeerState>()
@@ -72,8 +73,6 @@ export class SharedReplication implements LinkHandler, TableWriter {
   #appliedAtCheck = 0
   #checksPutOff = 0
   #isPurging = false
-  /** Copies whose holes seem to be vain, which are being compared with all others once more. */
-  readonly #vain = new Set<AnyReplica>()
 
   constructor(options: SharedOptions) {
     this.#options = options
@@ -105,6 +104,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#feedsOut = new FeedsOut(core)
     this.#syncSource = new SyncSource(core, this.#members)
     this.#syncReceiver = new SyncReceiver({ ...incoming, members: this.#members })
+    this.#vainHoles = new VainHoles(core, this.#peers, this.#syncReceiver)
     this.#touch()
   }
 
@@ -117,7 +117,10 @@ export class SharedReplication implements LinkHandler, TableWriter {
   stop(): void {
     this.#hasStopped = true
     for (const cancel of this.#cancels.values()) cancel()
-    this.#core.disc.commit()
+    const { disc, clock } = this.#core
+    // What was reserved beyond it is not needed: the next start need not begin ahead of time.
+    disc.ceiling = clock.last
+    disc.commit()
     this.#core.tasks.stop()
     this.#feedsIn.stop()
     this.#confirmations.stop()
@@ -132,11 +135,10 @@ export class SharedReplication implements LinkHandler, TableWriter {
     tasks.stop()
     this.#feedsIn.stop()
     this.#confirmations.stop()
-    emptyShared(disc.store, Math.max(disc.ceiling, clock.last))
+    emptyShared(disc.store, clock.last)
     this.#told.clear()
     this.#toldCopies = undefined
     this.#isPurging = false
-    this.#vain.clear()
     this.#begin()
     for (const [name, table] of tables) {
       this.#core.tables.set(name, table)
@@ -152,6 +154,18 @@ export class SharedReplication implements LinkHandler, TableWriter {
   /** Tables of which this node has a copy that lacks something, or may. */
   get lacking(): string[] {
     return [...this.#core.coverages].filter(([, coverage]) => !coverage.isWhole).map(([name]) => name)
+  }
+
+  /** Whether a member that runs has told that its copy of a table lacks nothing. */
+  hasWholeCopy(name: string, node: string): boolean {
+    const { self, coverages } = this.#core
+    const coverage = node === self.node ? coverages.get(name) : this.#peers.get(node)?.copies.get(name)
+    return coverage?.isWhole === true
+  }
+
+  /** What a member has told of its copy of a table counts no longer: it is about to get another one. */
+  forgetCopy(name: string, node: string): void {
+    this.#peers.get(node)?.copies.delete(name)
   }
 
   /** Nothing that this node writes from now on is at or below it. */
@@ -242,9 +256,12 @@ export class SharedReplication implements LinkHandler, TableWriter {
   /** Writes operations on any tables as one entry: other nodes and the disc see all of them or none. See `Table` for what it returns. */
   write(parts: readonly TableOperations[], options: WriteOptions | undefined): Promise<WriteOutcome> | undefined {
     const seq = this.#core.write(parts)
-    if (seq === undefined || options?.wait === undefined || options.wait === 'local') return undefined
-    if (options.wait === 'members') return this.#confirmations.wait(seq, options.timeoutMs ?? DEFAULT_WAIT_MS)
-    const { disc } = this.#core
+    const { disc, vector, self } = this.#core
+    if (options?.wait === 'members') {
+      // Where nothing was to be changed, what this node wrote before may be on its way still.
+      return this.#confirmations.wait(vector.seqOf(self), options.timeoutMs ?? DEFAULT_WAIT_MS)
+    }
+    if (seq === undefined || options?.wait !== 'durable') return undefined
     if (!disc.store.isDurable || !parts.some(({ table }) => table.replica?.isOnDisc === true)) return undefined
     disc.commit()
     return disc.store.flushed().then(() => ({ unconfirmed: [] }))
@@ -302,8 +319,8 @@ export class SharedReplication implements LinkHandler, TableWriter {
     const state = new PeerState(peer, this.#core.origins)
     this.#peers.set(peer.node, state)
     this.#catchingUp.add(state)
-    const { vector, self, links, startClock } = this.#core
-    this.#confirmations.up(peer.node, vector.seqOf(self))
+    const { links, startClock } = this.#core
+    this.#confirmations.up(peer.node)
     this.#members.sawEpoch(peer.node, peer.epoch)
     state.send({
       tag: 'hello',
@@ -360,6 +377,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
         break
       case 'feed':
         this.#feedsOut.start(peer, message)
+        if (this.#isOwn(message)) this.#confirmations.confirm(peer.node, message.from - 1)
         this.#touch()
         break
       case 'stop':
@@ -424,6 +442,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     this.#learn(vector)
     this.#sawSkew(peer.node, wallMs - this.#core.links.now())
     this.#feedsIn.replan()
+    if (copies !== undefined) this.#core.events.copies?.()
   }
 
   #learn(vector: readonly SentProgress[]): void {
@@ -441,6 +460,11 @@ export class SharedReplication implements LinkHandler, TableWriter {
     if (origin === undefined) return
     peer.vector.advance(origin, seq, 0)
     if (origin === this.#core.self) this.#confirmations.confirm(peer.node, seq)
+  }
+
+  #isOwn({ node, epoch }: FeedRequest): boolean {
+    const { self } = this.#core
+    return node === self.node && epoch === self.epoch
   }
 
   #sawSkew(node: string, aheadMs: number): void {
@@ -505,6 +529,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     for (const peer of this.#peers.values()) {
       peer.send({ tag: 'progress', wallMs, forgotten, vector: news, copies: isCopyNews ? copies : undefined, links })
     }
+    if (isCopyNews) this.#core.events.copies?.()
   }
 
   #links(): SentLink[] {
@@ -525,7 +550,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
     const { disc } = this.#core
     disc.commit()
     for (const peer of this.#peers.values()) peer.ticks++
-    this.#closeVainHoles()
+    this.#vainHoles.close()
     this.#members.report()
     this.#members.refresh()
     if (this.#members.settle()) {
@@ -538,44 +563,6 @@ export class SharedReplication implements LinkHandler, TableWriter {
       if (reports.length > 0) peer.send({ tag: 'reports', reports })
     }
     if (!this.#isPurging) this.#core.tasks.start(this.#purge())
-  }
-
-  /**
-   * Closes holes that nobody can fill: when all members have been connected for a while and none of their copies has more.
-   * Then what is missing is gone, as ram copies of nodes that have all been restarted are. Before that a copy is compared with all of them once
-   * more, since what came of a sync that was broken off is in no other way to be had.
-   */
-  #closeVainHoles(): void {
-    const { links, self, replicas, tables } = this.#core
-    const peers: PeerState[] = []
-    for (const member of links.members()) {
-      if (member === self.node) continue
-      const peer = this.#peers.get(member)
-      if (peer?.isKnown !== true || peer.ticks < VAIN_TICKS) {
-        this.#vain.clear()
-        return
-      }
-      peers.push(peer)
-    }
-    if (this.#syncReceiver.isBusy) return
-    for (const name of tables.keys()) {
-      const replica = replicas.get(name)
-      if (replica === undefined) continue
-      const holders = peers.filter(({ copies }) => copies.has(name))
-      const others = holders.map(({ copies, vector }) => ({ coverage: copies.get(name)!, vector }))
-      const vain = replica.coverage.vain(others)
-      if (vain === undefined) this.#vain.delete(replica)
-      else if (!this.#vain.has(replica)) {
-        this.#vain.add(replica)
-        this.#syncReceiver.opened(replica)
-        this.#touch()
-      } else if (holders.every((peer) => this.#syncReceiver.hasVisited(replica, peer))) {
-        this.#vain.delete(replica)
-        replica.coverage.closeVain(others)
-        this.#core.coverageChanged(replica)
-        for (const [origin, hole] of vain) this.#core.gone(name, origin, hole)
-      }
-    }
   }
 
   *#purge(): Generator<'go' | 'wait', void> {
@@ -647,7 +634,7 @@ export class SharedReplication implements LinkHandler, TableWriter {
   #close(replica: AnyReplica): void {
     this.#syncReceiver.dropped(replica)
     this.#syncSource.dropped(replica)
-    this.#vain.delete(replica)
+    this.#vainHoles.dropped(replica)
     this.#core.replicas.delete(replica.name)
     this.#discard(replica.name)
   }

@@ -72,6 +72,8 @@ export interface SharedEvents {
   readonly gone?: (table: string, node: string, entries: number) => void
   /** All that a member had when it connected is here. */
   readonly caughtUp?: (node: string) => void
+  /** A copy, here or on a peer, lacks more or less than before. */
+  readonly copies?: () => void
   /** Both sides of a partition have written a row. */
   readonly lost?: (loss: Loss) => void
   /** A merge is complete: how many rows lost, those included that were not reported one by one. */

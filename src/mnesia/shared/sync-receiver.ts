@@ -10,6 +10,7 @@
  */
 import { BUCKETS } from '../rows/bucket-digest.ts'
 import type { Cell } from './cell-map.ts'
+import type { Stamp } from './cells.ts'
 import { msOf } from './clock.ts'
 import { type Core, type Onlooker, TooFarAhead } from './core.ts'
 import { Coverage, Settled } from './coverage.ts'
@@ -308,11 +309,10 @@ export class SyncReceiver {
     const isCovered = this.#isCovered(replica, cell)
     let held = replica.cells.get(key, cell.identity)
     if (held === undefined && cell.value === undefined && cell.clock <= core.stableClock) return
-    // What this node has had and has not any more was deleted, and the delete is forgotten; the same holds of the source.
-    if (session.isSourceStale && isCovered && cell.clock <= core.forgotten && (held?.clock ?? 0) < cell.clock) return
-    if (session.isStale && held !== undefined && held.clock > cell.clock && this.#isGone(session, held)) {
-      replica.forget(key, held)
-      held = undefined
+    if (session.isSourceStale && !this.#dropGone(replica, cell, held)) return
+    if (session.isStale && held !== undefined) {
+      const isGone = (stamp: Stamp) => !isIn(cell, stamp) && this.#isGone(session, stamp)
+      if (held.clock > cell.clock || replica.isMerged) held = replica.forgetGone(key, held, isGone) ? held : undefined
     }
     if (held !== undefined) onlooker?.look(replica, key, cell.identity, cell.value, cell.clock, cell.origin)
     // As it was: the cell is changed in its place.
@@ -330,7 +330,8 @@ export class SyncReceiver {
     for (const bucket of buckets) {
       for (const cells of cellsOfBucket(replica, bucket, 0)) {
         for (const [key, cell] of cells) {
-          if (seen?.has(cellName(key, cell)) !== true && this.#isGone(session, cell)) replica.forget(key, cell)
+          if (seen?.has(cellName(key, cell)) !== true)
+            replica.forgetGone(key, cell, (stamp) => this.#isGone(session, stamp))
         }
       }
     }
@@ -338,8 +339,23 @@ export class SyncReceiver {
     this.#core.touch()
   }
 
-  /** The source has had what is in a cell, and may have forgotten that it was deleted. */
-  #isGone({ begin, coverage, vector }: Session, { clock, origin }: Cell<unknown>): boolean {
+  /**
+   * Takes out of a stale source's cell what this node has had and has not any more: it was deleted, and the delete is forgotten. Returns whether
+   * any of it is left.
+   */
+  #dropGone(replica: AnyReplica, cell: Cell<unknown>, held: Cell<unknown> | undefined): boolean {
+    const { forgotten, vector, settled } = this.#core
+    const isGone = (stamp: Stamp) =>
+      stamp.clock <= forgotten &&
+      (held === undefined || !isIn(held, stamp)) &&
+      replica.coverage.covers(stamp.clock, stamp.origin, vector, settled)
+    if (!(cell instanceof MergedCell)) return (held?.clock ?? 0) >= cell.clock || !isGone(cell)
+    cell.drop(isGone)
+    return !cell.isEmpty
+  }
+
+  /** The source has had an operation, and may have forgotten that what it wrote was deleted. */
+  #isGone({ begin, coverage, vector }: Session, { clock, origin }: Stamp): boolean {
     return clock <= begin!.forgotten && coverage.covers(clock, origin, vector, this.#core.settled)
   }
 
@@ -436,6 +452,12 @@ export class SyncReceiver {
   #isCurrent(replica: AnyReplica): boolean {
     return this.#core.replicas.get(replica.name) === replica
   }
+}
+
+/** Whether the operation with a stamp is one of those that make a cell. */
+function isIn(cell: Cell<unknown>, { clock, origin }: Stamp): boolean {
+  const stamps = cell instanceof MergedCell ? (cell as MergedCell<unknown>).versions : [cell]
+  return stamps.some((each) => each.clock === clock && each.origin === origin)
 }
 
 function sizeOf({ cells }: AnyReplica): number {

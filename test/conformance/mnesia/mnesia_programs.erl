@@ -1,6 +1,7 @@
-%% Runs programs (program.ts) on Mnesia, all in one node, one after the other. Texts are binaries, rows are lists of their fields.
+%% Runs programs (program.ts) on Mnesia, all in one node, one after the other; mnesia_cluster.erl runs those of several nodes. Texts are
+%% binaries, rows are lists of their fields.
 -module(mnesia_programs).
--export([start/1, run/2]).
+-export([start/1, run/2, outside/1]).
 
 -define(FIELDS, [k, v, w]).
 
@@ -31,8 +32,8 @@ outside([Name | Args]) ->
     end.
 
 do(create_table, [Tab, Options]) ->
-    Node = [node()],
-    Copies = case Options of #{copies := <<"disc_copies">>} -> [{disc_copies, Node}]; _ -> [{ram_copies, Node}] end,
+    Nodes = case Options of #{nodes := Names} -> [full(Name) || Name <- Names]; _ -> [node()] end,
+    Copies = case Options of #{copies := <<"disc_copies">>} -> [{disc_copies, Nodes}]; _ -> [{ram_copies, Nodes}] end,
     Type = binary_to_atom(maps:get(type, Options, <<"set">>)),
     Index = [atom(Field) || Field <- maps:get(index, Options, [])],
     Local = maps:get(local_content, Options, false),
@@ -44,6 +45,15 @@ do(force_load_table, [Tab]) ->
 do(add_table_index, [Tab, Field]) -> schema(mnesia:add_table_index(atom(Tab), atom(Field)));
 do(del_table_index, [Tab, Field]) -> schema(mnesia:del_table_index(atom(Tab), atom(Field)));
 do(change_table_copy_type, [Tab, Copies]) -> schema(mnesia:change_table_copy_type(atom(Tab), node(), atom(Copies)));
+do(change_table_copy_type, [Tab, Copies, Node]) -> schema(mnesia:change_table_copy_type(atom(Tab), full(Node), atom(Copies)));
+do(add_table_copy, [Tab, Node, Copies]) -> schema(mnesia:add_table_copy(atom(Tab), full(Node), atom(Copies)));
+do(del_table_copy, [Tab, Node]) -> schema(mnesia:del_table_copy(atom(Tab), full(Node)));
+do(move_table_copy, [Tab, From, To]) -> schema(mnesia:move_table_copy(atom(Tab), full(From), full(To)));
+do(table_info, [Tab, <<"where_to_read">>]) ->
+    case mnesia:table_info(atom(Tab), where_to_read) of nowhere -> null; Node -> short(Node) end;
+do(table_info, [Tab, Item]) when Item =:= <<"where_to_write">>; Item =:= <<"ram_copies">>; Item =:= <<"disc_copies">> ->
+    shorts(mnesia:table_info(atom(Tab), atom(Item)));
+do(system_info, [Item]) -> shorts(mnesia:system_info(atom(Item)));
 do(table_info, [Tab, <<"index">>]) -> [field(Position) || Position <- lists:sort(mnesia:table_info(atom(Tab), index))];
 do(table_info, [Tab, Item]) ->
     case mnesia:table_info(atom(Tab), atom(Item)) of
@@ -62,6 +72,7 @@ do(wait_for_tables, [Tabs, TimeoutMs]) ->
         {error, Reason} -> [<<"aborted">>, reason(Reason)]
     end;
 do(set_master_nodes, []) -> ok = mnesia:set_master_nodes([node()]), ok = mnesia:set_master_nodes([]), <<"ok">>;
+do(set_master_nodes, [Nodes]) -> done(mnesia:set_master_nodes([full(Node) || Node <- Nodes]));
 do(dirty_read, [Tab, Key]) -> rows(mnesia:dirty_read(atom(Tab), Key));
 do(dirty_delete, [Tab, Key]) -> done(mnesia:dirty_delete(atom(Tab), Key));
 do(dirty_next, [Tab, Key]) -> key(mnesia:dirty_next(atom(Tab), Key));
@@ -77,6 +88,7 @@ do(dirty_all_keys, [Tab]) -> mnesia:dirty_all_keys(atom(Tab));
 do(dirty_first, [Tab]) -> key(mnesia:dirty_first(atom(Tab)));
 do(dirty_last, [Tab]) -> key(mnesia:dirty_last(atom(Tab)));
 do(transaction, [Steps]) -> outcome(mnesia:transaction(fun() -> steps(Steps) end));
+do(transaction_once, [Steps]) -> outcome(mnesia:transaction(fun() -> steps(Steps) end, 0));
 do(sync_transaction, [Steps]) -> outcome(mnesia:sync_transaction(fun() -> steps(Steps) end));
 do(together, [Times, Transactions]) ->
     Runs = [spawn_monitor(fun() -> {atomic, _} = mnesia:transaction(fun() -> steps(Steps) end) end)
@@ -86,7 +98,12 @@ do(held, [Steps, Meanwhile]) ->
     held(Steps, fun() -> outcome(mnesia:transaction(fun() -> steps(Meanwhile) end, 0)) end);
 do(held_dirty, [Steps, Operation]) ->
     held(Steps, fun() -> outside(Operation) end);
-do(subscribe, [Tab]) -> {ok, _} = mnesia:subscribe({table, atom(Tab), detailed}), <<"ok">>;
+do(held_at, [Steps, Node, Meanwhile]) ->
+    held(Steps, fun() -> mnesia_cluster:ask(full(Node), [<<"transaction_once">>, Meanwhile]) end);
+do(subscribe_system, []) -> {ok, _} = mnesia:subscribe(system), <<"ok">>;
+do(system_events, [Count]) -> system_events(Count, 3000);
+do(subscribe, [Tab]) ->
+    case mnesia:subscribe({table, atom(Tab), detailed}) of {ok, _} -> <<"ok">>; {error, Reason} -> [<<"aborted">>, reason(Reason)] end;
 do(unsubscribe, [Tab]) -> {ok, _} = mnesia:unsubscribe({table, atom(Tab), detailed}), <<"ok">>;
 do(events, []) -> events();
 do(backup, [File, _]) -> done(mnesia:backup(file(File)));
@@ -151,6 +168,20 @@ events() ->
     after 20 -> []
     end.
 
+%% So many, and those that come right behind.
+system_events(Count, WithinMs) ->
+    receive
+        {mnesia_system_event, {inconsistent_database, Context, Node}} ->
+            [[<<"inconsistent_database">>, atom_to_binary(Context), short(Node)] | system_events(Count - 1, within(Count))];
+        {mnesia_system_event, {Tag, Node}} when Tag =:= mnesia_up; Tag =:= mnesia_down ->
+            [[atom_to_binary(Tag), short(Node)] | system_events(Count - 1, within(Count))];
+        {mnesia_system_event, _} -> system_events(Count, WithinMs)
+    after WithinMs -> []
+    end.
+
+within(Count) when Count > 1 -> 3000;
+within(_) -> 50.
+
 schema({atomic, ok}) -> <<"ok">>;
 schema({aborted, Reason}) -> [<<"aborted">>, reason(Reason)].
 
@@ -163,6 +194,9 @@ reason({Reason, _}) when Reason =:= no_exists; Reason =:= already_exists -> atom
 reason({Reason, _, _}) when Reason =:= no_exists; Reason =:= already_exists -> atom_to_binary(Reason);
 reason({Reason, _, _, _}) when Reason =:= no_exists; Reason =:= already_exists -> atom_to_binary(Reason);
 reason({badarg, _}) -> <<"badarg">>;
+reason({badarg, _, _}) -> <<"badarg">>;
+reason({not_active, _, _}) -> <<"not_active">>;
+reason({not_active, _, _, _}) -> <<"not_active">>;
 reason({bad_type, _, _}) -> <<"bad_type">>;
 reason({crash, _Stack}) -> <<"error">>;
 reason(Other) -> unicode:characters_to_binary(io_lib:format("~0p", [Other])).
@@ -176,6 +210,9 @@ record(Tab, Row) -> list_to_tuple([atom(Tab) | Row]).
 pattern(Tab, Pattern) -> list_to_tuple([atom(Tab) | [case Value of null -> '_'; _ -> Value end || Value <- Pattern]]).
 greater(Tab, Than) -> [{{atom(Tab), '_', '$1', '_'}, [{'>', '$1', Than}], ['$_']}].
 atom(Text) -> binary_to_atom(Text).
+full(Name) -> binary_to_atom(<<Name/binary, "@127.0.0.1">>).
+short(Node) -> hd(binary:split(atom_to_binary(Node), <<"@">>)).
+shorts(Nodes) -> lists:sort([short(Node) || Node <- Nodes]).
 position(Field) -> position(atom(Field), ?FIELDS, 2).
 position(Field, [Field | _], N) -> N;
 position(Field, [_ | Fields], N) -> position(Field, Fields, N + 1).

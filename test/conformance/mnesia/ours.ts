@@ -1,4 +1,4 @@
-/** Runs programs on our tables: each on a node of its own, with a disc of its own, alone. */
+/** Runs programs on our tables: each on a node of its own, with a disc of its own, alone. `TableNode` does what a node is asked. */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,15 +9,17 @@ import { restore } from '../../../src/mnesia/backup/restore.ts'
 import { dumpToText, loadText } from '../../../src/mnesia/backup/text.ts'
 import { backupTo } from '../../../src/mnesia/backup-to.ts'
 import type { TableDefinition } from '../../../src/mnesia/definition.ts'
-import { TableError } from '../../../src/mnesia/errors.ts'
+import { NoCopyError, TableError } from '../../../src/mnesia/errors.ts'
 import { type Mnesia, startMnesia } from '../../../src/mnesia/mnesia.ts'
 import { openStore } from '../../../src/mnesia/store/open-store.ts'
+import type { SystemEvent } from '../../../src/mnesia/system-events.ts'
 import type { Table, TableEvent } from '../../../src/mnesia/table.ts'
 import type { Transaction, TransactionResult } from '../../../src/mnesia/transaction/transaction.ts'
+import { fullName, shortName } from '../../mnesia/mnesia-world.ts'
 import { silentLogger } from '../../support/runtime.ts'
 import { comparable, type Operation, type Pattern, type Program, type Row, type Step } from './program.ts'
 
-interface Record {
+export interface Record {
   readonly k: string
   readonly v: number
   readonly w: string
@@ -39,8 +41,9 @@ function patternOf([k, v, w]: Pattern): Partial<Record> {
 /** Results of a program's operations, as they are compared. */
 export async function runOnOurs(program: Program, replication: 'shared' | 'owned' = 'shared'): Promise<unknown[]> {
   const directory = mkdtempSync(join(tmpdir(), 'agner-conformance-'))
-  const node = await TableNode.start(directory, replication)
+  const node = new TableNode(alone(directory), directory, replication)
   try {
+    await node.start()
     const results: unknown[] = []
     for (const operation of program) results.push(await node.outside(operation))
     return comparable(program, results)
@@ -50,32 +53,59 @@ export async function runOnOurs(program: Program, replication: 'shared' | 'owned
   }
 }
 
-class TableNode {
+/** How the tables of a node come and go. */
+export interface Host {
+  start(tables: readonly TableDefinition<Record>[]): Promise<Mnesia>
+  stop(mnesia: Mnesia): Promise<void>
+}
+
+function alone(directory: string): Host {
+  return {
+    async start(tables) {
+      const runtime = new Runtime({ logger: silentLogger() })
+      const { store } = await openStore({ directory: join(directory, 'tables'), system: runtime.system })
+      const backup = backupTo(runtime, join(directory, 'given-up'))
+      const started = await startMnesia(runtime, { store, tables, backup })
+      if (!started.ok) throw new Error(started.problem)
+      return started.mnesia
+    },
+    async stop(mnesia) {
+      await mnesia.stop()
+      await stopRuntime(mnesia.runtime)
+      await mnesia.runtime.stop()
+    },
+  }
+}
+
+export class TableNode {
+  readonly #host: Host
   readonly #directory: string
   /** Of tables that are not local_content. */
   readonly #replication: 'shared' | 'owned'
-  #runtime!: Runtime
   #mnesia!: Mnesia
   #events: unknown[] = []
+  #systemEvents: unknown[] = []
   readonly #subscriptions = new Map<string, () => void>()
   /** Code that uses a table opens it at each start. */
   readonly #definitions = new Map<string, TableDefinition<Record>>()
 
-  private constructor(directory: string, replication: 'shared' | 'owned') {
+  /** `directory` is for the files of programs. */
+  constructor(host: Host, directory: string, replication: 'shared' | 'owned') {
+    this.#host = host
     this.#directory = directory
     this.#replication = replication
   }
 
-  static async start(directory: string, replication: 'shared' | 'owned'): Promise<TableNode> {
-    const node = new TableNode(directory, replication)
-    await node.#start()
-    return node
+  async start(): Promise<void> {
+    this.#mnesia = await this.#host.start([...this.#definitions.values()])
   }
 
-  async stop(): Promise<void> {
-    await this.#mnesia.stop()
-    await stopRuntime(this.#runtime)
-    await this.#runtime.stop()
+  stop(): Promise<void> {
+    return this.#host.stop(this.#mnesia)
+  }
+
+  get #runtime(): Runtime {
+    return this.#mnesia.runtime
   }
 
   async outside(operation: Operation): Promise<unknown> {
@@ -83,33 +113,25 @@ class TableNode {
       return await this.#do(operation)
     } catch (error) {
       if (error instanceof TableError) return ['aborted', error.fault]
+      if (error instanceof NoCopyError) return ['aborted', error.code]
       // Misuse.
       if (error instanceof TypeError) return ['aborted', 'badarg']
       throw error
     }
   }
 
-  async #start(): Promise<void> {
-    this.#runtime = new Runtime({ logger: silentLogger() })
-    const { store } = await openStore({ directory: join(this.#directory, 'tables'), system: this.#runtime.system })
-    const started = await startMnesia(this.#runtime, {
-      store,
-      tables: [...this.#definitions.values()],
-      backup: backupTo(this.#runtime, join(this.#directory, 'given-up')),
-    })
-    if (!started.ok) throw new Error(started.problem)
-    this.#mnesia = started.mnesia
-  }
-
   async #do(operation: Operation): Promise<unknown> {
     const mnesia = this.#mnesia
     switch (operation[0]) {
       case 'create_table': {
-        const [, name, { type = 'set', copies = 'ram_copies', index = [], local_content = false }] = operation
+        const [, name, { type = 'set', copies = 'ram_copies', index = [], local_content = false, nodes }] = operation
         const replication = local_content ? 'local_content' : this.#replication
         const definition: TableDefinition<Record> = { name, type, key: 'k', replication, copies, index }
         mnesia.open(definition)
         this.#definitions.set(name, definition)
+        for (const node of nodes === undefined ? [] : mnesia.systemInfo().members) {
+          if (!nodes!.some((each) => fullName(each) === node)) mnesia.delTableCopy(name, node)
+        }
         return 'ok'
       }
       case 'delete_table':
@@ -130,13 +152,27 @@ class TableNode {
         mnesia.delTableIndex(operation[1], operation[2])
         return 'ok'
       case 'change_table_copy_type':
-        mnesia.changeTableCopyType(operation[1], this.#runtime.node.name, operation[2])
+        mnesia.changeTableCopyType(
+          operation[1],
+          operation[3] === undefined ? this.#runtime.node.name : fullName(operation[3]),
+          operation[2],
+        )
         return 'ok'
-      case 'table_info': {
-        const info = mnesia.tableInfo(operation[1])
-        if (operation[2] === 'storage_type') return info.copy
-        return operation[2] === 'local_content' ? info.replication === 'local_content' : info[operation[2]]
+      case 'add_table_copy':
+        mnesia.addTableCopy(operation[1], fullName(operation[2]), operation[3])
+        return 'ok'
+      case 'del_table_copy':
+        mnesia.delTableCopy(operation[1], fullName(operation[2]))
+        return 'ok'
+      case 'move_table_copy': {
+        const moved = await mnesia.moveTableCopy(operation[1], fullName(operation[2]), fullName(operation[3]))
+        if (!moved.ok) return ['aborted', moved.reason]
+        return 'ok'
       }
+      case 'table_info':
+        return infoOf(mnesia, operation[1], operation[2])
+      case 'system_info':
+        return (operation[1] === 'db_nodes' ? mnesia.systemInfo().members : mnesia.status().running).map(shortName)
       case 'memory_grows': {
         const before = mnesia.tableInfo(operation[1]).memory!
         this.#table(operation[1]).write(recordOf(operation[2]))
@@ -149,14 +185,20 @@ class TableNode {
         return waited.ok ? 'ok' : ['timeout', waited.tables]
       }
       case 'set_master_nodes':
+        if (operation[1] !== undefined) {
+          await mnesia.setMasterNodes(operation[1].map(fullName))
+          return 'ok'
+        }
         await mnesia.setMasterNodes([this.#runtime.node.name])
         await mnesia.setMasterNodes([])
         return 'ok'
       case 'transaction':
+      case 'transaction_once':
       case 'sync_transaction':
         return outcomeOf(
           await mnesia.transaction(this.#runtime, (tx) => this.#steps(tx, operation[1]), {
             durable: operation[0] === 'sync_transaction',
+            ...(operation[0] === 'transaction_once' ? { retries: 0 } : {}),
           }),
         )
       case 'together': {
@@ -167,11 +209,9 @@ class TableNode {
         return (await Promise.all(runs)).map(({ ok }) => (ok ? 'ok' : 'aborted'))
       }
       case 'held':
-        return this.#held(operation[1], async () =>
-          outcomeOf(await mnesia.transaction(this.#runtime, (tx) => this.#steps(tx, operation[2]), { retries: 0 })),
-        )
+        return this.held(operation[1], () => this.outside(['transaction_once', operation[2]]))
       case 'held_dirty':
-        return this.#held(operation[1], () => this.outside(operation[2]))
+        return this.held(operation[1], () => this.outside(operation[2]))
       case 'subscribe': {
         const end = this.#table(operation[1]).subscribe((event) => this.#event(event))
         this.#subscriptions.set(operation[1], end)
@@ -182,6 +222,11 @@ class TableNode {
         return 'ok'
       case 'events':
         return this.#events.splice(0)
+      case 'subscribe_system':
+        mnesia.subscribe((event) => this.#systemEvent(event))
+        return 'ok'
+      case 'system_events':
+        return this.#systemEvents.splice(0)
       case 'backup': {
         const tables = operation[2].map((name) => this.#table(name))
         const { runtime } = mnesia
@@ -212,7 +257,7 @@ class TableNode {
       }
       case 'restart':
         await this.stop()
-        await this.#start()
+        await this.start()
         return 'ok'
       default:
         return this.#dirty(operation)
@@ -313,7 +358,7 @@ class TableNode {
   }
 
   /** Runs something while a transaction that has done some steps is open. */
-  async #held(steps: readonly Step[], meanwhile: () => Promise<unknown>): Promise<[unknown, unknown]> {
+  async held(steps: readonly Step[], meanwhile: () => Promise<unknown>): Promise<[unknown, unknown]> {
     let hold!: () => void
     let goOn!: () => void
     const isHeld = new Promise<void>((resolve) => {
@@ -340,6 +385,14 @@ class TableNode {
     } else if (event.type === 'delete') this.#events.push(['delete', rowOf(event.row)])
   }
 
+  #systemEvent(event: SystemEvent): void {
+    if (event.tag === 'mnesia_up' || event.tag === 'mnesia_down') {
+      this.#systemEvents.push([event.tag, shortName(event.node)])
+    } else if (event.tag === 'inconsistent_database') {
+      this.#systemEvents.push([event.tag, event.context, shortName(event.node)])
+    }
+  }
+
   /** Throws as a table that does not exist does in an operation on all tables. */
   #table(name: string): Table<Record> {
     const table = this.#mnesia.table(name)
@@ -352,9 +405,34 @@ class TableNode {
   }
 }
 
+function infoOf(mnesia: Mnesia, name: string, item: (Operation & readonly ['table_info', ...unknown[]])[2]): unknown {
+  const info = mnesia.tableInfo(name)
+  const { copies } = info
+  switch (item) {
+    case 'storage_type':
+      return info.copy
+    case 'local_content':
+      return info.replication === 'local_content'
+    case 'ram_copies':
+    case 'disc_copies':
+      return copies[item].map(shortName)
+    case 'where_to_write': {
+      const { running } = mnesia.status()
+      const all = [...copies.ram_copies, ...copies.disc_copies].sort()
+      return all.filter((node) => running.includes(node)).map(shortName)
+    }
+    case 'where_to_read':
+      return info.copy === 'none' ? null : shortName(mnesia.status().node)
+    default:
+      return info[item]
+  }
+}
+
 function outcomeOf(result: TransactionResult<unknown>): [string, unknown] {
   if (result.ok) return ['atomic', result.value]
   const { reason } = result
   if (reason.tag === 'aborted') return ['aborted', reason.reason]
-  return ['aborted', reason.tag === 'error' && reason.error instanceof TableError ? reason.error.fault : reason.tag]
+  if (reason.tag !== 'error') return ['aborted', reason.tag]
+  if (reason.error instanceof NoCopyError) return ['aborted', reason.error.code]
+  return ['aborted', reason.error instanceof TableError ? reason.error.fault : reason.tag]
 }

@@ -17,8 +17,10 @@ export interface ModelOperation {
   readonly seq: number
   /** Of a merged table: the stamps of the operations on the key that the writer had seen, as origin and clock. */
   readonly seen: ReadonlyMap<string, number> | undefined
-  /** Everything up to this clock had been seen as well. */
+  /** Everything up to this clock is said to have been seen as well. */
   readonly seenAll: number
+  /** Of a merged table: whether the writer's copy had an entry of an origin. */
+  readonly had: ((node: string, epoch: number, seq: number) => boolean) | undefined
 }
 
 /** Merges two rows of a merged table, given as JSON. */
@@ -78,11 +80,11 @@ function mergedRows(sorted: readonly ModelOperation[], merge: MergeRows): Map<st
   for (const operation of sorted) byKey.set(operation.key, [...(byKey.get(operation.key) ?? []), operation])
   const rows = new Map<string, string>()
   for (const [key, operations] of byKey) {
-    const isSeen = ({ node, epoch, clock }: ModelOperation) =>
+    const isSeen = ({ node, epoch, clock, seq }: ModelOperation) =>
       operations.some(
         (other) =>
           (other.node === node && other.epoch === epoch && other.clock > clock) ||
-          other.seenAll >= clock ||
+          (other.seenAll >= clock && other.had!(node, epoch, seq)) ||
           (other.seen!.get(`${node}/${epoch}`) ?? 0) >= clock,
       )
     let row: string | undefined

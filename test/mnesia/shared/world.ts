@@ -13,7 +13,7 @@ import type { TableEvent, WriteOutcome } from '../../../src/mnesia/table.ts'
 import { LossyDisc } from '../../../src/testing/lossy-store.ts'
 import { SeededRandom } from '../../../src/testing/random.ts'
 import { LinkNetwork } from '../../support/link-network.ts'
-import { cellOf, type MergeRows, Model } from './model.ts'
+import { cellOf, type MergeRows, Model, type ModelOperation } from './model.ts'
 
 export interface Row {
   readonly key: string
@@ -63,6 +63,13 @@ export interface SimNode {
   isReady: boolean
   /** The tables as their events tell. */
   mirrors: Map<string, Map<string, string>>
+}
+
+/** What the writer of an entry knew, by table and operation, and which cells it touches. */
+interface Known {
+  readonly seen: readonly (readonly ReadonlyMap<string, number>[])[]
+  readonly cells: readonly (readonly (readonly [string, string])[])[]
+  readonly had: ModelOperation['had']
 }
 
 interface Promised {
@@ -213,6 +220,7 @@ export class World {
   ): void {
     const { replication, name, epoch } = node
     const before = ownProgress(node)
+    const had = parts.some(([of]) => MERGES.has(of)) ? hadBy(node, 'votes') : undefined
     // Who forgets everything cannot know what its clock had come to.
     const facts = node.disc === undefined ? [] : this.#facts(name)
     const tables = parts.map(([of, operations]) => ({ table: replication.table(of) as SharedTable<Row>, operations }))
@@ -224,7 +232,7 @@ export class World {
     this.#checkOwnWrites(node, tables)
     if (after.seq === before.seq) return
     const noted = this.model.operations.length
-    this.#noteOperations(node, tables, seen, cells, before.clock, after)
+    this.#noteOperations(node, tables, { seen, cells, had }, before.clock, after)
     for (const { clock } of this.model.operations.slice(noted)) {
       for (const fact of facts) {
         if (clock <= fact)
@@ -305,13 +313,12 @@ export class World {
   #noteOperations(
     node: SimNode,
     tables: readonly { readonly table: SharedTable<Row>; readonly operations: readonly SharedOperation<Row>[] }[],
-    seen: readonly (readonly ReadonlyMap<string, number>[])[],
-    cells: readonly (readonly (readonly [string, string])[])[],
+    { seen, cells, had }: Known,
     clockBefore: number,
     after: { readonly seq: number; readonly clock: number },
   ): void {
     const { name, epoch } = node
-    const common = { node: name, epoch, seq: after.seq, seenAll: node.replication.stableClock }
+    const common = { node: name, epoch, seq: after.seq, seenAll: node.replication.stableClock, had }
     let left = tables.reduce((sum, { operations }) => sum + operations.length, 0)
     tables.forEach(({ table: of, operations }, t) => {
       const { replica, definition } = of
@@ -390,6 +397,19 @@ export class World {
 function ownProgress({ replication, name, epoch }: SimNode): { seq: number; clock: number } {
   const own = replication.vector.find(([node, of]) => node === name && of === epoch)!
   return { seq: own[2], clock: own[3] }
+}
+
+/** Which entries a node's copy of a table has had; those of origins of which it says nothing any more, all of them. */
+function hadBy({ replication }: SimNode, name: string): ModelOperation['had'] {
+  const { vector, copies, settled } = replication.info()
+  const holes = copies.find(([of]) => of === name)?.[2] ?? []
+  return (node, epoch, seq) => {
+    if (settled.some(([of, floor]) => of === node && epoch < floor)) return true
+    const isThis = ([of, ofEpoch]: readonly [string, number, ...unknown[]]) => of === node && ofEpoch === epoch
+    const hole = holes.find(isThis)
+    if (hole !== undefined && seq > hole[2] && seq <= hole[4]) return false
+    return seq <= (vector.find(isThis)?.[2] ?? 0)
+  }
 }
 
 function mirrorCell(definition: TableDefinition<Row>, row: Row): string {

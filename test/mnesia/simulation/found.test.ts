@@ -7,4 +7,5 @@ test.each([
   [141849, 'who has joined sees rows that others know to be replaced'],
   [141949, 'who has joined sees rows that others know to be replaced'],
   [201140, 'who had been greeted before it was removed was never told'],
+  [300678, 'two members that have removed each other are two clusters of one id'],
 ])('schedule %i: %s', (seed) => new Schedule({ seed }).run())

@@ -40,6 +40,8 @@ export class Invariants {
   /** The nodes as they were when all was quiet and nobody was down. */
   #settled: readonly Writer[] = []
   #now: readonly Writer[] = []
+  /** The cluster of each node when it was last seen running. */
+  readonly #clusters = new Map<string, string>()
 
   constructor(world: MnesiaWorld, writes: Writes) {
     this.#world = world
@@ -68,7 +70,8 @@ export class Invariants {
     const world = this.#world
     this.#now = names.map((name) => writerOf(world.mnesia(name)))
     const groups = this.#groups(names)
-    const isAnyDown = groups.some(({ down }) => down.length > 0)
+    for (const { node, cluster } of this.#now) this.#clusters.set(node, cluster)
+    const isAnyDown = groups.some((group) => group.down.length > 0 || this.#mayReturn(group, names))
     for (const group of groups) {
       this.#checkMembers(group)
       for (const definition of SHARED) this.#checkShared(group, definition, isAnyDown)
@@ -93,6 +96,11 @@ export class Invariants {
       groups.set(id, group)
     }
     return [...groups.values()]
+  }
+
+  /** A node that was removed while it was down may have removed the others before, and have a cluster of this name to itself. */
+  #mayReturn({ cluster }: Group, names: readonly string[]): boolean {
+    return [...this.#clusters].some(([node, of]) => of === cluster && !names.includes(shortName(node)))
   }
 
   #checkMembers({ cluster, names, down }: Group): void {

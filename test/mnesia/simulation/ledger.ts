@@ -39,24 +39,30 @@ export class Ledger {
     return ++this.#last
   }
 
-  /** Notes a write; `found` is the number of the row that the writer had before. */
-  note(table: string, row: string, writer: Writer, n: number, isDelete: boolean, found: number | undefined): Write {
+  /** Notes a write; `found` is the number of the row that the writer had before, `isNew` says that it has joined since all was quiet last. */
+  note(
+    table: string,
+    row: string,
+    writer: Writer,
+    { n, isDelete, found, isNew }: { n: number; isDelete: boolean; found: number | undefined; isNew: boolean },
+  ): Write {
     const key = keyOf(writer.cluster, table, row)
     const writes = this.#writes.get(key) ?? []
     this.#writes.set(key, writes)
-    const before = found === undefined ? undefined : this.find(writer.cluster, table, row, found)
-    if (found !== undefined && before === undefined) throw new Error(`${table} ${row}: row ${found} was never written`)
+    const before = found === undefined ? undefined : this.#find(key, found, isNew)
+    if (found !== undefined && before === undefined)
+      throw new Error(`${table} ${row}: ${writer.node} cannot have row ${found}`)
     const write: Write = { n, isDelete, writer, before, isDurable: false, confirmedBy: [] }
     writes.push(write)
     return write
   }
 
-  find(cluster: string, table: string, row: string, n: number): Write | undefined {
-    const key = keyOf(cluster, table, row)
+  #find(key: string, n: number, isNew: boolean): Write | undefined {
     const settled = this.#settled.get(key)
     if (settled?.n === n) return settled
     const isIt = (write: Write) => write.n === n && !write.isDelete
-    return this.#writes.get(key)?.find(isIt) ?? this.#former.get(key)?.find(isIt)
+    const former = isNew ? this.#former.get(key) : undefined
+    return this.#writes.get(key)?.find(isIt) ?? former?.find(isIt)
   }
 
   /** Rows of a table of a cluster that have been written, or were there when all was quiet last. */
@@ -94,7 +100,7 @@ export class Ledger {
         `${table} ${row}: found ${found ?? 'nothing'}, possible are ${numbers.map((n) => n ?? 'nothing').join(', ')}; settled ${settled === undefined ? 'nothing' : describe(settled)}, then ${history.join(', ')}`,
       )
     }
-    const kept = found === undefined ? undefined : (this.find(cluster, table, row, found) as Write)
+    const kept = found === undefined ? undefined : (this.#find(key, found, false) as Write)
     this.#settled.set(key, kept)
     this.#former.set(key, [...(this.#former.get(key) ?? []), ...writes])
     this.#writes.delete(key)

@@ -65,6 +65,7 @@ export class Writes {
     const random = this.#random
     const table = mnesia.open(definition)
     const writer = writerOf(mnesia)
+    const isNew = this.#world.hasChanged(name)
     const operations: Parameters<Table<SharedRow>['batch']>[0][number][] = []
     const writes: Write[] = []
     const now = new Map<string, SharedRow | undefined>()
@@ -74,7 +75,8 @@ export class Writes {
       const id = `${key}/${part}`
       const old = found(key, part)
       if (row === undefined && old === undefined) return
-      writes.push(this.ledger.note(definition.name, id, writer, row?.n ?? 0, row === undefined, old?.n))
+      const what = { n: row?.n ?? 0, isDelete: row === undefined, found: old?.n, isNew }
+      writes.push(this.ledger.note(definition.name, id, writer, what))
       now.set(id, row)
     }
     for (let left = random.below(3) === 0 ? 3 : 1; left > 0; left--) {
