@@ -223,6 +223,9 @@ export class Routing {
     const waits: Promise<WriteOutcome>[] = []
     this.#flushIndex(this.#unwritten.global, this.global, false, options, waits)
     this.#flushIndex(this.#unwritten.local, this.local, true, options, waits)
+    // What was written before may not have reached a member that has just been linked.
+    const earlier = waits.length === 0 ? this.global.routes.batch([], options) : undefined
+    if (earlier !== undefined) waits.push(earlier)
     this.#updateMax()
     return waits.length === 0 ? undefined : Promise.all(waits)
   }
