@@ -119,16 +119,15 @@ export class KeyMap<V> extends Shards<KeySlots<V>> {
   protected override divide(shard: KeySlots<V>, bit: number): readonly [KeySlots<V>, KeySlots<V>] {
     const half = shard.count >>> 1
     const [zero, one] = [this.#shard(half), this.#shard(half)]
-    shard.each((_key, hash, slot) => {
-      const target = ((hash >>> bit) & 1) === 0 ? zero : one
-      target.take(shard, slot)
-    })
+    zero.take(shard, bit, 0)
+    one.take(shard, bit, 1)
     return [zero, one]
   }
 
   protected override join(left: KeySlots<V>, right: KeySlots<V>): KeySlots<V> {
     const both = this.#shard(left.count + right.count)
-    for (const shard of [left, right]) shard.each((_key, _hash, slot) => both.take(shard, slot))
+    both.take(left)
+    both.take(right)
     return both
   }
 
