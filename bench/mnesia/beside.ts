@@ -1,23 +1,38 @@
 /**
- * Tables of ours beside Mnesia's, on nodes that are OS processes with real links: `node beside.ts solo|load|join|writes|frozen [--quick] [agner|erlang]`.
+ * Tables of ours beside Mnesia's, on nodes that are OS processes with real links:
  *
- * The two take turns. CPU is that of all nodes. What Mnesia has no equal for (owned and local tables) is measured alone.
+ *     node beside.ts [solo|load|join|writes|frozen]... [agner|base|erlang]... [--quick] [--base DIR] [--rounds N] [--profile]
+ *
+ * They take turns. CPU is that of all nodes. What Mnesia has no equal for (owned and local tables) is measured alone. `--base` has nodes of another
+ * checkout, built, beside; `--profile` names the functions of our nodes that `join` and `writes` cost most.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { realSystem } from '../../src/actors/system.ts'
 import { startEpmdServer } from '../../src/dist/epmd-server.ts'
 import { tcpTransport } from '../../src/dist/transport-tcp.ts'
 import { type BenchNode, compileErlang, hasErlang, startErlang, startOurs } from '../dist/nodes.ts'
 import { staleBuild } from '../mqtt/brokers.ts'
+import { hotFunctions } from '../mqtt/profile.ts'
 import { print } from './measure.ts'
 
-type Kind = 'agner' | 'erlang'
+const KINDS = ['agner', 'base', 'erlang'] as const
+type Kind = (typeof KINDS)[number]
 
-const args = process.argv.slice(2)
-const isQuick = args.includes('--quick')
+const { values, positionals: args } = parseArgs({
+  allowPositionals: true,
+  options: {
+    quick: { type: 'boolean', default: false },
+    base: { type: 'string' },
+    rounds: { type: 'string', default: '1' },
+    profile: { type: 'boolean', default: false },
+  },
+})
+const { quick: isQuick, base, profile: isProfiling } = values
+const rounds = Number(values.rounds)
 const ROWS = isQuick ? 50_000 : 1_000_000
 const WRITES = isQuick ? 20_000 : 300_000
 const PROBE_MS = isQuick ? 1000 : 5000
@@ -46,9 +61,16 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 async function start(kind: Kind, at: number, tables: string): Promise<BenchNode> {
   const name = `${kind}${at}@127.0.0.1`
   const node =
-    kind === 'agner'
-      ? startOurs({ name, epmdPort, script: 'bench/mnesia/our-node.ts', flags: ['--expose-gc'] })
-      : startErlang({ name, epmdPort, module: 'mnesia_bench' })
+    kind === 'erlang'
+      ? startErlang({ name, epmdPort, module: 'mnesia_bench' })
+      : startOurs({
+          name,
+          epmdPort,
+          script: 'bench/mnesia/our-node.ts',
+          flags: ['--expose-gc'],
+          root: kind === 'base' ? base : undefined,
+          profile: isProfiling ? join('build/bench', `mnesia-${name}.cpuprofile`) : undefined,
+        })
   running.add(node)
   await node.ready
   if (tables !== '') await node.ask('start', tables)
@@ -74,7 +96,7 @@ async function untilSize(nodes: readonly BenchNode[], size: number): Promise<voi
 }
 
 async function solo(kind: Kind): Promise<void> {
-  const replications = kind === 'agner' ? ['shared', 'owned', 'local_content'] : ['']
+  const replications = kind === 'erlang' ? [''] : ['shared', 'owned', 'local_content']
   for (const replication of replications) {
     const node = await start(kind, 1, '')
     const command = replication === '' ? ['solo', ROWS] : ['solo', ROWS, replication]
@@ -111,14 +133,27 @@ async function joining(kind: Kind): Promise<void> {
   await first.ask('create', 'ram_copies')
   await first.ask('fill', ROWS)
   const second = await start(kind, 2, 'ram')
+  const endProfile = await profile([first, second])
   const cpu = first.cpuNs() + second.cpuNs()
   const ms = Number(await second.ask('join', first.name))
   await untilSize([second], ROWS)
+  await endProfile(ROWS)
   print(`${kind}, n=${ROWS}`, {
     'join s': ms / 1000,
     'CPU of both us/row': (first.cpuNs() + second.cpuNs() - cpu) / ROWS / 1000,
   })
   await stopAll()
+}
+
+/** Begins profiles of nodes of ours; what it returns ends them and prints them. */
+async function profile(nodes: readonly BenchNode[]): Promise<(operations: number) => Promise<void>> {
+  for (const node of nodes) await node.profile()
+  return async (operations) => {
+    for (const node of nodes) {
+      const path = await node.profile()
+      if (path !== undefined) process.stdout.write(`${node.name}\n${hotFunctions(path, operations, undefined, 30)}\n`)
+    }
+  }
 }
 
 /** Until every node has every row: one node writes, then all do at the same time. */
@@ -128,6 +163,7 @@ async function writes(kind: Kind): Promise<void> {
     let size = 0
     for (const writers of [nodes.slice(0, 1), nodes]) {
       const each = Math.floor(WRITES / writers.length)
+      const endProfile = await profile(nodes)
       const cpuOf = () => nodes.reduce((sum, node) => sum + node.cpuNs(), 0)
       const cpu = cpuOf()
       const begun = performance.now()
@@ -135,6 +171,7 @@ async function writes(kind: Kind): Promise<void> {
       size += each * writers.length
       await untilSize(nodes, size)
       const seconds = (performance.now() - begun) / 1000
+      await endProfile(each * writers.length)
       print(`${kind}, ${count} nodes, ${writers.length === 1 ? 'one writes' : 'all write'}, n=${size}`, {
         'writes/s': (each * writers.length) / seconds,
         'CPU of all us/write': (cpuOf() - cpu) / (each * writers.length) / 1000,
@@ -176,14 +213,16 @@ const SCENARIOS: Readonly<Record<string, (kind: Kind) => Promise<void>>> = {
   frozen,
 }
 
-const kinds = (['agner', 'erlang'] as const).filter((kind) => kind === 'agner' || hasErlang())
+const kinds = KINDS.filter((kind) => (kind === 'erlang' ? hasErlang() : kind === 'agner' || base !== undefined))
 const wanted = args.filter((argument) => SCENARIOS[argument] !== undefined)
 const only = kinds.filter((kind) => args.includes(kind))
 try {
   if (hasErlang()) compileErlang(fileURLToPath(new URL('mnesia_bench.erl', import.meta.url)))
   for (const name of wanted.length > 0 ? wanted : Object.keys(SCENARIOS)) {
     process.stdout.write(`-- ${name}\n`)
-    for (const kind of only.length > 0 ? only : kinds) await SCENARIOS[name]!(kind)
+    for (let round = 0; round < rounds; round++) {
+      for (const kind of only.length > 0 ? only : kinds) await SCENARIOS[name]!(kind)
+    }
   }
 } finally {
   await epmd.server.close()

@@ -1,5 +1,5 @@
-// Loaded into a Node broker with --require: the first SIGUSR2 starts the CPU profiler, the second writes the profile
-// to AGNER_PROFILE and stops. Unlike `node --cpu-prof` it leaves out start-up, connecting and warming up.
+// Loaded into a node with --require: one SIGUSR2 starts the CPU profiler, the next writes the profile to AGNER_PROFILE and
+// stops it. Unlike `node --cpu-prof` it leaves out start-up, connecting and warming up.
 const { Session } = require('node:inspector')
 const { writeFileSync } = require('node:fs')
 
@@ -16,5 +16,7 @@ process.on('SIGUSR2', () => {
       if (error) throw error
       writeFileSync(process.env.AGNER_PROFILE, JSON.stringify(result.profile))
     })
+    session.disconnect()
+    session = undefined
   }
 })

@@ -18,7 +18,7 @@ export interface Clock {
 export type TimerHandle = object
 
 export interface Timers {
-  /** Calls `callback` once after `ms` milliseconds. */
+  /** Calls `callback` once after `ms` milliseconds; with 0 as soon as what has arrived has been looked at. */
   set(ms: number, callback: () => void): TimerHandle
   clear(handle: TimerHandle): void
 }
@@ -68,11 +68,27 @@ class LongTimer {
   }
 }
 
+/** A wait of 0 ms: `setTimeout` makes a millisecond of it, which long work in short pieces would spend waiting. */
+class ImmediateTimer {
+  readonly #handle: NodeJS.Immediate
+
+  constructor(callback: () => void) {
+    this.#handle = setImmediate(callback)
+  }
+
+  clear(): void {
+    clearImmediate(this.#handle)
+  }
+}
+
 /** Timers of the OS process; nearly all are Node's own objects, with nothing around them. */
 const REAL_TIMERS: Timers = {
-  set: (ms, callback) => (ms <= MAX_TIMEOUT_MS ? setTimeout(callback, ms) : new LongTimer(ms, callback)),
+  set: (ms, callback) => {
+    if (ms === 0) return new ImmediateTimer(callback)
+    return ms <= MAX_TIMEOUT_MS ? setTimeout(callback, ms) : new LongTimer(ms, callback)
+  },
   clear: (handle) => {
-    if (handle instanceof LongTimer) handle.clear()
+    if (handle instanceof LongTimer || handle instanceof ImmediateTimer) handle.clear()
     else clearTimeout(handle as NodeJS.Timeout)
   },
 }

@@ -204,7 +204,7 @@ class Server implements EpmdServer {
   #die(): void {
     this.#isClosed = true
     const { timers, onKilled } = this.#options
-    timers.set(0, () => {
+    timers.set(1, () => {
       void this.close().then(onKilled)
     })
   }

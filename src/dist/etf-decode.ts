@@ -6,7 +6,7 @@
  * Refused, because no peer has a reason to send it: compressed terms (a few bytes that become many), the old funs of tag
  * 117, and terms encoded for the node that made them (`local`).
  *
- * Buffers in a decoded term are views of the input: whoever keeps one copies it, or keeps the whole chunk in memory. A
+ * Buffers in a decoded term are views of the input, unless copies are asked for: whoever keeps one copies it, or keeps the whole chunk in memory. A
  * decoder belongs to one peer; it keeps the atoms that this peer often sends.
  */
 import { Pid } from '../actors/pid.ts'
@@ -14,7 +14,7 @@ import { BUFFER_HEAP, type DecodeError, Malformed } from './byte-reader.ts'
 import { MapKeys } from './etf-map-keys.ts'
 import { objectOfMap, valueOfExport } from './etf-own-terms.ts'
 import * as tag from './etf-tags.ts'
-import { IdentifierReader, isAtomTag } from './identifier-reader.ts'
+import { type DecoderOptions, IdentifierReader, isAtomTag } from './identifier-reader.ts'
 import { BitBinary, Fun, ImproperList, Tuple } from './term.ts'
 
 export type { DecodeError, DecodeReason } from './byte-reader.ts'
@@ -37,8 +37,14 @@ const PREALLOCATED = 1024
 const EMPTY_TUPLE = new Tuple<readonly unknown[]>(Object.freeze([]))
 
 export class Decoder extends IdentifierReader {
+  readonly #copiesBinaries: boolean
   /** Of the term at hand. */
   #mapKeys: MapKeys | undefined
+
+  constructor(options: DecoderOptions) {
+    super(options)
+    this.#copiesBinaries = options.copiesBinaries ?? false
+  }
 
   /** Decodes the term whose version byte is at `from`. Never throws. */
   decode(input: Uint8Array, from = 0): Decoded {
@@ -263,7 +269,10 @@ export class Decoder extends IdentifierReader {
     this.spend(BUFFER_HEAP)
     const from = this.at
     this.at = from + length
-    return this.bytes.subarray(from, this.at)
+    if (!this.#copiesBinaries) return this.bytes.subarray(from, this.at)
+    const copy = Buffer.allocUnsafe(length)
+    this.bytes.copy(copy, 0, from, this.at)
+    return copy
   }
 
   #bitBinary(): unknown {

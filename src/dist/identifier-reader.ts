@@ -20,6 +20,8 @@ export interface DecoderOptions {
   /** The atoms that this peer may have in use; by default a quota of its own. */
   readonly quota?: AtomQuota
   readonly limits?: Partial<DecodeLimits>
+  /** Binaries are copies, and not views of the input. @default false */
+  readonly copiesBinaries?: boolean
   /** Resolves references to the atom cache of a distribution header; without it they are malformed. */
   readonly cachedAtom?: (index: number) => Atom | undefined
 }

@@ -10,8 +10,8 @@ const WORD = 8
 const SAMPLE = 100
 /** A key's entry in a map of rows, in words. */
 const ENTRY_WORDS = 5
-/** Of a shared table: the cell with the stamp of the row. */
-const CELL_WORDS = 5
+/** Of a shared table: the stamp of the row. */
+const STAMP_WORDS = 3
 /** Of a table of compact rows: what a record in a page takes beside its key. */
 const COMPACT_BYTES = 18
 /** An empty table. */
@@ -26,7 +26,7 @@ export function memoryOf(table: TableReader<unknown>): number {
     if (count === SAMPLE) break
     count++
     if (compact !== undefined) bytes += COMPACT_BYTES + String((row as Record<string, unknown>)[key]).length
-    else bytes += heapBytes(row) + WORD * (ENTRY_WORDS + (replication === 'shared' ? CELL_WORDS : 0))
+    else bytes += heapBytes(row) + WORD * (ENTRY_WORDS + (replication === 'shared' ? STAMP_WORDS : 0))
   }
   return TABLE_BYTES + (count === 0 ? 0 : Math.round((bytes / count) * table.size))
 }

@@ -12,7 +12,7 @@
 import { type Atom, AtomQuota, atom } from '../dist/atom-table.ts'
 import { Decoder } from '../dist/etf-decode.ts'
 import { Encoder } from '../dist/etf-encode.ts'
-import { BitBinary, ImproperList, Tuple } from '../dist/term.ts'
+import { ImproperList, Tuple } from '../dist/term.ts'
 import type { RowBytes } from './definition.ts'
 import { RowBytesError } from './errors.ts'
 
@@ -34,7 +34,11 @@ export function termBytes<Row>(): RowBytes<Row> {
 
 const encoder = new Encoder({ slabBytes: SLAB_BYTES })
 // Atoms of rows count for no peer: whoever may write rows is a member. Nobody's pids are this decoder's own.
-const decoder = new Decoder({ node: { name: '', creation: 0 }, quota: new AtomQuota(Number.POSITIVE_INFINITY) })
+const decoder = new Decoder({
+  node: { name: '', creation: 0 },
+  quota: new AtomQuota(Number.POSITIVE_INFINITY),
+  copiesBinaries: true,
+})
 
 const TERM_BYTES: RowBytes<unknown> = {
   encode: (row) => {
@@ -144,7 +148,7 @@ function fromObject(term: object): unknown {
     }
     return object
   }
-  if (term instanceof Uint8Array) return Buffer.from(term)
+  if (term instanceof Uint8Array) return term
   if (term instanceof Tuple) {
     const { elements } = term
     if (elements[0] !== ESCAPE) return new Tuple(fromList(elements as unknown[]))
@@ -153,7 +157,6 @@ function fromObject(term: object): unknown {
   }
   if (term instanceof Map) return mapOf(fromList([...term].flat()))
   if (term instanceof ImproperList) return new ImproperList(fromList([...term.elements]), fromTerm(term.tail))
-  if (term instanceof BitBinary) return new BitBinary(Buffer.from(term.bytes), term.lastBits)
   return term
 }
 

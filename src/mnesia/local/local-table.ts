@@ -113,7 +113,7 @@ export class LocalTable<Row> extends ReadableTable<Row> implements Table<Row> {
 
   /** Begins a copy, with the rows that the disc holds if it is one on disc. */
   begin(disc: LocalDisc<Row> | undefined, damaged: (reason: string) => void): void {
-    const rows = createRows(this.definition, this.#node, this.indexes)
+    const rows = createRows(this.definition, this.#node, { indexes: this.indexes })
     if (disc !== undefined) for (const row of disc.rows(damaged)) rows.write(this.keyOf(row), row)
     this.#rows = rows
     this.#disc = disc

@@ -30,7 +30,10 @@ export interface ChangeSink<Row> {
   deleted(key: string, row: Row, hash: number, isLast: boolean): void
 }
 
-/** Rows with their digest: what a snapshot is read into. */
+/**
+ * Rows with their digest: what a snapshot is read into. What the digest has of a row is kept as its mark where there is one row for a key, since
+ * the row of before would have to be encoded again to take it out.
+ */
 export class DigestedRows<Row> {
   readonly digest = new BucketDigest()
   readonly form: RowForm<Row>
@@ -38,7 +41,7 @@ export class DigestedRows<Row> {
 
   constructor(definition: TableDefinition<Row>, owner: string, form = new RowForm(definition, owner)) {
     this.form = form
-    this.#rows = createRows(definition, owner)
+    this.#rows = createRows(definition, owner, { isMarked: true })
   }
 
   get rows(): Rows<Row> {
@@ -56,8 +59,10 @@ export class DigestedRows<Row> {
     const hash = hashOf(key)
     if (operation.kind === 'write') {
       const before = this.rows.keyCount
+      const mark = this.rows.marks?.markOf(key, hash)
       const old = this.rows.write(key, operation.row, hash)
-      if (old !== undefined) this.digest.toggle(hash, this.form.contentOf(old))
+      this.rows.marks?.setMark(key, hash, operation.content)
+      if (old !== undefined) this.digest.toggle(hash, mark ?? this.form.contentOf(old))
       this.digest.toggle(hash, operation.content)
       sink?.wrote(operation, old, hash, this.rows.keyCount > before)
     } else if (operation.kind === 'delete_object') this.#deleteObject(key, hash, operation.row, sink)
@@ -66,9 +71,10 @@ export class DigestedRows<Row> {
 
   #deleteObject(key: string, hash: number, row: Row, sink: ChangeSink<Row> | undefined): void {
     const before = this.rows.keyCount
+    const mark = this.rows.marks?.markOf(key, hash)
     const old = this.rows.deleteObject(key, row, hash)
     if (old === undefined) return
-    this.digest.toggle(hash, this.form.contentOf(old))
+    this.digest.toggle(hash, mark ?? this.form.contentOf(old))
     sink?.deleted(key, old, hash, this.rows.keyCount < before)
   }
 }

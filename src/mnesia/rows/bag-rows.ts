@@ -32,6 +32,10 @@ export class BagRows<Row> implements Rows<Row> {
     return undefined
   }
 
+  get marks(): undefined {
+    return undefined
+  }
+
   has(key: string, hash?: number): boolean {
     return this.#rows.has(key, hash)
   }

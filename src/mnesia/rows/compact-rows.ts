@@ -26,6 +26,10 @@ export class CompactRows<Row> implements Rows<Row> {
     return undefined
   }
 
+  get marks(): undefined {
+    return undefined
+  }
+
   has(key: string, hash?: number): boolean {
     return this.#pages.has(key, hash)
   }

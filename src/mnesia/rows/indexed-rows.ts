@@ -1,7 +1,7 @@
 /** A container whose rows can be found by the values of some fields as well. */
 import type { OrderedKeys } from './readable-table.ts'
 import { RowIndex } from './row-index.ts'
-import type { RowChunk, Rows } from './rows.ts'
+import type { RowChunk, RowMarks, Rows } from './rows.ts'
 import { sameValue } from './same-value.ts'
 import type { KeyChunk, Position } from './shards.ts'
 
@@ -40,6 +40,10 @@ export class IndexedRows<Row> implements Rows<Row> {
 
   get order(): OrderedKeys | undefined {
     return this.#rows.order
+  }
+
+  get marks(): RowMarks | undefined {
+    return this.#rows.marks
   }
 
   has(key: string, hash?: number): boolean {

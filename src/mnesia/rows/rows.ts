@@ -21,6 +21,14 @@ export interface RowChunk<Row> {
   readonly next: Position | undefined
 }
 
+/** Numbers that are kept with the rows of keys, such as hashes of them. */
+export interface RowMarks {
+  /** That of a key's row: 0 before one has been set, and undefined where there is no row. */
+  markOf(key: string, hash: number): number | undefined
+  /** Sets that of a row that is there. */
+  setMark(key: string, hash: number, mark: number): void
+}
+
 /** `hash` is that of the key, by `hashOf`, for who has it at hand. */
 export interface Rows<Row> {
   /** Number of rows. */
@@ -37,6 +45,8 @@ export interface Rows<Row> {
   keysAfter(key: string | undefined): IterableIterator<string>
   /** Keys in order; of an ordered_set only. */
   readonly order: OrderedKeys | undefined
+  /** Undefined in a container that keeps none. */
+  readonly marks: RowMarks | undefined
   /** Rows whose field has a value, by index; empty when the field has no index. */
   indexed(field: keyof Row & string, value: unknown): readonly Row[]
   /** Returns the row that it replaced. */
@@ -53,14 +63,21 @@ export interface Rows<Row> {
 
 /**
  * An empty container for a table, with indexes on these fields. `owner` is the node whose rows it will hold: `compact` rows may
- * leave it out.
+ * leave it out. `isMarked`: a container with one row for a key keeps marks.
  */
 export function createRows<Row>(
   definition: TableDefinition<Row>,
   owner: string,
-  indexes: readonly (keyof Row & string)[] = definition.index ?? [],
+  { indexes = definition.index ?? [], isMarked = false }: RowsOptions<Row> = {},
 ): Rows<Row> {
-  return withIndexes(plainRows(definition, owner), indexes)
+  return withIndexes(plainRows(definition, owner, isMarked), indexes)
+}
+
+export interface RowsOptions<Row> {
+  /** @default those of the definition */
+  readonly indexes?: readonly (keyof Row & string)[]
+  /** @default false */
+  readonly isMarked?: boolean
 }
 
 /** The same rows with indexes on these fields and no others; the container that was given is not to be used any more. */
@@ -73,9 +90,9 @@ export function withIndexes<Row>(rows: Rows<Row>, fields: readonly (keyof Row & 
   return fields.length === 0 ? rows : new IndexedRows(rows, fields)
 }
 
-function plainRows<Row>(definition: TableDefinition<Row>, owner: string): Rows<Row> {
-  if (definition.type === 'set') return new SetRows()
-  if (definition.type === 'ordered_set') return new OrderedRows()
+function plainRows<Row>(definition: TableDefinition<Row>, owner: string, isMarked: boolean): Rows<Row> {
+  if (definition.type === 'set') return new SetRows(isMarked)
+  if (definition.type === 'ordered_set') return new OrderedRows(isMarked)
   if (definition.compact !== undefined) return new CompactRows(definition.compact(owner))
   return new BagRows(definition.identity)
 }

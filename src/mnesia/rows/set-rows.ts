@@ -2,11 +2,20 @@
 import { byCodeUnits, SortedKeys } from '../../actors/sorted-keys.ts'
 import { KeyMap } from './key-map.ts'
 import { NO_ROWS, type OrderedKeys } from './readable-table.ts'
-import type { RowChunk, Rows } from './rows.ts'
+import type { RowChunk, RowMarks, Rows } from './rows.ts'
 import type { KeyChunk, Position } from './shards.ts'
 
 export class SetRows<Row> implements Rows<Row> {
-  readonly #rows = new KeyMap<Row>()
+  readonly #rows: KeyMap<Row>
+  readonly marks: RowMarks | undefined
+
+  constructor(isMarked = false) {
+    if (isMarked) {
+      const marked = new MarkedMap<Row>()
+      this.#rows = marked
+      this.marks = marked
+    } else this.#rows = new KeyMap()
+  }
 
   get size(): number {
     return this.#rows.size
@@ -107,5 +116,22 @@ export class OrderedRows<Row> extends SetRows<Row> {
     const old = super.remove(key, hash)
     if (old !== undefined) this.#sorted.delete(key)
     return old
+  }
+}
+
+class MarkedMap<Row> extends KeyMap<Row> implements RowMarks {
+  constructor() {
+    super(1)
+  }
+
+  markOf(key: string, hash: number): number | undefined {
+    const shard = this.shardOf(hash)
+    const slot = shard.find(key, hash)
+    return slot < 0 ? undefined : shard.numberAt(slot, 0)
+  }
+
+  setMark(key: string, hash: number, mark: number): void {
+    const shard = this.shardOf(hash)
+    shard.setNumberAt(shard.find(key, hash), 0, mark)
   }
 }

@@ -105,6 +105,8 @@ export class MemberLinks implements Links {
   #isSuspended = false
   /** The node whose greeting is being judged. */
   #judging: Connected | undefined
+  /** Asked for with each write; undefined when a link has come or gone since. */
+  #linked: readonly ConnectedMember[] | undefined
   #members: { readonly version: number; readonly names: readonly string[] } | undefined
 
   constructor({ node, identity, registry, outside, policy = 'autoheal', seen }: MemberLinksOptions) {
@@ -129,8 +131,10 @@ export class MemberLinks implements Links {
   }
 
   connected(): readonly ConnectedMember[] {
-    const links = [...this.#connected.values()].flatMap(({ link }) => (link === undefined ? [] : [link.member]))
-    return links.sort((a, b) => (a.node < b.node ? -1 : 1))
+    this.#linked ??= [...this.#connected.values()]
+      .flatMap(({ link }) => (link === undefined ? [] : [link.member]))
+      .sort((a, b) => (a.node < b.node ? -1 : 1))
+    return this.#linked
   }
 
   handle(part: string, handler: LinkHandler): void {
@@ -471,6 +475,7 @@ export class MemberLinks implements Links {
     const send = (part: string, message: { readonly tag: string }) =>
       this.#outside.send(node, { tag: 'part', id: ownId, re: hello.id, part, message })
     connected.link = new Link({ node, epoch, protocol }, send)
+    this.#linked = undefined
     this.#seen.set(node, Math.max(epoch, this.#seen.get(node) ?? 0))
     const wasApart = this.#apart.get(node) === epoch
     this.#apart.delete(node)
@@ -499,6 +504,7 @@ export class MemberLinks implements Links {
     const { link } = connected
     if (link === undefined) return
     connected.link = undefined
+    this.#linked = undefined
     link.isUp = false
     for (const [part, handler] of [...this.#handlers]) {
       try {

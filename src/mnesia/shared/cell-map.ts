@@ -2,7 +2,8 @@
  * Where the rows and tombstones of a copy lie: cells, each with the stamp of its last operation.
  *
  * A cell is a key in a set and a key with the identity of a row in a bag. A bag's key with one row holds the cell itself, without a list
- * around it. Both kinds read in ranges of the keys' hashes, as `KeyMap` does, which is how two nodes compare tables.
+ * around it. All kinds read in ranges of the keys' hashes, as `KeyMap` does, which is how two nodes compare tables. A set holds no cells
+ * (set-cells.ts), so one that has been changed is given to `set` again.
  */
 import { KeyMap } from '../rows/key-map.ts'
 import type { Position } from '../rows/shards.ts'
@@ -49,11 +50,14 @@ export interface CellMap<V> {
   readonly size: number
   readonly keyCount: number
   hasKey(key: string): boolean
-  get(key: string, identity: string): Cell<V> | undefined
+  /** `hash` is that of the key, by `hashOf`, for who has it at hand. */
+  get(key: string, identity: string, hash?: number): Cell<V> | undefined
   /** All cells of a key. */
   of(key: string): readonly Cell<V>[]
+  /** The value of a key; of the first of its cells in a bag. */
+  value(key: string): V | undefined
   /** Adds a cell, or replaces the one in its place. */
-  set(key: string, cell: Cell<V>): void
+  set(key: string, cell: Cell<V>, hash?: number): void
   delete(key: string, identity: string): boolean
   clear(): void
   keys(): IterableIterator<string>
@@ -61,9 +65,10 @@ export interface CellMap<V> {
   chunk(from: Position, to?: Position): CellChunk<V>
 }
 
-const NO_CELLS: readonly never[] = Object.freeze([])
+export const NO_CELLS: readonly never[] = Object.freeze([])
 
-export class SetCells<V> implements CellMap<V> {
+/** Cells of a table whose rows are merged. */
+export class MergedCells<V> implements CellMap<V> {
   readonly #cells = new KeyMap<Cell<V>>()
 
   get size(): number {
@@ -78,8 +83,8 @@ export class SetCells<V> implements CellMap<V> {
     return this.#cells.has(key)
   }
 
-  get(key: string): Cell<V> | undefined {
-    return this.#cells.get(key)
+  get(key: string, _identity: string, hash?: number): Cell<V> | undefined {
+    return this.#cells.get(key, hash)
   }
 
   of(key: string): readonly Cell<V>[] {
@@ -87,8 +92,12 @@ export class SetCells<V> implements CellMap<V> {
     return cell === undefined ? NO_CELLS : [cell]
   }
 
-  set(key: string, cell: Cell<V>): void {
-    this.#cells.set(key, cell)
+  value(key: string): V | undefined {
+    return this.#cells.get(key)?.value
+  }
+
+  set(key: string, cell: Cell<V>, hash?: number): void {
+    this.#cells.set(key, cell, hash)
   }
 
   delete(key: string): boolean {
@@ -134,8 +143,8 @@ export class BagCells<V> implements CellMap<V> {
     return this.#cells.has(key)
   }
 
-  get(key: string, identity: string): Cell<V> | undefined {
-    const held = this.#cells.get(key)
+  get(key: string, identity: string, hash?: number): Cell<V> | undefined {
+    const held = this.#cells.get(key, hash)
     if (held instanceof Several) return held.cells.get(identity)
     return held?.identity === identity ? held : undefined
   }
@@ -146,8 +155,12 @@ export class BagCells<V> implements CellMap<V> {
     return held instanceof Several ? [...held.cells.values()] : [held]
   }
 
-  set(key: string, cell: Cell<V>): void {
-    const held = this.#cells.get(key)
+  value(key: string): V | undefined {
+    return this.of(key)[0]?.value
+  }
+
+  set(key: string, cell: Cell<V>, hash?: number): void {
+    const held = this.#cells.get(key, hash)
     if (held instanceof Several) {
       const before = held.cells.size
       held.cells.set(cell.identity, cell)

@@ -6,13 +6,21 @@
  */
 import { BucketDigest } from '../rows/bucket-digest.ts'
 import { hashOf, mixed } from '../rows/key-hash.ts'
-import { BagCell, BagCells, Cell, type CellMap, SetCells } from './cell-map.ts'
+import { BagCell, BagCells, Cell, type CellMap, MergedCells } from './cell-map.ts'
 import { type Knowledge, MergedCell } from './merged-cell.ts'
 import { compareStamps, type Origin } from './origin.ts'
+import { SetCells } from './set-cells.ts'
 
 export interface Stamp {
   readonly clock: number
   readonly origin: Origin
+}
+
+export interface CellsOptions<V> {
+  readonly isBag: boolean
+  /** Whether rows are merged. @default when there is `merge` */
+  readonly isMerged?: boolean
+  readonly merge: ((a: V, b: V) => V) | undefined
 }
 
 export class Cells<V> {
@@ -28,11 +36,12 @@ export class Cells<V> {
   /** The value that the last operation that was accepted replaced or removed. */
   replaced: V | undefined
 
-  constructor(options: { readonly isBag: boolean; readonly merge: ((a: V, b: V) => V) | undefined }) {
-    this.#isBag = options.isBag
-    this.#merge = options.merge
-    this.rows = options.isBag ? new BagCells() : new SetCells()
-    this.tombstones = options.isBag ? new BagCells() : new SetCells()
+  constructor({ isBag, merge, isMerged = merge !== undefined }: CellsOptions<V>) {
+    this.#isBag = isBag
+    this.#merge = merge
+    const create = (): CellMap<V> => (isBag ? new BagCells() : isMerged ? new MergedCells() : new SetCells())
+    this.rows = create()
+    this.tombstones = create()
   }
 
   get cleared(): Stamp | undefined {
@@ -56,10 +65,10 @@ export class Cells<V> {
    */
   apply(key: string, identity: string, value: V | undefined, clock: number, origin: Origin): Cell<V> | undefined {
     if (this.#isCleared(clock, origin)) return undefined
-    const row = this.rows.get(key, identity)
-    const held = row ?? (this.tombstones.size === 0 ? undefined : this.tombstones.get(key, identity))
-    if (held !== undefined && compareStamps(held.clock, held.origin, clock, origin) >= 0) return undefined
     const keyHash = hashOf(key)
+    const row = this.rows.get(key, identity, keyHash)
+    const held = row ?? (this.tombstones.size === 0 ? undefined : this.tombstones.get(key, identity, keyHash))
+    if (held !== undefined && compareStamps(held.clock, held.origin, clock, origin) >= 0) return undefined
     if (held !== undefined) this.digest.toggle(keyHash, stampHash(held.clock, held.origin))
     this.digest.toggle(keyHash, stampHash(clock, origin))
     if (clock > this.#greatestClock) this.#greatestClock = clock
@@ -72,7 +81,7 @@ export class Cells<V> {
       cell.clock = clock
       cell.origin = origin
     }
-    this.#place(key, cell, row !== undefined, held !== undefined)
+    this.#place(key, cell, row !== undefined, held !== undefined, keyHash)
     return cell
   }
 
@@ -183,13 +192,12 @@ export class Cells<V> {
   }
 
   /** Puts a cell where it belongs: among the rows, or among the tombstones. */
-  #place(key: string, cell: Cell<V>, wasRow: boolean, wasHeld: boolean): void {
+  #place(key: string, cell: Cell<V>, wasRow: boolean, wasHeld: boolean, keyHash: number = hashOf(key)): void {
     const isRow = cell.value !== undefined
-    if (wasHeld && wasRow === isRow) return
-    if (wasHeld) (wasRow ? this.rows : this.tombstones).delete(key, cell.identity)
-    if (isRow) this.rows.set(key, cell)
+    if (wasHeld && wasRow !== isRow) (wasRow ? this.rows : this.tombstones).delete(key, cell.identity)
+    if (isRow) this.rows.set(key, cell, keyHash)
     else {
-      this.tombstones.set(key, cell)
+      this.tombstones.set(key, cell, keyHash)
       if (cell.clock < this.#oldestTombstone) this.#oldestTombstone = cell.clock
     }
   }

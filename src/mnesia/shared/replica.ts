@@ -85,7 +85,7 @@ export class Replica<V> {
     this.#touch = options.touch
     this.#disc = options.disc
     this.isKept = options.isKept ?? false
-    this.cells = new Cells({ isBag: options.isBag, merge: options.merge })
+    this.cells = new Cells(options)
   }
 
   get copies(): Copies {
@@ -277,10 +277,9 @@ export class Replica<V> {
   #forgetRecords(gone: readonly Gone<V>[], from: number): void {
     for (const { key, cell } of gone.slice(from, from + RECORDS_AT_ONCE)) {
       const now = this.cells.get(key, cell.identity)
+      if (now instanceof MergedCell && now === cell) this.write(key, cell, undefined)
       // Where something has been written since, its record has taken the place of the old one.
-      if (now !== undefined && now !== cell) continue
-      if (now !== undefined) this.write(key, cell, undefined)
-      else this.#removeRecord(key, cell)
+      else if (now === undefined) this.#removeRecord(key, cell)
     }
   }
 

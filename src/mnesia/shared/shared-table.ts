@@ -99,8 +99,7 @@ export class SharedTable<Row> extends ReadableTable<Row> implements Table<Row> {
   }
 
   get(key: string): Row | undefined {
-    const { rows } = this.#copy.cells
-    return this.definition.type === 'bag' ? rows.of(key)[0]?.value : rows.get(key, '')?.value
+    return this.#copy.cells.rows.value(key)
   }
 
   read(key: string): readonly Row[] {

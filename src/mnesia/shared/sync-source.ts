@@ -176,10 +176,11 @@ export class SyncSource {
     const { replica } = session
     for (const cells of cellsOfBucket(replica, bucket, session.floor)) {
       let hasPaused = false
-      for (const [key, cell] of cells) {
-        if (differing?.[partOf(hashOf(key))] === false || this.#isUnsendable(cell)) continue
-        // While others had their turn it may have been forgotten.
-        if (hasPaused && replica.cells.get(key, cell.identity) !== cell) continue
+      for (const [key, was] of cells) {
+        if (differing?.[partOf(hashOf(key))] === false) continue
+        // While others had their turn it may have been changed, or forgotten.
+        const cell = hasPaused ? replica.cells.get(key, was.identity) : was
+        if (cell === undefined || this.#isUnsendable(cell)) continue
         writer.add(key, cell)
         if (writer.bytes < chunkBytes && writer.count < chunkRows) continue
         this.#send(session, request, writer.take(), false)

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Pid } from '../../../src/actors/pid.ts'
 import { type TableDefinition, table } from '../../../src/mnesia/definition.ts'
+import { hashOf } from '../../../src/mnesia/rows/key-hash.ts'
 import { createRows, type RowChunk } from '../../../src/mnesia/rows/rows.ts'
 
 interface Row {
@@ -60,7 +61,7 @@ test.each([...KINDS, ...INDEXED])(
   ({ definition, identity }) => {
     fc.assert(
       fc.property(fc.array(fc.tuple(name, row) as fc.Arbitrary<Operation>, { maxLength: 60 }), (operations) => {
-        const rows = createRows(definition, 'a@h')
+        const rows = createRows(definition, 'a@h', { isMarked: true })
         let model: Row[] = []
         const same = (a: Row) => (b: Row) => a.k === b.k && identity(a) === identity(b)
         for (const [op, each] of operations) {
@@ -69,6 +70,7 @@ test.each([...KINDS, ...INDEXED])(
           if (op === 'write') {
             expect(plain([rows.write(each.k, each)].flatMap((old) => old ?? []))).toEqual(plain(replaced))
             model = [...others, each]
+            rows.marks?.setMark(each.k, hashOf(each.k), each.id)
           } else if (op === 'delete_object') {
             expect(plain([rows.deleteObject(each.k, each)].flatMap((old) => old ?? []))).toEqual(plain(replaced))
             model = others
@@ -84,6 +86,8 @@ test.each([...KINDS, ...INDEXED])(
             expect(rows.has(k)).toBe(keys.includes(k))
             expect(plain(rows.read(k))).toEqual(plain(model.filter((one) => one.k === k)))
             expect(rows.get(k)).toEqual(rows.read(k)[0])
+            const mark = definition.type === 'bag' ? undefined : model.find((one) => one.k === k)?.id
+            expect(rows.marks?.markOf(k, hashOf(k))).toBe(mark)
           }
           for (const field of definition.index ?? []) {
             for (const value of [...VALUES, 0, 1, 2, 3, ...[0, 1, 2, 3].map(pidOf)]) {
