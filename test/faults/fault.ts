@@ -10,7 +10,7 @@ export interface Fault {
 }
 
 /** How often a text occurs in another. */
-export function occurrences(source: string, text: string): number {
+function occurrences(source: string, text: string): number {
   return source.split(text).length - 1
 }
 

@@ -15,6 +15,7 @@ interface Options {
   readonly seeds: number
   readonly first: number
   readonly most: number
+  readonly enough: number
   readonly only: string
   readonly jobs: number
   readonly boundSec: number
@@ -42,6 +43,12 @@ const options = new Command()
   .option('--seeds <number>', 'schedules for each fault', number, 40)
   .option('--first <seed>', 'the first seed', number, 1)
   .option('--most <number>', 'schedules for a fault that those have not caught, until one does', number, 0)
+  .option(
+    '--enough <number>',
+    'no more schedules for a fault when so many have caught it',
+    number,
+    Number.POSITIVE_INFINITY,
+  )
   .option('--only <words>', 'faults whose description has these words', '')
   .option('--jobs <number>', 'processes at a time', number, 2)
   .option('--bound-sec <seconds>', 'a schedule that takes longer has failed', number, 60)
@@ -60,9 +67,15 @@ print()
 async function work(): Promise<void> {
   for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
     const caught: Caught = { ran: 0, failed: [], hung: 0 }
-    const { first, seeds, most } = options
-    await runSeeds(fault, first, first + seeds - 1, caught, Number.POSITIVE_INFINITY)
-    if (caught.failed.length === 0) await runSeeds(fault, first + seeds, first + most - 1, caught, 1)
+    const { first, seeds, most, enough } = options
+    try {
+      await runSeeds(fault, first, first + seeds - 1, caught, enough)
+      if (caught.failed.length === 0) await runSeeds(fault, first + seeds, first + most - 1, caught, 1)
+    } catch (error) {
+      console.error(error)
+      process.exitCode = 1
+      continue
+    }
     found.set(fault, caught)
     console.error(`${fault.what}: ${wordsOf(caught)}`)
   }

@@ -81,7 +81,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'ids of what clients of the node have published are not noted',
-    changes: [['services.ts', 'if (qos === 2) recent.durable.add(id)', '']],
+    changes: [['services.ts', 'if (qos === 2) recent.durable.add(id)', 'if (qos > 2) recent.durable.add(id)']],
   },
 
   // What is kept
