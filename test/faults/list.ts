@@ -7,9 +7,9 @@ import { SESSION_FAULTS } from './lists/sessions.ts'
 import { STORAGE_FAULTS } from './lists/storage.ts'
 
 export const FAULTS: readonly Fault[] = [
-  ...FORWARDING_FAULTS,
   ...ROUTING_FAULTS,
   ...SESSION_FAULTS,
   ...STORAGE_FAULTS,
+  ...FORWARDING_FAULTS,
   ...DIRECTORY_FAULTS,
 ]

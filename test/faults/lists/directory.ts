@@ -33,7 +33,21 @@ export const DIRECTORY_FAULTS: readonly Fault[] = [
   },
   {
     what: 'connections do not ask the next home',
-    changes: [['session/sm.ts', 'for (const [key, client] of this.#pending) {', 'for (const [key, client] of []) {']],
+    changes: [['session/sm.ts', 'else if (!this.#homes.decides(home)) this.#claim(client)', '']],
+  },
+  {
+    what: 'a home that stands still is not passed by',
+    changes: [['session/silent-homes.ts', 'this.#homes.silence(home)', '']],
+  },
+  {
+    what: 'a home that has stood still takes claims that are over',
+    changes: [['session/silent-homes.ts', 'return ms > leastMs + LATE_MS', 'return ms > leastMs + 1e9']],
+  },
+  {
+    what: 'a manager does not ask again whose claim was not taken',
+    changes: [
+      ['session/sm.ts', 'if (this.#pending.has(message.client.connection.key)) this.#claim(message.client, true)', ''],
+    ],
   },
   {
     what: 'a former home goes on with those who wait there',

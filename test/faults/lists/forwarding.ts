@@ -88,7 +88,11 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'what was not confirmed is not kept when the link is lost',
     changes: [
-      [FORWARDING, 'for (const batch of entry.batches) this.#keep(node, batch, entry.receipt, stream, seq)', ''],
+      [
+        FORWARDING,
+        'for (const { messages } of entry.batches) this.#keep(node, { messages, stream, seq }, entry.receipt)',
+        '',
+      ],
     ],
   },
   {
@@ -130,8 +134,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
     changes: [
       [
         FORWARDER,
-        "pubsub.dispatch(this.#new(live, 'durable'), 'durable')",
-        "pubsub.dispatch(this.#new(live, 'durable'), 'all')",
+        "pubsub.dispatch(this.#new(plain, 'durable'), 'durable')",
+        "pubsub.dispatch(this.#new(plain, 'durable'), 'all')",
       ],
     ],
   },
@@ -189,9 +193,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'hints are confirmed before the sessions have them on disc',
-    changes: [
-      [FORWARDER, 'if (receipt === undefined) {\n      this.#sayHinted', 'if (last >= 0) {\n      this.#sayHinted'],
-    ],
+    changes: [[FORWARDER, 'if (receipt.isDone) {\n      this.#sayHinted', 'if (last >= 0) {\n      this.#sayHinted']],
   },
   {
     what: 'a page that was taken removes all hints',

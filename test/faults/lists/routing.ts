@@ -23,7 +23,7 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'routes of lasting sessions are not written to the disc',
-    changes: [[ROUTING, "if (!local) this.#alignDurable(filter, presence === 'durable', durable)", '']],
+    changes: [[ROUTING, "this.#alignDurable(key, this.subscribers.presence(key) === 'durable', durable)", '']],
   },
   {
     what: 'routes of lasting sessions are forgotten when a node ends',
@@ -175,7 +175,7 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'other nodes are not told whether the client of a member is there',
-    changes: [[ROUTING, 'this.#writeMember(subscriber, reparse(each.key), each.matched)', '']],
+    changes: [[ROUTING, 'this.#writeMember(subscriber, partsOf(each.key), each.matched)', '']],
   },
   {
     what: 'a member whose client is away is chosen although others are there',
@@ -221,11 +221,35 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what was sent to a member of a group that is lost goes to nobody',
-    changes: [[FORWARDING, 'if (lost.length > 0) this.#options.redispatch(lost, share.group, share.filter, to)', '']],
+    changes: [[FORWARDING, 'if (lost.length > 0) {', 'if (lost === undefined) {']],
   },
   {
     what: 'what was sent to a member of a group that is not there any more goes to nobody',
     changes: [[FORWARDING, 'if (entry !== undefined) this.#failed(entry, false)', 'entry?.receipt?.taken()']],
+  },
+  {
+    what: 'what was sent to a member of a group that is lost is not kept for members that are away',
+    changes: [[FORWARDING, "mayHave ? 'parked' : 'given_up'", "'given_up'"]],
+  },
+  {
+    what: 'nothing is kept for a group whose members are all away',
+    changes: [[PUBSUB, 'parkedShares: this.#parkedShares(topic)', 'parkedShares: NONE']],
+  },
+  {
+    what: 'what is published is kept for a group although it has members that are here',
+    changes: [
+      [PUBSUB, 'if (!global.groups.of(share.filter).has(share.group) && !found.has(key))', 'if (!found.has(key))'],
+    ],
+  },
+  {
+    what: 'what is kept for a group is kept for each of its nodes',
+    changes: [[PUBSUB, '&& !found.has(key)) found.set(key, share)', ') found.set(key + share.node, share)']],
+  },
+  {
+    what: 'the node of a group does not know QoS 2 messages by their ids',
+    changes: [
+      ['forward/forwarder.ts', 'return qos < 2 || this.#options.recent', 'return qos < 3 || this.#options.recent'],
+    ],
   },
   {
     what: 'QoS 0 for a member of a group whose link is lost goes to another one',
