@@ -43,6 +43,11 @@ export class GivingWay {
     this.#session = session
   }
 
+  /** Another session is taking what waits here. */
+  get isUnderWay(): boolean {
+    return this.#handOver !== undefined
+  }
+
   /** Closes the connection, hands over what waits, and ends. */
   giveWay(to: Pid): void {
     const { state } = this.#session
@@ -84,13 +89,19 @@ export class GivingWay {
     const { state } = this.#session
     // Its end tells the other one.
     if (state.ended) return undefined
+    const { from, part } = message
+    const tag = 'hand_over_taken'
+    if (message.copyOf === state.createdAtMs) {
+      const unwanted = { reason: 'not_subscribed', places: [] } as const
+      const answer: HandOverTaken = { tag, from: this.#self.pid, part, taken: 0, unwanted, hasAll: true }
+      return { tag: 'hand_over_answer', to: from, answer }
+    }
     this.#session.load()
     const { runs, unwanted } = takingOf(state, message, (each) => this.#environment.arrivalOf?.(each))
     if (runs.length > 0) this.#session.handle({ tag: 'deliver', runs })
     remember(state, runs)
     this.add(runs)
-    const { from, part } = message
-    const answer = { tag: 'hand_over_taken', from: this.#self.pid, part, taken: runs.length, unwanted } as const
+    const answer = { tag, from: this.#self.pid, part, taken: runs.length, unwanted } as const
     return { tag: 'hand_over_answer', to: from, answer }
   }
 
@@ -98,6 +109,11 @@ export class GivingWay {
     if (handOver.next()) return
     handOver.close()
     this.#handOver = undefined
+    const { moved } = this.#session.state
+    if (handOver.hasAll && moved !== undefined) {
+      this.#session.handle({ tag: 'gone', upTo: moved.upTo })
+      return
+    }
     this.#environment.metrics['messages/handed_over'] += handOver.count
     const { clientId } = this.#session.state
     for (const [reason, messages] of handOver.dropped) {

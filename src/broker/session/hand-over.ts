@@ -25,6 +25,8 @@ export interface HandedOver {
   /** When the loser was last opened, as its row says: a client that has begun anew since wants nothing of it. */
   readonly connectedAtMs: number
   readonly messages: readonly Message[]
+  /** When the loser was created, of one that has been given to another node (moving/departure.ts): that has all of it. */
+  readonly copyOf?: number | undefined
 }
 
 /** Messages of a part that the winner does not want. */
@@ -43,6 +45,8 @@ export interface HandOverTaken {
   /** Number of messages. */
   readonly taken: number
   readonly unwanted: Unwanted
+  /** The winner is the loser, moved: it needs none of it. */
+  readonly hasAll?: boolean
 }
 
 /** A part is closed when its payloads and topics have so many bytes, or with so many messages. */
@@ -60,6 +64,9 @@ export class HandOver {
   /** The part that the winner has not confirmed. */
   #underWay: readonly Message[] = []
   readonly #connectedAtMs: number
+  readonly #copyOf: number | undefined
+  /** The winner has had all of it. */
+  hasAll = false
   /** Number of messages that the winner has taken. */
   count = 0
   /** What it did not want, by reason. */
@@ -69,6 +76,7 @@ export class HandOver {
     this.#self = self
     this.to = to
     this.#connectedAtMs = state.client.connectedAtMs
+    this.#copyOf = state.moved === undefined ? undefined : state.createdAtMs
     this.#waiting = waitingIn(state)
     this.monitor = self.monitor(to)
   }
@@ -96,14 +104,20 @@ export class HandOver {
     this.#underWay = messages
     const from = this.#self.pid
     const connectedAtMs = this.#connectedAtMs
-    const message: HandedOver = { tag: 'handed_over', from, part: this.#part, connectedAtMs, messages }
+    const common = { from, part: this.#part, connectedAtMs, messages }
+    const message: HandedOver = { tag: 'handed_over', ...common, copyOf: this.#copyOf }
     this.#self.send(this.to, message)
     return true
   }
 
   /** Takes the winner's answer; returns whether it is the one that is waited for. */
-  taken({ from, part, taken, unwanted }: HandOverTaken): boolean {
+  taken({ from, part, taken, unwanted, hasAll }: HandOverTaken): boolean {
     if (!from.equals(this.to) || part !== this.#part) return false
+    if (hasAll === true) {
+      this.hasAll = true
+      this.#waiting.length = 0
+      return true
+    }
     this.count += taken
     const dropped = this.dropped.get(unwanted.reason) ?? []
     for (const place of unwanted.places) dropped.push(this.#underWay[place]!)

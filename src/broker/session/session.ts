@@ -9,6 +9,7 @@
  *     session ─ subscribe, unsubscribe, availability, durable ─▶ router ─ subscribed, unsubscribed ─▶ session
  *     session ─ detached ─▶ sm      so that a will that waits is known if this process should crash
  *     session ─ handed_over ─▶ a later session of its client id                                       (giving-way.ts)
+ *     session ─ arrive, moving_part, move_in ─▶ the node where its client connects                     (moving/)
  *
  * It is started under session-sup.ts by the session manager, is temporary and linked to nobody else. It monitors its connection:
  * one that ends without a word is a detach that makes the will due. It stays when the connection goes and ends, `normal`,
@@ -24,8 +25,11 @@ import type { ClientInfo, ToSession } from '../process-messages.ts'
 import type { SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import type { FromRouter } from '../routing/router.ts'
-import { type Giver, GivingWay, type HandOverAnswer } from './giving-way.ts'
+import { GivingWay, type HandOverAnswer } from './giving-way.ts'
 import type { HandedOver } from './hand-over.ts'
+import { ARRIVED, Arrival, type ArrivalMark, type Arrived, type Comer, JOINED } from './moving/arrival.ts'
+import { Departure, type Leaver, type MoveMark } from './moving/departure.ts'
+import type { Arrive } from './moving/messages.ts'
 import { passOn, redispatchAll } from './redispatch.ts'
 import { type RetainedPage, RetainedReads } from './retained-reads.ts'
 import { SessionBacklog } from './session-backlog.ts'
@@ -43,12 +47,12 @@ import {
   reportEnded,
   reportTooMuchInFlight,
 } from './session-reports.ts'
-import { restoredSessionState } from './session-restored.ts'
+import { arrivingSessionState, restoredSessionState } from './session-restored.ts'
 import { FAREWELL, RESTORED, RouterLink } from './session-router.ts'
 import { type SessionSnapshot, snapshot } from './session-snapshot.ts'
-import { type Effect, newSessionState, type SessionEvent, type SessionState } from './session-state.ts'
+import { type Effect, newSessionState, type SessionEvent, type SessionState, type Subscription } from './session-state.ts'
 import { SessionTimers } from './session-timers.ts'
-import { SessionStorage } from './stored/session-storage.ts'
+import { SessionStorage, type Taken } from './stored/session-storage.ts'
 import type { FoundSession, SessionStore } from './stored/session-store.ts'
 import { arrivedClient, arrivedPackets } from './travel.ts'
 import { concernsMessages, UnreadContents } from './unread-contents.ts'
@@ -62,12 +66,14 @@ export type SessionStart =
   | { readonly client: ClientInfo }
   /** It was stored; its manager gets `restored` when its routes stand. `othersRun`: other members of the cluster see to what is due. */
   | { readonly found: FoundSession; readonly othersRun: boolean }
+  /** It comes from another node, if all goes well. */
+  | { readonly arrive: Arrive }
 
 /** Tickets that wait to be published, above which the client is not read on. */
 const MAX_UNPUBLISHED = 64
 
 /** The session of one client as a process. */
-class SessionProcess implements Giver {
+class SessionProcess implements Leaver, Comer {
   readonly state: SessionState
   readonly #self: ProcessContext
   readonly #environment: SessionEnvironment
@@ -76,6 +82,9 @@ class SessionProcess implements Giver {
   readonly #manager: RemoteName
   readonly #timers: SessionTimers
   readonly #givingWay: GivingWay
+  readonly #departure: Departure
+  /** Of a session that has come from another node, or is about to. */
+  readonly #arrival: Arrival | undefined
   readonly #retained: RetainedReads
   readonly #publisher: SessionPublisher
   readonly #backlog: SessionBacklog
@@ -106,6 +115,16 @@ class SessionProcess implements Giver {
     this.#nowMs = self.runtime.clock.now()
     const { limits, nextMessageId, sessionStore } = environment
     const common = { self: self.pid, limits, nextMessageId }
+    if ('arrive' in args) {
+      this.state = arrivingSessionState({ ...common, moving: args.arrive.moving, store: sessionStore }, this.#nowMs)
+      this.#delivered = this.state.counters.deliverMsg
+      this.#acked = this.state.counters.acked
+      this.#storage = this.#storageOf(this.state, sessionStore)
+      this.#connection = new SessionConnection(self, this.#storage)
+      this.#arrival = new Arrival(self, environment, this, args.arrive)
+      this.#departure = new Departure(self, environment, manager, this)
+      return
+    }
     // One whose process has crashed is found as well.
     const found = 'found' in args ? args.found : sessionStore?.find(args.client.clientId)
     if (found !== undefined) {
@@ -118,6 +137,7 @@ class SessionProcess implements Giver {
     }
     this.#storage = this.#storageOf(this.state, sessionStore)
     this.#connection = new SessionConnection(self, this.#storage)
+    this.#departure = new Departure(self, environment, manager, this)
     if (found !== undefined) this.#restore('found' in args && args.othersRun)
   }
 
@@ -127,20 +147,15 @@ class SessionProcess implements Giver {
     if (journal === undefined && removal === 0) return undefined
     return new SessionStorage(this.#self, store, journal, removal, {
       publish: (effect) => this.#publisher.add(effect),
-      taken: (message) => {
-        if (message.tag === 'hand_over_answer') this.#answer(message)
-        else this.#backlog.taken(message)
-      },
-      refused: (message) => {
-        // What was handed over stays where it was.
-        if (message.tag !== 'hand_over_answer') this.#backlog.refused(message)
-      },
+      taken: (message) => this.#stored(message, true),
+      refused: (message) => this.#stored(message, false),
     })
   }
 
   #restore(othersRun: boolean): void {
     if (!this.#router.restore(this.state)) this.#tellRestored()
     this.handle({ tag: 'restore', othersRun })
+    this.#departure.restored()
   }
 
   /** Takes one message; returns true when the process is to end. */
@@ -149,6 +164,11 @@ class SessionProcess implements Giver {
     switch (message.tag) {
       case 'deliver':
         this.#backlog.takeOff(message.runs)
+        if (this.#arrival?.isComing === true) {
+          this.#arrival.deliver(message)
+          this.#backlog.taken(message)
+          break
+        }
         if (this.state.ended) passOn(this.#environment.pubsub, message.runs, this.#self.pid)
         else this.handle(message)
         this.#givingWay.add(message.runs)
@@ -176,7 +196,25 @@ class SessionProcess implements Giver {
         this.#open(message)
         break
       case 'give_way':
-        this.#givingWay.giveWay(message.to)
+        if (this.#departure.mayGiveWay(message.to)) this.#givingWay.giveWay(message.to)
+        break
+      case 'moving_part':
+      case 'move_in':
+      case 'move_off':
+        this.#arrival?.take(message)
+        break
+      case 'fenced':
+        if (message.fence < 0) this.#arrival?.take(message)
+        else this.#departure.take(message)
+        break
+      case 'arrival_ready':
+      case 'moving_part_taken':
+      case 'moved_in':
+      case 'move_refused':
+      case 'move_timeout':
+      case 'doubt_timer':
+      case 'stay':
+        this.#departure.take(message)
         break
       case 'will_settled':
         this.handle(message)
@@ -231,6 +269,7 @@ class SessionProcess implements Giver {
     if ((this.#publisher.isWaiting || unpublished > 0) && hasRoom) this.handle({ tag: 'deferred' })
     this.#settleCongestion()
     this.#backlog.settle(this.state, hasRoom)
+    this.#departure.settle()
     return this.#isOver
   }
 
@@ -339,6 +378,17 @@ class SessionProcess implements Giver {
   #open({ home, client }: Extract<FromManager, { tag: 'open' }>): void {
     // One that is ending does not answer: its end tells the home to start another.
     if (this.state.ended) return
+    const isKnown = this.state.connection?.equals(client.connection) === true
+    if (!isKnown && this.#canLeave && this.#departure.open(home, client)) return
+    this.serve(home, client)
+  }
+
+  /** It has come to rest where it is, and gives way to nobody. */
+  get #canLeave(): boolean {
+    return this.#arrival?.isSettled !== false && !this.#givingWay.isUnderWay
+  }
+
+  serve(home: RemoteName, client: ClientInfo): void {
     const isFar = this.#self.runtime.isForeign(client.connection)
     // A home that has taken over from another asks again for what that had asked, and has not heard the answer.
     const isOpened = this.state.connection?.equals(client.connection) === true
@@ -379,6 +429,8 @@ class SessionProcess implements Giver {
   #ended(effect: Extract<Effect, { tag: 'ended' }>): void {
     const { state } = this
     reportEnded(this.#environment, state.clientId, effect)
+    this.#departure.cancel()
+    this.#arrival?.end()
     this.#storage?.publishAll()
     this.#publisher.flush()
     // Until the router knows, the groups may choose this member; what comes is passed on to another.
@@ -386,7 +438,8 @@ class SessionProcess implements Giver {
   }
 
   #down({ ref, reason }: DownMessage): void {
-    if (this.#givingWay.takeDown(ref, reason)) return
+    if (this.#givingWay.takeDown(ref, reason) || this.#departure.takeDown(ref, reason)) return
+    if (this.#arrival?.takeDown(ref) === true) return
     if (this.#connection.takeDown(ref)) {
       const from = this.state.connection
       if (from === undefined) return
@@ -405,6 +458,63 @@ class SessionProcess implements Giver {
     this.#self.send(to, answer)
   }
 
+  // Moving
+
+  get isAtRest(): boolean {
+    const { pendingAcks, pendingSubscribes } = this.state
+    const unpublished = this.#storage?.unpublished ?? 0
+    return !this.#publisher.isWaiting && unpublished + pendingAcks.length === 0 && pendingSubscribes === undefined
+  }
+
+  whenStored(mark: MoveMark | ArrivalMark): void {
+    if (this.#storage === undefined) this.#stored(mark, true)
+    else this.#storage.took(mark)
+  }
+
+  /** The session has handled a message, and the disc has all of that, or refuses. */
+  #stored(message: Taken, isStored: boolean): void {
+    switch (message.tag) {
+      case 'hand_over_answer':
+        // What was handed over stays where it was.
+        if (isStored) this.#answer(message)
+        break
+      case 'move_mark':
+        this.#departure.marked(message, isStored)
+        break
+      case 'arrival_mark':
+        this.#arrival?.marked(message, isStored)
+        break
+      default:
+        if (isStored) this.#backlog.taken(message)
+        else this.#backlog.refused(message)
+    }
+  }
+
+  subscribe(ticket: number, subscriptions: readonly Subscription[]): void {
+    this.#router.subscribe(ticket, this.state.clientId, true, subscriptions)
+  }
+
+  commit(): void {
+    this.#storage?.commit()
+  }
+
+  moveIn({ contents, volatile, live, home, client }: Arrived): void {
+    this.handle({ tag: 'contents', contents, volatile })
+    for (const runs of live) this.handle({ tag: 'deliver', runs })
+    // On disc together with the row that makes it a session.
+    this.state.journal?.arrived()
+    this.serve(home, client)
+  }
+
+  abandon(): void {
+    const { state } = this
+    state.journal?.arrived()
+    state.journal?.ended(state.subscriptions.keys())
+    this.#storage?.commit()
+    state.ended = true
+    this.#isOver = true
+  }
+
   // The router
 
   #answered(answer: FromRouter): void {
@@ -417,6 +527,11 @@ class SessionProcess implements Giver {
     }
     this.#router.tellAvailability(this.state)
     this.#backlog.find()
+    if (answer.ticket === ARRIVED || answer.ticket === JOINED) {
+      this.#backlog.settle(this.state, true)
+      this.#arrival?.answered(answer.ticket)
+      return
+    }
     if (answer.ticket === RESTORED) {
       this.#tellRestored()
       return
