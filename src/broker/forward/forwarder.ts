@@ -301,6 +301,7 @@ class ForwarderState {
 
   #forwardTo({ node, stream, seq, to, run }: ForwardTo): void {
     const { pubsub } = this.#options
+    this.#seen.add(node, stream, seq)
     const batch = batchOf(run.batch)
     if (!pubsub.dispatchTo(to, { batch, matched: run.matched })) {
       this.#dueTo(node, stream)?.refused.push(seq)

@@ -121,6 +121,7 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
     case 'mark':
       state.moved = event.moved
       state.journal?.session(state)
+      if (state.moved === undefined && state.connection === undefined) startExpiry(state, effects)
       break
     case 'gone':
       forgetMoved(state, event.upTo)
@@ -329,11 +330,13 @@ function detach(
   }
   redispatch(state, effects)
   dropQoS0Offline(state, effects)
-  if (state.expirySec !== NEVER_SEC) {
-    effects.push({ tag: 'start_timer', timer: 'expiry', delayMs: state.expirySec * 1000 })
-  }
+  startExpiry(state, effects)
   state.journal?.session(state)
   effects.push({ tag: 'detached', reason })
+}
+
+function startExpiry({ expirySec }: SessionState, effects: Effect[]): void {
+  if (expirySec !== NEVER_SEC) effects.push({ tag: 'start_timer', timer: 'expiry', delayMs: expirySec * 1000 })
 }
 
 /** Nothing of the session is to be found when the node is started again. */

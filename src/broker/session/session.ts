@@ -82,7 +82,8 @@ class SessionProcess implements Leaver, Comer {
   readonly #manager: RemoteName
   readonly #timers: SessionTimers
   readonly #givingWay: GivingWay
-  readonly #departure: Departure
+  /** Made when a client on another node wants the session. */
+  #departure: Departure | undefined
   /** Of a session that has come from another node, or is about to. */
   readonly #arrival: Arrival | undefined
   readonly #retained: RetainedReads
@@ -122,7 +123,6 @@ class SessionProcess implements Leaver, Comer {
       this.#storage = this.#storageOf(this.state, sessionStore)
       this.#connection = new SessionConnection(self, this.#storage)
       this.#arrival = new Arrival(self, environment, this, args.arrive)
-      this.#departure = new Departure(self, environment, manager, this)
       return
     }
     // One whose process has crashed is found as well.
@@ -137,7 +137,6 @@ class SessionProcess implements Leaver, Comer {
     }
     this.#storage = this.#storageOf(this.state, sessionStore)
     this.#connection = new SessionConnection(self, this.#storage)
-    this.#departure = new Departure(self, environment, manager, this)
     if (found !== undefined) this.#restore('found' in args && args.othersRun)
   }
 
@@ -155,7 +154,7 @@ class SessionProcess implements Leaver, Comer {
   #restore(othersRun: boolean): void {
     if (!this.#router.restore(this.state)) this.#tellRestored()
     this.handle({ tag: 'restore', othersRun })
-    this.#departure.restored()
+    if (this.state.moved !== undefined) this.#departureOf().restored()
   }
 
   /** Takes one message; returns true when the process is to end. */
@@ -196,7 +195,7 @@ class SessionProcess implements Leaver, Comer {
         this.#open(message)
         break
       case 'give_way':
-        if (this.#departure.mayGiveWay(message.to)) this.#givingWay.giveWay(message.to)
+        if (this.#departure?.mayGiveWay(message.to) !== false) this.#givingWay.giveWay(message.to)
         break
       case 'moving_part':
       case 'move_in':
@@ -205,7 +204,7 @@ class SessionProcess implements Leaver, Comer {
         break
       case 'fenced':
         if (message.fence < 0) this.#arrival?.take(message)
-        else this.#departure.take(message)
+        else this.#departure?.take(message)
         break
       case 'arrival_ready':
       case 'moving_part_taken':
@@ -214,7 +213,7 @@ class SessionProcess implements Leaver, Comer {
       case 'move_timeout':
       case 'doubt_timer':
       case 'stay':
-        this.#departure.take(message)
+        this.#departure?.take(message)
         break
       case 'will_settled':
         this.handle(message)
@@ -269,7 +268,7 @@ class SessionProcess implements Leaver, Comer {
     if ((this.#publisher.isWaiting || unpublished > 0) && hasRoom) this.handle({ tag: 'deferred' })
     this.#settleCongestion()
     this.#backlog.settle(this.state, hasRoom)
-    this.#departure.settle()
+    this.#departure?.settle()
     return this.#isOver
   }
 
@@ -378,14 +377,20 @@ class SessionProcess implements Leaver, Comer {
   #open({ home, client }: Extract<FromManager, { tag: 'open' }>): void {
     // One that is ending does not answer: its end tells the home to start another.
     if (this.state.ended) return
-    const isKnown = this.state.connection?.equals(client.connection) === true
-    if (!isKnown && this.#canLeave && this.#departure.open(home, client)) return
+    if (this.#mustLook(client) && this.#departureOf().open(home, client)) return
     this.serve(home, client)
   }
 
-  /** It has come to rest where it is, and gives way to nobody. */
-  get #canLeave(): boolean {
-    return this.#arrival?.isSettled !== false && !this.#givingWay.isUnderWay
+  /** Whether the session may have to move to be opened, or be on another node already. */
+  #mustLook({ connection }: ClientInfo): boolean {
+    if (this.#departure !== undefined) return true
+    const mayMove = this.#environment.moving !== undefined && this.#self.runtime.isForeign(connection)
+    return mayMove && this.#arrival?.isSettled !== false
+  }
+
+  #departureOf(): Departure {
+    this.#departure ??= new Departure(this.#self, this.#environment, this.#manager, this)
+    return this.#departure
   }
 
   serve(home: RemoteName, client: ClientInfo): void {
@@ -429,7 +434,7 @@ class SessionProcess implements Leaver, Comer {
   #ended(effect: Extract<Effect, { tag: 'ended' }>): void {
     const { state } = this
     reportEnded(this.#environment, state.clientId, effect)
-    this.#departure.cancel()
+    this.#departure?.cancel()
     this.#arrival?.end()
     this.#storage?.publishAll()
     this.#publisher.flush()
@@ -438,7 +443,7 @@ class SessionProcess implements Leaver, Comer {
   }
 
   #down({ ref, reason }: DownMessage): void {
-    if (this.#givingWay.takeDown(ref, reason) || this.#departure.takeDown(ref, reason)) return
+    if (this.#givingWay.takeDown(ref, reason) || this.#departure?.takeDown(ref, reason) === true) return
     if (this.#arrival?.takeDown(ref) === true) return
     if (this.#connection.takeDown(ref)) {
       const from = this.state.connection
@@ -460,6 +465,10 @@ class SessionProcess implements Leaver, Comer {
 
   // Moving
 
+  get isGivingWay(): boolean {
+    return this.#givingWay.isUnderWay
+  }
+
   get isAtRest(): boolean {
     const { pendingAcks, pendingSubscribes } = this.state
     const unpublished = this.#storage?.unpublished ?? 0
@@ -479,7 +488,7 @@ class SessionProcess implements Leaver, Comer {
         if (isStored) this.#answer(message)
         break
       case 'move_mark':
-        this.#departure.marked(message, isStored)
+        this.#departure?.marked(message, isStored)
         break
       case 'arrival_mark':
         this.#arrival?.marked(message, isStored)

@@ -40,6 +40,8 @@ export interface MoveMark {
 export interface Leaver extends Giver {
   /** Nothing that the client has asked for is under way. */
   readonly isAtRest: boolean
+  /** Another session is taking what waits here. */
+  readonly isGivingWay: boolean
   /** Serves a client from here. */
   serve(home: RemoteName, client: ClientInfo): void
   /** Gives the mark back when all until now is on disc, or the disc refuses. */
@@ -91,9 +93,9 @@ export class Departure {
     this.#session = session
   }
 
-  /** The session was stored: whoever it was given to may have it. */
+  /** The session is there again that had been given to another node, which may have it. */
   restored(): void {
-    if (this.#session.state.moved !== undefined) this.#beginDoubt(undefined)
+    this.#beginDoubt(undefined)
   }
 
   /** A connection wants the session. Returns whether that is seen to here. */
@@ -209,6 +211,7 @@ export class Departure {
     const { moving } = this.#environment
     if (moving === undefined || !this.#self.runtime.isForeign(connection)) return false
     if (cleanStart || expirySec === 0 || state.expirySec === 0 || state.attachment === 0) return false
+    if (state.connection?.equals(connection) === true || this.#session.isGivingWay) return false
     return state.retainedReads.length === 0 && moving.canReach(connection.node, state.clientId)
   }
 
@@ -265,7 +268,6 @@ export class Departure {
     if (moved === undefined || state.ended) return
     const attempt = this.#attempt
     const { runtime } = this.#self
-    this.#environment.metrics['session/moved'] += 1
     const tookMs = attempt === undefined ? undefined : Math.round(runtime.clock.monotonic() - attempt.beganAtMs)
     const rows = attempt?.luggage?.count
     const report = { report: 'session_moved', clientId, to: moved.node, rows, tookMs }
@@ -329,8 +331,8 @@ export class Departure {
   /** A client has waited for as long as for the session of a member that is away. */
   #refuseLate(doubt: Doubt): void {
     const { claim, sinceMs } = doubt
-    if (claim === undefined || this.#environment.moving === undefined) return
-    if (this.#self.runtime.clock.monotonic() - sinceMs < this.#environment.moving.homeWaitMs) return
+    const waitMs = this.#environment.moving?.homeWaitMs ?? 0
+    if (claim === undefined || this.#self.runtime.clock.monotonic() - sinceMs < waitMs) return
     doubt.claim = undefined
     const { client, home } = claim
     const reason = `its session may be on ${this.#session.state.moved!.node}`
