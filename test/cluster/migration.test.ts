@@ -50,7 +50,14 @@ test('a session moves with all that it holds, outlives the node that it has left
   await first.expect('pubrel', { messageId: two.messageId })
   // And of what it has published itself, one is not released.
   await publisher.subscribe('own', 2)
-  const own = { cmd: 'publish', topic: 'own', payload: Buffer.from('once'), qos: 2, retain: false, messageId: 9 } as const
+  const own = {
+    cmd: 'publish',
+    topic: 'own',
+    payload: Buffer.from('once'),
+    qos: 2,
+    retain: false,
+    messageId: 9,
+  } as const
   first.send({ ...own, dup: false })
   await first.expect('pubrec', { messageId: 9 })
   await publisher.acknowledge(await publisher.expectPublish({ payload: 'once' }))

@@ -27,9 +27,8 @@ import { RC } from '../reason-codes.ts'
 import type { FromRouter } from '../routing/router.ts'
 import { GivingWay, type HandOverAnswer } from './giving-way.ts'
 import type { HandedOver } from './hand-over.ts'
-import { ARRIVED, Arrival, type ArrivalMark, type Arrived, type Comer, JOINED } from './moving/arrival.ts'
-import { Departure, type Leaver, type MoveMark } from './moving/departure.ts'
 import type { Arrive } from './moving/messages.ts'
+import { type Mover, Moves } from './moving/moves.ts'
 import { passOn, redispatchAll } from './redispatch.ts'
 import { type RetainedPage, RetainedReads } from './retained-reads.ts'
 import { SessionBacklog } from './session-backlog.ts'
@@ -50,9 +49,9 @@ import {
 import { arrivingSessionState, restoredSessionState } from './session-restored.ts'
 import { FAREWELL, RESTORED, RouterLink } from './session-router.ts'
 import { type SessionSnapshot, snapshot } from './session-snapshot.ts'
-import { type Effect, newSessionState, type SessionEvent, type SessionState, type Subscription } from './session-state.ts'
+import { type Effect, newSessionState, type SessionEvent, type SessionState } from './session-state.ts'
 import { SessionTimers } from './session-timers.ts'
-import { SessionStorage, type Taken } from './stored/session-storage.ts'
+import { SessionStorage } from './stored/session-storage.ts'
 import type { FoundSession, SessionStore } from './stored/session-store.ts'
 import { arrivedClient, arrivedPackets } from './travel.ts'
 import { concernsMessages, UnreadContents } from './unread-contents.ts'
@@ -73,7 +72,7 @@ export type SessionStart =
 const MAX_UNPUBLISHED = 64
 
 /** The session of one client as a process. */
-class SessionProcess implements Leaver, Comer {
+class SessionProcess implements Mover {
   readonly state: SessionState
   readonly #self: ProcessContext
   readonly #environment: SessionEnvironment
@@ -82,10 +81,8 @@ class SessionProcess implements Leaver, Comer {
   readonly #manager: RemoteName
   readonly #timers: SessionTimers
   readonly #givingWay: GivingWay
-  /** Made when a client on another node wants the session. */
-  #departure: Departure | undefined
-  /** Of a session that has come from another node, or is about to. */
-  readonly #arrival: Arrival | undefined
+  /** Of a session that comes from another node, or may go to one. */
+  #moves: Moves | undefined
   readonly #retained: RetainedReads
   readonly #publisher: SessionPublisher
   readonly #backlog: SessionBacklog
@@ -122,7 +119,7 @@ class SessionProcess implements Leaver, Comer {
       this.#acked = this.state.counters.acked
       this.#storage = this.#storageOf(this.state, sessionStore)
       this.#connection = new SessionConnection(self, this.#storage)
-      this.#arrival = new Arrival(self, environment, this, args.arrive)
+      this.#movesOf(args.arrive)
       return
     }
     // One whose process has crashed is found as well.
@@ -146,15 +143,23 @@ class SessionProcess implements Leaver, Comer {
     if (journal === undefined && removal === 0) return undefined
     return new SessionStorage(this.#self, store, journal, removal, {
       publish: (effect) => this.#publisher.add(effect),
-      taken: (message) => this.#stored(message, true),
-      refused: (message) => this.#stored(message, false),
+      taken: (message) => {
+        if (message.tag === 'hand_over_answer') this.#answer(message)
+        else if (message.tag === 'deliver') this.#backlog.taken(message)
+        else this.#moves?.marked(message, true)
+      },
+      refused: (message) => {
+        // What was handed over stays where it was.
+        if (message.tag === 'deliver') this.#backlog.refused(message)
+        else if (message.tag !== 'hand_over_answer') this.#moves?.marked(message, false)
+      },
     })
   }
 
   #restore(othersRun: boolean): void {
     if (!this.#router.restore(this.state)) this.#tellRestored()
     this.handle({ tag: 'restore', othersRun })
-    if (this.state.moved !== undefined) this.#departureOf().restored()
+    if (this.state.moved !== undefined) this.#movesOf().restored()
   }
 
   /** Takes one message; returns true when the process is to end. */
@@ -163,8 +168,7 @@ class SessionProcess implements Leaver, Comer {
     switch (message.tag) {
       case 'deliver':
         this.#backlog.takeOff(message.runs)
-        if (this.#arrival?.isComing === true) {
-          this.#arrival.deliver(message)
+        if (this.#moves?.keeps(message) === true) {
           this.#backlog.taken(message)
           break
         }
@@ -195,17 +199,12 @@ class SessionProcess implements Leaver, Comer {
         this.#open(message)
         break
       case 'give_way':
-        if (this.#departure?.mayGiveWay(message.to) !== false) this.#givingWay.giveWay(message.to)
+        if (this.#moves?.mayGiveWay(message.to) !== false) this.#givingWay.giveWay(message.to)
         break
       case 'moving_part':
       case 'move_in':
       case 'move_off':
-        this.#arrival?.take(message)
-        break
       case 'fenced':
-        if (message.fence < 0) this.#arrival?.take(message)
-        else this.#departure?.take(message)
-        break
       case 'arrival_ready':
       case 'moving_part_taken':
       case 'moved_in':
@@ -213,7 +212,7 @@ class SessionProcess implements Leaver, Comer {
       case 'move_timeout':
       case 'doubt_timer':
       case 'stay':
-        this.#departure?.take(message)
+        this.#moves?.take(message)
         break
       case 'will_settled':
         this.handle(message)
@@ -268,7 +267,7 @@ class SessionProcess implements Leaver, Comer {
     if ((this.#publisher.isWaiting || unpublished > 0) && hasRoom) this.handle({ tag: 'deferred' })
     this.#settleCongestion()
     this.#backlog.settle(this.state, hasRoom)
-    this.#departure?.settle()
+    this.#moves?.settle()
     return this.#isOver
   }
 
@@ -377,20 +376,8 @@ class SessionProcess implements Leaver, Comer {
   #open({ home, client }: Extract<FromManager, { tag: 'open' }>): void {
     // One that is ending does not answer: its end tells the home to start another.
     if (this.state.ended) return
-    if (this.#mustLook(client) && this.#departureOf().open(home, client)) return
-    this.serve(home, client)
-  }
-
-  /** Whether the session may have to move to be opened, or be on another node already. */
-  #mustLook({ connection }: ClientInfo): boolean {
-    if (this.#departure !== undefined) return true
-    const mayMove = this.#environment.moving !== undefined && this.#self.runtime.isForeign(connection)
-    return mayMove && this.#arrival?.isSettled !== false
-  }
-
-  #departureOf(): Departure {
-    this.#departure ??= new Departure(this.#self, this.#environment, this.#manager, this)
-    return this.#departure
+    if (this.#environment.moving !== undefined && this.#self.runtime.isForeign(client.connection)) this.#movesOf()
+    if (this.#moves?.open(home, client) !== true) this.serve(home, client)
   }
 
   serve(home: RemoteName, client: ClientInfo): void {
@@ -434,8 +421,7 @@ class SessionProcess implements Leaver, Comer {
   #ended(effect: Extract<Effect, { tag: 'ended' }>): void {
     const { state } = this
     reportEnded(this.#environment, state.clientId, effect)
-    this.#departure?.cancel()
-    this.#arrival?.end()
+    this.#moves?.ended()
     this.#storage?.publishAll()
     this.#publisher.flush()
     // Until the router knows, the groups may choose this member; what comes is passed on to another.
@@ -443,8 +429,7 @@ class SessionProcess implements Leaver, Comer {
   }
 
   #down({ ref, reason }: DownMessage): void {
-    if (this.#givingWay.takeDown(ref, reason) || this.#departure?.takeDown(ref, reason) === true) return
-    if (this.#arrival?.takeDown(ref) === true) return
+    if (this.#givingWay.takeDown(ref, reason) || this.#moves?.takeDown(ref, reason) === true) return
     if (this.#connection.takeDown(ref)) {
       const from = this.state.connection
       if (from === undefined) return
@@ -465,62 +450,23 @@ class SessionProcess implements Leaver, Comer {
 
   // Moving
 
-  get isGivingWay(): boolean {
-    return this.#givingWay.isUnderWay
+  #movesOf(arrive?: Arrive): Moves {
+    this.#moves ??= new Moves({
+      self: this.#self,
+      environment: this.#environment,
+      manager: this.#manager,
+      session: this,
+      router: this.#router,
+      publisher: this.#publisher,
+      givingWay: this.#givingWay,
+      storage: this.#storage,
+      ...(arrive !== undefined && { arrive }),
+    })
+    return this.#moves
   }
 
-  get isAtRest(): boolean {
-    const { pendingAcks, pendingSubscribes } = this.state
-    const unpublished = this.#storage?.unpublished ?? 0
-    return !this.#publisher.isWaiting && unpublished + pendingAcks.length === 0 && pendingSubscribes === undefined
-  }
-
-  whenStored(mark: MoveMark | ArrivalMark): void {
-    if (this.#storage === undefined) this.#stored(mark, true)
-    else this.#storage.took(mark)
-  }
-
-  /** The session has handled a message, and the disc has all of that, or refuses. */
-  #stored(message: Taken, isStored: boolean): void {
-    switch (message.tag) {
-      case 'hand_over_answer':
-        // What was handed over stays where it was.
-        if (isStored) this.#answer(message)
-        break
-      case 'move_mark':
-        this.#departure?.marked(message, isStored)
-        break
-      case 'arrival_mark':
-        this.#arrival?.marked(message, isStored)
-        break
-      default:
-        if (isStored) this.#backlog.taken(message)
-        else this.#backlog.refused(message)
-    }
-  }
-
-  subscribe(ticket: number, subscriptions: readonly Subscription[]): void {
-    this.#router.subscribe(ticket, this.state.clientId, true, subscriptions)
-  }
-
-  commit(): void {
-    this.#storage?.commit()
-  }
-
-  moveIn({ contents, volatile, live, home, client }: Arrived): void {
-    this.handle({ tag: 'contents', contents, volatile })
-    for (const runs of live) this.handle({ tag: 'deliver', runs })
-    // On disc together with the row that makes it a session.
-    this.state.journal?.arrived()
-    this.serve(home, client)
-  }
-
-  abandon(): void {
-    const { state } = this
-    state.journal?.arrived()
-    state.journal?.ended(state.subscriptions.keys())
-    this.#storage?.commit()
-    state.ended = true
+  vanish(): void {
+    this.state.ended = true
     this.#isOver = true
   }
 
@@ -536,11 +482,7 @@ class SessionProcess implements Leaver, Comer {
     }
     this.#router.tellAvailability(this.state)
     this.#backlog.find()
-    if (answer.ticket === ARRIVED || answer.ticket === JOINED) {
-      this.#backlog.settle(this.state, true)
-      this.#arrival?.answered(answer.ticket)
-      return
-    }
+    if (this.#moves?.answered(answer.ticket) === true) return
     if (answer.ticket === RESTORED) {
       this.#tellRestored()
       return

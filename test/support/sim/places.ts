@@ -41,7 +41,7 @@ export class Places {
 
   /** The node of a session. */
   nodeOf(name: string): string {
-    return this.#stays.get(name)?.at(-1)!.node ?? homeOf(name)
+    return this.#stays.get(name)?.at(-1)?.node ?? homeOf(name)
   }
 
   /** The nodes of a session within a time. */

@@ -9,13 +9,14 @@ import type { Pid } from '../../../actors/pid.ts'
 import type { ProcessContext } from '../../../actors/process.ts'
 import type { Ref } from '../../../actors/ref.ts'
 import type { RemoteName } from '../../../actors/signal.ts'
+import { Damaged } from '../../../mnesia/binary.ts'
 import type { Fenced } from '../../forward/fences.ts'
 import type { Run } from '../../message.ts'
 import type { ClientInfo, ToSession } from '../../process-messages.ts'
 import type { SessionEnvironment } from '../../publish.ts'
 import type { SessionState, Subscription } from '../session-state.ts'
 import { requestFence } from './departure.ts'
-import { idsOf, isLasting, unpack } from './luggage.ts'
+import { idsOf, isLasting, type Unpacked, unpack } from './luggage.ts'
 import type { Arrive, LuggageRow, MovingPart, ToMoving, ToNewcomer } from './messages.ts'
 
 /** Tickets of requests to the router. */
@@ -41,7 +42,7 @@ export interface Comer {
   abandon(): void
 }
 
-export interface Arrived extends ReturnType<typeof unpack> {
+export interface Arrived extends Unpacked {
   readonly live: readonly (readonly Run[])[]
   readonly home: RemoteName
   readonly client: ClientInfo
@@ -59,6 +60,7 @@ export class Arrival {
   readonly #move: number
   readonly #monitor: Ref
   #rows: LuggageRow[] = []
+  #unpacked: Unpacked | undefined
   #live: (readonly Run[])[] = []
   #liveMessages = 0
   #inTo: Pick<Extract<ToNewcomer, { tag: 'move_in' }>, 'home' | 'client'> | undefined
@@ -157,16 +159,30 @@ export class Arrival {
 
   #unload({ part, rows, more }: MovingPart): void {
     const { journal } = this.#session.state
-    for (const row of rows) {
-      const [key, value] = row
-      // Views of what was received from the node would keep that in memory.
-      this.#rows.push([key, Buffer.from(value)])
-      if (isLasting(row)) journal?.copied(key, value)
+    for (const [key, view] of rows) {
+      // A view of what was received from the node would keep that in memory.
+      const value = Buffer.from(view)
+      this.#rows.push([key, value])
+      if (isLasting(key)) journal?.copied(key, value)
     }
     this.#session.commit()
+    if (!more && !this.#unpack()) return
     const say: ToMoving = { tag: 'moving_part_taken', from: this.#self.pid, part }
     if (more) this.#say(say)
     else this.#session.whenStored({ tag: 'arrival_mark', say })
+  }
+
+  /** Returns false when it cannot be read: it comes from another version. */
+  #unpack(): boolean {
+    try {
+      this.#unpacked = unpack(this.#rows)
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error
+      this.#refuse(`what it holds cannot be read: ${error.reason}`)
+      return false
+    }
+    this.#rows = []
+    return true
   }
 
   #moveIn({ home, client }: Extract<ToNewcomer, { tag: 'move_in' }>): void {
@@ -179,9 +195,9 @@ export class Arrival {
 
   #enter(): void {
     this.#phase = 'here'
-    const unpacked = unpack(this.#rows)
+    const unpacked = this.#unpacked!
     const live = this.#live
-    this.#rows = []
+    this.#unpacked = undefined
     this.#live = []
     this.#session.state.seam = idsOf(unpacked)
     this.#session.moveIn({ ...unpacked, live, ...this.#inTo! })

@@ -212,7 +212,10 @@ export class Departure {
     if (moving === undefined || !this.#self.runtime.isForeign(connection)) return false
     if (cleanStart || expirySec === 0 || state.expirySec === 0 || state.attachment === 0) return false
     if (state.connection?.equals(connection) === true || this.#session.isGivingWay) return false
-    return state.retainedReads.length === 0 && moving.canReach(connection.node, state.clientId)
+    if (state.retainedReads.length > 0 || !moving.canReach(connection.node, state.clientId)) return false
+    this.#session.load()
+    // What is published again after a restart is known to the nodes that have it only as long as it comes from here.
+    return state.unfinished === undefined
   }
 
   #begin(claim: Claim): void {

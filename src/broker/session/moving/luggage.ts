@@ -73,16 +73,16 @@ export interface Unpacked {
 }
 
 /** Whether a row is to be on disc. */
-export function isLasting([key]: LuggageRow): boolean {
+export function isLasting(key: string): boolean {
   return !key.startsWith(VOLATILE)
 }
 
 /** Reads what has come. Throws `Damaged`: no other node's version wrote it. */
 export function unpack(rows: readonly LuggageRow[]): Unpacked {
-  const contents = readContents(rows.filter(isLasting), (_key, error) => {
+  const contents = readContents(rows.filter(([key]) => isLasting(key)), (_key, error) => {
     throw error
   })
-  const volatile = rows.filter((row) => !isLasting(row)).map(([, value]) => readDelivery(0, value).delivery)
+  const volatile = rows.filter(([key]) => !isLasting(key)).map(([, value]) => readDelivery(0, value).delivery)
   return { contents, volatile }
 }
 
