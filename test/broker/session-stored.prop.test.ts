@@ -170,6 +170,22 @@ describe('a session that is found again in the store', () => {
     )
   })
 
+  test('so does one that has moved to another node, be it stored or in memory', () => {
+    fc.assert(
+      fc.property(histories, histories, fc.boolean(), (past, more, inMemory) => {
+        const left = new StoredMachine(new MemoryStore(), LIMITS, client({ receiveMaximum: 4 }))
+        past.forEach((step, i) => {
+          step(left, i)
+        })
+        if (left.state.connection !== undefined) left.event({ tag: 'leave' })
+        const moved = left.moved(inMemory)
+        expect(moved.state.counters).toEqual(left.state.counters)
+        expect(future(moved, more, past.length)).toEqual(future(left, more, past.length))
+      }),
+      { numRuns: 300 },
+    )
+  })
+
   test('is in the store as it is, after each event', () => {
     fc.assert(
       fc.property(histories, (past) => {

@@ -1,10 +1,14 @@
 /** A session machine whose journal goes to a store, and what is found there. */
 import type { Message } from '../../src/broker/message.ts'
 import type { ClientInfo } from '../../src/broker/process-messages.ts'
-import { restoredSessionState } from '../../src/broker/session/session-restored.ts'
-import type { Effect, SessionEvent, SessionLimits } from '../../src/broker/session/session-state.ts'
+import { movingOf } from '../../src/broker/session/moving/departure.ts'
+import { Luggage, unpack } from '../../src/broker/session/moving/luggage.ts'
+import type { LuggageRow } from '../../src/broker/session/moving/messages.ts'
+import { arrivingSessionState, restoredSessionState } from '../../src/broker/session/session-restored.ts'
+import type { Effect, SessionEvent, SessionLimits, SessionState } from '../../src/broker/session/session-state.ts'
 import { readContents } from '../../src/broker/session/stored/contents.ts'
 import { SessionStore, type UnreadableRow } from '../../src/broker/session/stored/session-store.ts'
+import { MemoryStore } from '../../src/mnesia/store/memory-store.ts'
 import type { Store } from '../../src/mnesia/store/store.ts'
 import { Machine, pid } from './session-support.ts'
 
@@ -28,11 +32,12 @@ export class StoredMachine extends Machine {
   /** No other member of a group is there. */
   isAlone = false
 
-  constructor(store: Store | SessionStore, limits: SessionLimits, info: ClientInfo, isFound = false) {
+  /** `state`: of a session that is there already. */
+  constructor(store: Store | SessionStore, limits: SessionLimits, info: ClientInfo, state?: SessionState) {
     const sessions = store instanceof SessionStore ? store : sessionStore(store)
     super(limits, info, {
-      state: isFound ? foundState(sessions, limits, info.clientId) : undefined,
-      journal: isFound ? undefined : sessions.begin(info.clientId),
+      state,
+      journal: state === undefined ? sessions.begin(info.clientId) : undefined,
       commit: (journal) => sessions.commit(journal),
     })
     this.#limits = limits
@@ -62,11 +67,35 @@ export class StoredMachine extends Machine {
     const { clientId, client } = this.state
     const sessions = sessionStore(store)
     for (const _ of sessions.sessions());
-    const found = new StoredMachine(sessions, this.#limits, { ...client, clientId }, true)
+    const state = foundState(sessions, this.#limits, clientId)
+    const found = new StoredMachine(sessions, this.#limits, { ...client, clientId }, state)
     found.nowMs = this.nowMs
     found.event({ tag: 'restore', othersRun: false })
     found.load()
     return found
+  }
+
+  /** The session where it has moved to, in parts, without a connection. With `inMemory` it is taken for one that is not stored. */
+  moved(inMemory: boolean): StoredMachine {
+    const luggage = new Luggage(this.state, inMemory ? undefined : this.#store)
+    const rows: LuggageRow[] = []
+    for (let more = true; more; ) {
+      const part = luggage.take()
+      rows.push(...part.rows)
+      more = part.more
+    }
+    const store = sessionStore(new MemoryStore())
+    const moving = movingOf(this.state)
+    const common = { self: pid(1), limits: this.#limits, nextMessageId: () => 'own' }
+    const moved = new StoredMachine(
+      store,
+      this.#limits,
+      this.state.client,
+      arrivingSessionState({ ...common, moving, store }, this.nowMs),
+    )
+    moved.nowMs = this.nowMs
+    moved.event({ tag: 'contents', ...unpack(rows) })
+    return moved
   }
 
   load(): Effect[] {

@@ -376,7 +376,8 @@ export function requestFence(
   self.send({ name: FORWARDER, node: self.pid.node }, request)
 }
 
-function movingOf({ client, createdAtMs, detachedAtMs, expirySec, ...state }: SessionState): MovingSession {
+/** A session without its messages, as it is. */
+export function movingOf({ client, createdAtMs, detachedAtMs, expirySec, ...state }: SessionState): MovingSession {
   const { connection: _connection, cleanStart: _cleanStart, ...others } = client
   const { counters, subscriptions, beganCleanAtMs, journal } = state
   return {

@@ -79,9 +79,12 @@ export function isLasting(key: string): boolean {
 
 /** Reads what has come. Throws `Damaged`: no other node's version wrote it. */
 export function unpack(rows: readonly LuggageRow[]): Unpacked {
-  const contents = readContents(rows.filter(([key]) => isLasting(key)), (_key, error) => {
-    throw error
-  })
+  const contents = readContents(
+    rows.filter(([key]) => isLasting(key)),
+    (_key, error) => {
+      throw error
+    },
+  )
   const volatile = rows.filter(([key]) => !isLasting(key)).map(([, value]) => readDelivery(0, value).delivery)
   return { contents, volatile }
 }
