@@ -10,8 +10,8 @@ import { nodeNetworkOf } from '../../dist/node-network.ts'
 import { type SystemEventMessage, subscribeSystem } from '../../mnesia/events.ts'
 import type { Mnesia } from '../../mnesia/mnesia.ts'
 import type { SystemEvent } from '../../mnesia/system-events.ts'
-import { type Batch, batchOf, type Message, type PlainBatch } from '../message.ts'
-import type { PubSub, Reach } from '../routing/pubsub.ts'
+import { batchOf, type Message, type PlainBatch } from '../message.ts'
+import type { PubSub, Reach, Repeated } from '../routing/pubsub.ts'
 import { Receipt } from '../routing/receipt.ts'
 import type { Routing } from '../routing/routing.ts'
 import type { AwayMembers } from '../session/away-members.ts'
@@ -249,7 +249,7 @@ class ForwarderState {
       if (own !== undefined) receipt.join(own)
     }
     const plain = live.filter(({ share }) => share === undefined)
-    pubsub.dispatch(this.#new(plain, 'durable'), 'durable')
+    this.#dispatch(plain, 'durable')
     joinLast()
     for (const { share, messages } of live) {
       if (share === undefined) continue
@@ -272,19 +272,27 @@ class ForwarderState {
     return qos < 2 || this.#options.recent.durable.add(`${id}/${group}/${filter}`)
   }
 
-  /** The messages that have not come already. */
-  #new(batches: readonly PlainBatch[], reach: Reach = 'all'): Batch[] {
-    const { durable, volatile } = this.#options.recent
-    const isNew = ({ id, qos }: Message) => {
+  /** Gives the messages to sessions, those that have come already only to those that have come here since. */
+  #dispatch(batches: readonly PlainBatch[], reach: Reach = 'all'): void {
+    const { recent, pubsub } = this.#options
+    const { durable, volatile } = recent
+    let repeated: Repeated[] | undefined
+    const isNew = (message: Message) => {
+      const { id, qos } = message
       if (qos < 2) return true
       const isNewToVolatile = reach === 'durable' || volatile.add(id)
       const isNewToDurable = reach === 'volatile' || durable.add(id)
+      if (!isNewToDurable) {
+        repeated ??= []
+        repeated.push({ message: batchOf({ messages: [message] }).messages[0]!, arrival: durable.arrivalOf(id)! })
+      }
       return isNewToVolatile && isNewToDurable
     }
-    return batches
+    const fresh = batches
       .map(({ messages }) => messages.filter(isNew))
       .filter((messages) => messages.length > 0)
       .map((messages) => batchOf({ messages }))
+    pubsub.dispatch(fresh, reach, repeated)
   }
 
   #sayHinted(node: string, last: number): void {
@@ -295,7 +303,7 @@ class ForwarderState {
   #forward({ node, stream, seq, batches, reach }: Forward): void {
     const { pubsub } = this.#options
     this.#seen.add(node, stream, seq)
-    pubsub.dispatch(this.#new(batches, reach), reach)
+    this.#dispatch(batches, reach)
     this.#takenOver(node, stream, seq, pubsub.takeReceipt())
   }
 

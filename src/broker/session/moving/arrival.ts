@@ -55,7 +55,7 @@ const AFTER = -2
 export class Arrival {
   readonly #self: ProcessContext
   readonly #session: Comer
-  readonly #environment: Pick<SessionEnvironment, 'limits'>
+  readonly #environment: Pick<SessionEnvironment, 'limits' | 'pubsub'>
   readonly #from: Pid
   readonly #move: number
   readonly #monitor: Ref
@@ -68,7 +68,7 @@ export class Arrival {
 
   constructor(
     self: ProcessContext,
-    environment: Pick<SessionEnvironment, 'limits'>,
+    environment: Pick<SessionEnvironment, 'limits' | 'pubsub'>,
     session: Comer,
     { from, move, moving }: Arrive,
   ) {
@@ -121,6 +121,8 @@ export class Arrival {
 
   /** The router has answered. */
   answered(ticket: number): void {
+    const subscriber = this.#environment.pubsub.subscriber(this.#self.pid)
+    if (subscriber !== undefined) subscriber.arrivedAt = this.#session.state.subscribedAfter
     if (ticket === ARRIVED) this.#say({ tag: 'arrival_ready', from: this.#self.pid, move: this.#move })
     else if (ticket === JOINED) this.#enter()
   }
