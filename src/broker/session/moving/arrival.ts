@@ -44,7 +44,7 @@ export interface Comer {
 
 export interface Arrived extends Unpacked {
   readonly live: readonly (readonly Run[])[]
-  readonly home: RemoteName
+  readonly homes: readonly RemoteName[]
   readonly client: ClientInfo
 }
 
@@ -63,7 +63,7 @@ export class Arrival {
   #unpacked: Unpacked | undefined
   #live: (readonly Run[])[] = []
   #liveMessages = 0
-  #inTo: Pick<Extract<ToNewcomer, { tag: 'move_in' }>, 'home' | 'client'> | undefined
+  #inTo: Pick<Extract<ToNewcomer, { tag: 'move_in' }>, 'homes' | 'client'> | undefined
   #phase: 'coming' | 'here' | 'said' = 'coming'
 
   constructor(
@@ -187,8 +187,8 @@ export class Arrival {
     return true
   }
 
-  #moveIn({ home, client }: Extract<ToNewcomer, { tag: 'move_in' }>): void {
-    this.#inTo = { home, client }
+  #moveIn({ homes, client }: Extract<ToNewcomer, { tag: 'move_in' }>): void {
+    this.#inTo = { homes, client }
     const { state } = this.#session
     const shared = [...state.subscriptions.values()].filter(({ filter }) => filter.group !== undefined)
     if (shared.length > 0) this.#session.subscribe(JOINED, shared)

@@ -49,8 +49,9 @@ export interface Leaver extends Giver {
 }
 
 interface Claim {
-  readonly home: RemoteName
   readonly client: ClientInfo
+  /** Those who have asked for it, and wait: a home that has taken over from another asks again. */
+  readonly homes: RemoteName[]
 }
 
 interface Attempt {
@@ -73,6 +74,8 @@ interface Doubt {
   readonly sinceMs: number
   claim: Claim | undefined
 }
+
+const TAKEN_OVER = 'session_taken_over'
 
 /** How often the manager is asked. */
 const DOUBT_MS = 500
@@ -100,23 +103,42 @@ export class Departure {
 
   /** A connection wants the session. Returns whether that is seen to here. */
   open(home: RemoteName, client: ClientInfo): boolean {
-    const claim = { home, client }
     const attempt = this.#attempt
-    if (this.#doubt !== undefined) return this.#openInDoubt(this.#doubt, claim)
+    if (this.#doubt !== undefined) return this.#openInDoubt(this.#doubt, home, client)
     if (attempt !== undefined) {
-      if (attempt.claim.client.connection.equals(client.connection)) {
-        attempt.claim = claim
+      const { claim } = attempt
+      if (isOf(claim, client)) {
+        claim.homes.push(home)
         return true
       }
       if (attempt.phase === 'decided') {
-        attempt.next = claim
+        attempt.next = this.#instead(attempt.next, home, client)
         return true
       }
       this.cancel()
+      this.#turnAway(claim, TAKEN_OVER)
     }
     if (!this.#canMove(client)) return false
-    this.#begin(claim)
+    this.#begin({ client, homes: [home] })
     return true
+  }
+
+  /** The claim of a connection that wants the session now, in place of another one. */
+  #instead(former: Claim | undefined, home: RemoteName, client: ClientInfo): Claim {
+    if (former !== undefined && isOf(former, client)) {
+      former.homes.push(home)
+      return former
+    }
+    if (former !== undefined) this.#turnAway(former, TAKEN_OVER)
+    return { client, homes: [home] }
+  }
+
+  #turnAway({ client, homes }: Claim, reason: string): void {
+    for (const home of homes) this.#self.send(home, { tag: 'unavailable', client, reason } satisfies ToManager)
+  }
+
+  #serve({ client, homes }: Claim): void {
+    for (const home of homes) this.#session.serve(home, client)
   }
 
   /** A message has been handled. */
@@ -168,8 +190,8 @@ export class Departure {
       return
     }
     attempt.phase = 'decided'
-    const { home, client } = attempt.claim
-    this.#tell(attempt.newcomer!, { tag: 'move_in', from: this.#self.pid, home, client })
+    const { homes, client } = attempt.claim
+    this.#tell(attempt.newcomer!, { tag: 'move_in', from: this.#self.pid, homes, client })
   }
 
   /** Takes a DOWN; returns whether it was of the newcomer. */
@@ -181,7 +203,7 @@ export class Departure {
     else {
       this.#forget(attempt)
       this.#beginDoubt(attempt.claim)
-      if (attempt.next !== undefined) this.open(attempt.next.home, attempt.next.client)
+      for (const home of attempt.next?.homes ?? []) this.open(home, attempt.next!.client)
     }
     return true
   }
@@ -281,11 +303,12 @@ export class Departure {
   }
 
   #giveUp(attempt: Attempt, why: string): void {
-    const { home, client } = attempt.next ?? attempt.claim
+    const { claim, next } = attempt
     if (attempt.phase === 'decided') this.#session.handle({ tag: 'mark', moved: undefined })
     this.cancel()
-    this.#reportGivenUp(client.connection.node, why)
-    this.#session.serve(home, client)
+    this.#reportGivenUp(claim.client.connection.node, why)
+    this.#serve(claim)
+    if (next !== undefined) this.#serve(next)
   }
 
   #reportGivenUp(to: string, why: string): void {
@@ -313,12 +336,13 @@ export class Departure {
     this.#self.sendAfter(DOUBT_MS, this.#self.pid, { tag: 'doubt_timer' } satisfies DepartureTimer)
   }
 
-  #openInDoubt(doubt: Doubt, claim: Claim): boolean {
-    if (claim.client.cleanStart) {
+  #openInDoubt(doubt: Doubt, home: RemoteName, client: ClientInfo): boolean {
+    if (client.cleanStart) {
       this.#endDoubt()
+      if (doubt.claim !== undefined) this.#turnAway(doubt.claim, TAKEN_OVER)
       return false
     }
-    doubt.claim = claim
+    doubt.claim = this.#instead(doubt.claim, home, client)
     this.#refuseLate(doubt)
     return true
   }
@@ -337,9 +361,7 @@ export class Departure {
     const waitMs = this.#environment.moving?.homeWaitMs ?? 0
     if (claim === undefined || this.#self.runtime.clock.monotonic() - sinceMs < waitMs) return
     doubt.claim = undefined
-    const { client, home } = claim
-    const reason = `its session may be on ${this.#session.state.moved!.node}`
-    this.#self.send(home, { tag: 'unavailable', client, reason } satisfies ToManager)
+    this.#turnAway(claim, `its session may be on ${this.#session.state.moved!.node}`)
   }
 
   #stay(): void {
@@ -348,7 +370,7 @@ export class Departure {
     const { node } = this.#session.state.moved!
     this.#endDoubt()
     this.#reportGivenUp(node, 'the other node does not have it')
-    if (doubt.claim !== undefined) this.#session.serve(doubt.claim.home, doubt.claim.client)
+    if (doubt.claim !== undefined) this.#serve(doubt.claim)
   }
 
   #endDoubt(): void {
@@ -359,6 +381,10 @@ export class Departure {
   #tell(newcomer: Pid, message: ToNewcomer): void {
     this.#self.send(newcomer, message)
   }
+}
+
+function isOf({ client }: Claim, { connection }: ClientInfo): boolean {
+  return client.connection.equals(connection)
 }
 
 /** Asks for a fence behind which the plain filters of a session are routed to a node; undefined: of no filters. */

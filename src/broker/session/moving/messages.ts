@@ -50,7 +50,7 @@ export interface MovingPart {
 export type ToNewcomer =
   | MovingPart
   /** It is the session from now on. */
-  | { readonly tag: 'move_in'; readonly from: Pid; readonly home: RemoteName; readonly client: ClientInfo }
+  | { readonly tag: 'move_in'; readonly from: Pid; readonly homes: readonly RemoteName[]; readonly client: ClientInfo }
   /** The session stays where it was. */
   | { readonly tag: 'move_off'; readonly from: Pid }
 

@@ -169,12 +169,12 @@ export class Moves implements Leaver, Comer {
     this.#options.storage?.commit()
   }
 
-  moveIn({ contents, volatile, live, home, client }: Arrived): void {
+  moveIn({ contents, volatile, live, homes, client }: Arrived): void {
     this.handle({ tag: 'contents', contents, volatile })
     for (const runs of live) this.handle({ tag: 'deliver', runs })
     // On disc together with the row that makes it a session.
     this.state.journal?.arrived()
-    this.serve(home, client)
+    for (const home of homes) this.serve(home, client)
   }
 
   abandon(): void {
