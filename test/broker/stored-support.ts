@@ -2,8 +2,7 @@
 import type { Message } from '../../src/broker/message.ts'
 import type { ClientInfo } from '../../src/broker/process-messages.ts'
 import { movingOf } from '../../src/broker/session/moving/departure.ts'
-import { Luggage, unpack } from '../../src/broker/session/moving/luggage.ts'
-import type { LuggageRow } from '../../src/broker/session/moving/messages.ts'
+import { Luggage, Unpacking } from '../../src/broker/session/moving/luggage.ts'
 import { arrivingSessionState, restoredSessionState } from '../../src/broker/session/session-restored.ts'
 import type { Effect, SessionEvent, SessionLimits, SessionState } from '../../src/broker/session/session-state.ts'
 import { readContents } from '../../src/broker/session/stored/contents.ts'
@@ -78,10 +77,10 @@ export class StoredMachine extends Machine {
   /** The session where it has moved to, in parts, without a connection. With `inMemory` it is taken for one that is not stored. */
   moved(inMemory: boolean): StoredMachine {
     const luggage = new Luggage(this.state, inMemory ? undefined : this.#store)
-    const rows: LuggageRow[] = []
+    const unpacking = new Unpacking()
     for (let more = true; more; ) {
       const part = luggage.take()
-      rows.push(...part.rows)
+      for (const row of part.rows) unpacking.add(row)
       more = part.more
     }
     const store = sessionStore(new MemoryStore())
@@ -94,7 +93,7 @@ export class StoredMachine extends Machine {
       arrivingSessionState({ ...common, moving, store }, this.nowMs),
     )
     moved.nowMs = this.nowMs
-    moved.event({ tag: 'contents', ...unpack(rows) })
+    moved.event({ tag: 'contents', ...unpacking.unpacked() })
     return moved
   }
 

@@ -16,8 +16,8 @@ import type { ClientInfo, ToSession } from '../../process-messages.ts'
 import type { SessionEnvironment } from '../../publish.ts'
 import type { SessionState, Subscription } from '../session-state.ts'
 import { requestFence } from './departure.ts'
-import { idsOf, isLasting, type Unpacked, unpack } from './luggage.ts'
-import type { Arrive, LuggageRow, MovingPart, ToMoving, ToNewcomer } from './messages.ts'
+import { idsOf, isLasting, type Unpacked, Unpacking } from './luggage.ts'
+import type { Arrive, MovingPart, ToMoving, ToNewcomer } from './messages.ts'
 
 /** Tickets of requests to the router. */
 export const ARRIVED = -2
@@ -59,8 +59,7 @@ export class Arrival {
   readonly #from: Pid
   readonly #move: number
   readonly #monitor: Ref
-  #rows: LuggageRow[] = []
-  #unpacked: Unpacked | undefined
+  #luggage = new Unpacking()
   #live: (readonly Run[])[] = []
   #liveMessages = 0
   #inTo: Pick<Extract<ToNewcomer, { tag: 'move_in' }>, 'homes' | 'client'> | undefined
@@ -161,30 +160,22 @@ export class Arrival {
 
   #unload({ part, rows, more }: MovingPart): void {
     const { journal } = this.#session.state
-    for (const [key, view] of rows) {
-      // A view of what was received from the node would keep that in memory.
-      const value = Buffer.from(view)
-      this.#rows.push([key, value])
-      if (isLasting(key)) journal?.copied(key, value)
-    }
-    this.#session.commit()
-    if (!more && !this.#unpack()) return
-    const say: ToMoving = { tag: 'moving_part_taken', from: this.#self.pid, part }
-    if (more) this.#say(say)
-    else this.#session.whenStored({ tag: 'arrival_mark', say })
-  }
-
-  /** Returns false when it cannot be read: it comes from another version. */
-  #unpack(): boolean {
     try {
-      this.#unpacked = unpack(this.#rows)
+      for (const row of rows) {
+        this.#luggage.add(row)
+        const [key, value] = row
+        // What is a view of what was received from the node would keep that in memory.
+        if (isLasting(key)) journal?.copied(key, Buffer.from(value))
+      }
     } catch (error) {
       if (!(error instanceof Damaged)) throw error
       this.#refuse(`what it holds cannot be read: ${error.reason}`)
-      return false
+      return
     }
-    this.#rows = []
-    return true
+    this.#session.commit()
+    const say: ToMoving = { tag: 'moving_part_taken', from: this.#self.pid, part }
+    if (more) this.#say(say)
+    else this.#session.whenStored({ tag: 'arrival_mark', say })
   }
 
   #moveIn({ homes, client }: Extract<ToNewcomer, { tag: 'move_in' }>): void {
@@ -197,9 +188,9 @@ export class Arrival {
 
   #enter(): void {
     this.#phase = 'here'
-    const unpacked = this.#unpacked!
+    const unpacked = this.#luggage.unpacked()
     const live = this.#live
-    this.#unpacked = undefined
+    this.#luggage = new Unpacking()
     this.#live = []
     this.#session.state.seam = idsOf(unpacked)
     this.#session.moveIn({ ...unpacked, live, ...this.#inTo! })

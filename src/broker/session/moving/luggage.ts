@@ -6,7 +6,7 @@
  */
 import type { Delivery } from '../delivery.ts'
 import type { SessionState } from '../session-state.ts'
-import { type Contents, readContents } from '../stored/contents.ts'
+import { type Contents, ContentsReader } from '../stored/contents.ts'
 import { deliveryBytes, readDelivery } from '../stored/forms.ts'
 import { CONTENT, Journal } from '../stored/journal.ts'
 import type { SessionStore } from '../stored/session-store.ts'
@@ -77,16 +77,21 @@ export function isLasting(key: string): boolean {
   return !key.startsWith(VOLATILE)
 }
 
-/** Reads what has come. Throws `Damaged`: no other node's version wrote it. */
-export function unpack(rows: readonly LuggageRow[]): Unpacked {
-  const contents = readContents(
-    rows.filter(([key]) => isLasting(key)),
-    (_key, error) => {
-      throw error
-    },
-  )
-  const volatile = rows.filter(([key]) => !isLasting(key)).map(([, value]) => readDelivery(0, value).delivery)
-  return { contents, volatile }
+/** Takes rows as they come, and puts together what they say. */
+export class Unpacking {
+  readonly #reader = new ContentsReader()
+  readonly #volatile: Delivery[] = []
+
+  /** Throws `Damaged` for a row that no such version has written. */
+  add([key, value]: LuggageRow): void {
+    if (isLasting(key)) this.#reader.add(key, value)
+    else this.#volatile.push(readDelivery(0, value).delivery)
+  }
+
+  /** To be called once. */
+  unpacked(): Unpacked {
+    return { contents: this.#reader.contents(), volatile: this.#volatile }
+  }
 }
 
 /** Ids of all messages that wait or are in flight. */
