@@ -97,6 +97,21 @@ export class StoredMachine extends Machine {
     return moved
   }
 
+  /** All that it holds is in the store of another node, where it is not yet a session. */
+  comeTo(store: Store): void {
+    const sessions = sessionStore(store)
+    const journal = sessions.begin(this.state.clientId)
+    journal.arriving()
+    for (const subscription of this.state.subscriptions.values()) journal.subscribed(subscription)
+    const luggage = new Luggage(this.state, this.#store)
+    for (let more = true; more; ) {
+      const part = luggage.take()
+      for (const [key, value] of part.rows) journal.copied(key, value)
+      more = part.more
+    }
+    sessions.commit(journal)
+  }
+
   load(): Effect[] {
     return this.event({ tag: 'contents', contents: this.contents() } satisfies SessionEvent)
   }
@@ -109,6 +124,11 @@ export class StoredMachine extends Machine {
     }
     return readContents(journal === undefined ? [] : this.#store.messages(journal), fail)
   }
+}
+
+/** Client ids of the sessions that a start finds in a store. */
+export function storedIn(store: Store): string[] {
+  return [...sessionStore(store).sessions()].map(({ session }) => session.client.clientId)
 }
 
 function foundState(sessions: SessionStore, limits: SessionLimits, clientId: string) {

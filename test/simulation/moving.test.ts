@@ -12,8 +12,10 @@ const CONFIG = {
   session: { maxInflight: 5, expirySec: EXPIRY_SEC, migrate: true },
   broker: { sysIntervalMs: Number.POSITIVE_INFINITY },
 } as const
-/** A move takes so long with these discs, or half of it. */
-const MOVE_MS = 150
+/** A move takes so long, or half of it, as the discs are fast or slow. */
+const MOVE_MS = [60, 150, 500] as const
+/** Within this after a session has its client it is on disc there, and the other node hears of it. */
+const OPENED_MS = 10
 const QUIET_MS = 60_000
 
 /** A client on node `a` that gets messages and publishes itself, and others on `c`; there is a group of two. */
@@ -47,16 +49,29 @@ class Scene {
     await this.untilQuiet()
   }
 
-  /** Messages for all, some of which are in flight or wait when clients go to `b`; `fault` happens at some moment of that. */
+  /**
+   * Messages for all, some of which are in flight or wait when clients go to `b`; `fault` happens at some moment of that, in half of the cases when the session
+   * has just been opened there.
+   */
   async move(fault: () => void): Promise<void> {
     const { random } = this.world.sim
     await this.#publish(6)
     this.#mover.lose()
     await this.#publish(4)
     for (const client of [this.#mover, this.clients[2]!]) client.connect('b')
-    const faultMs = random.next() * MOVE_MS
-    for (let passedMs = 0; passedMs < faultMs; passedMs += 10) await this.#publish(1)
-    fault()
+    let isOver = false
+    const failOnce = () => {
+      if (!isOver) fault()
+      isOver = true
+    }
+    const faultMs = random.next() * random.pick(MOVE_MS)
+    if (random.below(2) === 0) {
+      this.world.services.get('b')!.hooks.on('session.resumed', () => {
+        this.world.sim.time.set(random.next() * OPENED_MS, failOnce)
+      })
+    } else this.world.sim.time.set(faultMs, failOnce)
+    for (let passedMs = 0; passedMs < 600 && !isOver; passedMs += 5) await this.#publish(1)
+    failOnce()
     await this.#publish(4)
   }
 
