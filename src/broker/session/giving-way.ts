@@ -20,6 +20,17 @@ export interface HandOverAnswer {
   readonly answer: HandOverTaken
 }
 
+/** The session sends this to itself when a part could not be kept; `again` is to be called. */
+export const HAND_OVER_AGAIN = { tag: 'hand_over_again' } as const
+
+/** After that a disc that refuses is tried again. */
+const RETRY_MS = 1000
+
+/** The answer to a part that the disc of the session refuses. */
+export function refusalOf({ to, answer, ...rest }: HandOverAnswer): HandOverAnswer {
+  return { ...rest, to, answer: { ...answer, taken: 0, unwanted: { ...answer.unwanted, places: [] }, isRefused: true } }
+}
+
 /** The session of the process. */
 export interface Giver {
   readonly state: SessionState
@@ -70,9 +81,16 @@ export class GivingWay {
     this.#handOver?.add(runs)
   }
 
-  /** The other session has a part. */
+  /** The other session has a part, or cannot keep it. */
   taken(message: HandOverTaken): void {
-    if (this.#handOver?.taken(message) === true) this.#goOn(this.#handOver)
+    if (this.#handOver?.taken(message) !== true) return
+    if (message.isRefused === true) this.#self.sendAfter(RETRY_MS, this.#self.pid, HAND_OVER_AGAIN)
+    else this.#goOn(this.#handOver)
+  }
+
+  /** Takes `HAND_OVER_AGAIN`. */
+  again(): void {
+    if (this.#handOver !== undefined && !this.#handOver.isUnderWay) this.#goOn(this.#handOver)
   }
 
   /** Takes a DOWN; returns whether it was of the other session. */

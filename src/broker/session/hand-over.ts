@@ -5,7 +5,7 @@
  *
  * The loser keeps everything, on its disc too, until the winner has all of it, so a link that is lost in between loses nothing. The winner takes what
  * its own subscriptions match, as if it were published now. It leaves out what it has already: a message of QoS 2 is known by its id. What it does not want it
- * says, and the loser reports that as dropped when all is over. Order across the hand-over is not kept, and of a message of QoS 2 that had been sent and was
+ * says, and the loser reports that as dropped when all is over. When its disc refuses it says that too, and gets the part again after a while. Order across the hand-over is not kept, and of a message of QoS 2 that had been sent and was
  * not answered nobody knows whether the client has it: it comes again.
  */
 import type { Pid } from '../../actors/pid.ts'
@@ -47,6 +47,8 @@ export interface HandOverTaken {
   readonly unwanted: Unwanted
   /** The winner is the loser, moved: it needs none of it. */
   readonly hasAll?: boolean
+  /** The disc of the winner refuses: it has the part in memory only, and is to be given it again. */
+  readonly isRefused?: boolean
 }
 
 /** A part is closed when its payloads and topics have so many bytes, or with so many messages. */
@@ -62,7 +64,7 @@ export class HandOver {
   readonly #waiting: Message[]
   #part = 0
   /** The part that the winner has not confirmed. */
-  #underWay: readonly Message[] = []
+  #underWay: Message[] = []
   readonly #connectedAtMs: number
   readonly #copyOf: number | undefined
   /** The winner has had all of it. */
@@ -79,6 +81,11 @@ export class HandOver {
     this.#copyOf = state.moved === undefined ? undefined : state.createdAtMs
     this.#waiting = waitingIn(state)
     this.monitor = self.monitor(to)
+  }
+
+  /** The winner has a part that it has not confirmed. */
+  get isUnderWay(): boolean {
+    return this.#underWay.length > 0
   }
 
   /** Something has come while the winner was taking the rest. What the loser gets at QoS 0 is not repeated. */
@@ -111,8 +118,13 @@ export class HandOver {
   }
 
   /** Takes the winner's answer; returns whether it is the one that is waited for. */
-  taken({ from, part, taken, unwanted, hasAll }: HandOverTaken): boolean {
+  taken({ from, part, taken, unwanted, hasAll, isRefused }: HandOverTaken): boolean {
     if (!from.equals(this.to) || part !== this.#part) return false
+    if (isRefused === true) {
+      this.#waiting.unshift(...this.#underWay)
+      this.#underWay = []
+      return true
+    }
     if (hasAll === true) {
       this.hasAll = true
       this.#waiting.length = 0

@@ -25,7 +25,7 @@ import type { ClientInfo, ToSession } from '../process-messages.ts'
 import type { SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import type { FromRouter } from '../routing/router.ts'
-import { GivingWay, type HandOverAnswer } from './giving-way.ts'
+import { GivingWay, type HandOverAnswer, refusalOf } from './giving-way.ts'
 import type { HandedOver } from './hand-over.ts'
 import type { Arrive } from './moving/messages.ts'
 import { type Mover, Moves } from './moving/moves.ts'
@@ -149,9 +149,10 @@ class SessionProcess implements Mover {
         else this.#moves?.marked(message, true)
       },
       refused: (message) => {
-        // What was handed over stays where it was.
         if (message.tag === 'deliver') this.#backlog.refused(message)
-        else if (message.tag !== 'hand_over_answer') this.#moves?.marked(message, false)
+        // What was handed over stays where it was.
+        else if (message.tag === 'hand_over_answer') this.#answer(refusalOf(message))
+        else this.#moves?.marked(message, false)
       },
     })
   }
@@ -223,6 +224,9 @@ class SessionProcess implements Mover {
         break
       case 'hand_over_taken':
         this.#givingWay.taken(message)
+        break
+      case 'hand_over_again':
+        this.#givingWay.again()
         break
       case 'subscribed':
       case 'unsubscribed':
