@@ -17,6 +17,8 @@ const MOVE_MS = [60, 150, 500] as const
 /** Within this after a session has its client it is on disc there, and the other node hears of it. */
 const OPENED_MS = 10
 const QUIET_MS = 60_000
+/** A session is waited for for longer than this and a start. */
+const WAITED_MS = 5000
 
 /** A client on node `a` that gets messages and publishes itself, and others on `c`; there is a group of two. */
 class Scene {
@@ -96,15 +98,18 @@ class Scene {
     this.world.isQuiet(NAMES)
   }
 
-  /** Whatever had failed is there again after a while. */
+  /** Whatever had failed is there again after a while. The client that moves has the session that it had, if that is less than it is waited for. */
   async mend(): Promise<void> {
     const { world } = this
     const { random } = world.sim
-    await world.pass(random.pick([500, 5000, 14_000]) * random.next())
+    const { session } = this.#mover
+    const awayMs = random.pick([500, 5000, 14_000]) * random.next()
+    await world.pass(awayMs)
     world.mendAll()
     for (const name of NAMES) world.thaw(name)
     for (const name of NAMES) if (!world.sim.isRunning(name)) await world.settle(world.start(name))
     await this.untilQuiet()
+    if (awayMs < WAITED_MS) expect(this.#mover.session).toBe(session)
   }
 }
 
