@@ -206,7 +206,7 @@ function movingSettings({ session }: BrokerConfig, mnesia: Mnesia, homes: Homes)
   const table = mnesia.open(SESSION)
   const canReach = (to: string, clientId: string) => {
     const { stopped, partitioned } = mnesia.status()
-    return stopped.length + partitioned.length === 0 && homes.hasManager(to) && table.read(clientId).length === 1
+    return stopped.length + partitioned.length === 0 && homes.decides(to) && table.read(clientId).length === 1
   }
   return { waitMs: session.migrateWaitMs, homeWaitMs: session.homeWaitMs, canReach }
 }

@@ -65,9 +65,9 @@ export interface FencesOptions {
   readonly seen: Pick<Seen, 'has'>
 }
 
-/** How long after an answer that was not clear a member is asked again, and how often. */
+/** How long after an answer that was not clear a member is asked again, and how often: one that stands still is waited for no longer than by publishers. */
 const RETRY_MS = 50
-const MAX_TRIES = 100
+const MAX_TRIES = 20
 
 interface Fence {
   readonly request: FenceRequest

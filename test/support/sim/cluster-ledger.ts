@@ -133,7 +133,9 @@ export class ClusterLedger extends Ledger {
     if (this.#world.switched.has(session) && !this.#world.isCalmSince(firstSentAtMs)) return true
     // For a session that ends with its connection nothing is kept: of a message that is published again, the first may have been lost with a link.
     const isLasting = this.interests.some((interest) => interest.session === session && interest.isPersistent)
-    const isCalm = this.#world.calm.isAmong(firstSentAtMs, [nodeOf(publisher), nodeOf(session)])
+    const { calm, places } = this.#world
+    const nodes = [publisher, session].flatMap((each) => places.nodesOf(each, firstSentAtMs))
+    const isCalm = calm.isAmong(firstSentAtMs, nodes)
     return attempts > 1 && !isLasting && !isCalm
   }
 

@@ -268,7 +268,7 @@ export class ClusterWorld implements ClientWorld {
     expect(CALM_ANSWER_MS, () => this.isCalmSince(fromMs))
     // One that begins anew ends the session that it had, wherever that is.
     if (link.isClean) return
-    const needed = [node, ...(client.session === '' ? [] : [nodeOf(client.session)])]
+    const needed = [node, ...(client.session === '' ? [] : [this.places.nodeOf(client.session)])]
     expect(SILENT_ANSWER_MS, () => {
       const steady = [...this.#discs.keys()].filter((name) => this.#runsSince(name, fromMs - LONG_MS))
       const isNobodyLost = [...this.#discs.keys()].every((name) => (this.killedAtMs.get(name) ?? 0) < fromMs - LONG_MS)
