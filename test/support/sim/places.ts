@@ -44,17 +44,22 @@ export class Places {
     return this.#stays.get(name)?.at(-1)?.node ?? homeOf(name)
   }
 
-  /** The nodes of a session within a time. */
+  /** The nodes that a session may have been on within a time. */
   nodesOf(name: string, fromMs: number, toMs = this.#nowMs()): string[] {
-    return [...new Set(this.staysOf(name, fromMs, toMs).map(({ node }) => node))]
+    return [...new Set(this.#staysOf(name, fromMs, toMs, MOVE_MS).map(({ node }) => node))]
   }
 
-  /** Its stays on nodes within a time, the earliest first. */
+  /** Its stays on nodes within a time, the earliest first: it was there for all of each. */
   staysOf(name: string, fromMs: number, toMs: number): { node: string; fromMs: number; toMs: number }[] {
+    return this.#staysOf(name, fromMs, toMs, 0)
+  }
+
+  /** Each begins earlier and ends later by `moreMs`. */
+  #staysOf(name: string, fromMs: number, toMs: number, moreMs: number) {
     const stays = this.#stays.get(name) ?? [{ node: homeOf(name), fromMs: 0 }]
     const all = stays.map(({ node, fromMs: beganMs }, i) => {
       const endMs = stays[i + 1]?.fromMs ?? Number.POSITIVE_INFINITY
-      return { node, fromMs: i === 0 ? 0 : beganMs - MOVE_MS, toMs: endMs + MOVE_MS }
+      return { node, fromMs: beganMs - moreMs, toMs: endMs + moreMs }
     })
     return all
       .filter((stay) => stay.fromMs <= toMs && stay.toMs >= fromMs)
