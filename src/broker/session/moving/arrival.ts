@@ -188,8 +188,11 @@ export class Arrival {
 
   #enter(): void {
     this.#phase = 'here'
-    const unpacked = this.#luggage.unpacked()
     const live = this.#live
+    const { contents, volatile } = this.#luggage.unpacked()
+    // At QoS 0 one may have been lost on its way to where the session was, and others behind it not: what has come both ways keeps its place here.
+    const here = new Set(live.flat().flatMap(({ batch }) => batch.messages.map(({ id }) => id)))
+    const unpacked: Unpacked = { contents, volatile: volatile.filter(({ message }) => !here.has(message.id)) }
     this.#luggage = new Unpacking()
     this.#live = []
     this.#session.state.seam = idsOf(unpacked)
