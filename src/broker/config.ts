@@ -174,6 +174,18 @@ export const BROKER_SETTINGS = {
       values: ['new', 'refuse'],
       doc: 'What a client gets whose session is on a member that stays away: a new session, or a refusal.',
     }),
+    migrate: flag({
+      field: 'migrate',
+      default: false,
+      doc: 'Whether a session that outlives its connection moves to the node where its client connects next; else it stays, and is served from there.',
+    }),
+    migrate_wait: duration({
+      field: 'migrateWaitMs',
+      default: '5s',
+      min: 100,
+      max: 60_000,
+      doc: 'How long such a move may take, while its client waits for CONNACK. One that takes longer is given up: the session stays.',
+    }),
     max_subscriptions: integer({
       field: 'maxSubscriptions',
       default: 10_000,

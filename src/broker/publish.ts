@@ -10,6 +10,7 @@ import type { Retainer } from './retained/retainer.ts'
 import type { PubSub } from './routing/pubsub.ts'
 import type { RouterPool } from './routing/router.ts'
 import type { Homes } from './session/home.ts'
+import type { MovingSettings } from './session/moving/messages.ts'
 import type { SessionLimits } from './session/session-state.ts'
 import type { StaticSubscriptions } from './session/static-subscriptions.ts'
 import type { SessionStore } from './session/stored/session-store.ts'
@@ -39,6 +40,8 @@ export interface SessionEnvironment extends PublishEnvironment {
   readonly arrivalOf?: (message: Message) => string | undefined
   /** Notes that messages of clients of this node are published now. */
   readonly noteArrivals?: (messages: readonly Message[]) => void
+  /** Sessions move to the node where their client connects; undefined: they stay where they are. */
+  readonly moving?: MovingSettings | undefined
   /** Where sessions that outlive their connection are stored; undefined: in memory only. */
   readonly sessionStore?: SessionStore | undefined
 }

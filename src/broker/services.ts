@@ -30,11 +30,13 @@ import { RouterPool } from './routing/router.ts'
 import { Routing } from './routing/routing.ts'
 import { AwayMembers } from './session/away-members.ts'
 import { Homes } from './session/home.ts'
+import type { MovingSettings } from './session/moving/messages.ts'
 import { Sessions } from './session/sessions.ts'
 import { StaticSubscriptions } from './session/static-subscriptions.ts'
 import { SessionStore } from './session/stored/session-store.ts'
 import { reportStore } from './session/stored/store-reports.ts'
 import { StoredPlaces } from './session/stored/stored-places.ts'
+import { SESSION } from './tables.ts'
 
 export interface Services extends SessionEnvironment {
   readonly runtime: Runtime
@@ -134,6 +136,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     },
   })
   const nextMessageId = guidGenerator(runtime)
+  const homes = new Homes(mnesia)
   const publish = (messages: readonly Message[]) => void publishAll({ hooks, metrics, pubsub }, messages)
   const publishSys: SysPublish = (topic, payload, { retain: isRetained }) => {
     // A topic of its own for each client that comes or goes: nothing is made, or remembered, for nobody.
@@ -184,7 +187,8 @@ export async function createServices(options: ServicesOptions): Promise<Services
     places: new StoredPlaces(runtime.node.name, mnesia, sessionStore),
     // Before those who ask for it when members change.
     away: new AwayMembers(mnesia, clock),
-    homes: new Homes(mnesia),
+    homes,
+    moving: movingSettings(config, mnesia, homes),
     connections: new Connections(runtime),
     limits: config.session,
     routers,
@@ -195,6 +199,16 @@ export async function createServices(options: ServicesOptions): Promise<Services
   }
   announce(services)
   return services
+}
+
+function movingSettings({ session }: BrokerConfig, mnesia: Mnesia, homes: Homes): MovingSettings | undefined {
+  if (!session.migrate) return undefined
+  const table = mnesia.open(SESSION)
+  const canReach = (to: string, clientId: string) => {
+    const { stopped, partitioned } = mnesia.status()
+    return stopped.length + partitioned.length === 0 && homes.decides(to) && table.read(clientId).length === 1
+  }
+  return { waitMs: session.migrateWaitMs, homeWaitMs: session.homeWaitMs, canReach }
 }
 
 function hintLog({ config, hintStore, mnesia }: ServicesOptions, metrics: Metrics): HintLog | undefined {

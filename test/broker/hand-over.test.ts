@@ -144,4 +144,29 @@ describe('what waits in a session that gives way', () => {
       expect(node.sessions.lookup('loser')).toBeUndefined()
     },
   )
+
+  test('stays there while the disc of the other refuses, and goes when that takes it', async () => {
+    const node = await new SessionNode(1, LIMITS, 1000, true).start()
+    const open = async (clientId: string) => {
+      const connection = node.connect({ clientId })
+      await node.pass('1s')
+      connection.subscribe('t', 2)
+      await node.pass('1s')
+      return connection
+    }
+    const loser = await open('loser')
+    loser.disconnect()
+    node.publish(message({ id: 'a', topic: 't', qos: 2 }))
+    await node.pass('1s')
+    const winner = await open('winner')
+    const { disc } = node.stored!
+    disc.setFull(true)
+    node.runtime.send(loser.session.session, { tag: 'give_way', to: winner.session.session } satisfies FromManager)
+    await node.pass('3s')
+    expect(node.sessions.lookup('loser')).toBeDefined()
+    disc.setFull(false)
+    await node.pass('3s')
+    expect(node.sessions.lookup('loser')).toBeUndefined()
+    expect(winner.publishes().map(({ message: { id } }) => id)).toEqual(['a'])
+  })
 })

@@ -235,6 +235,15 @@ describe('other nodes', () => {
     expect([plain.ids, local.ids, group.ids]).toEqual([['1', '2', '3'], [], []])
     expect(plain.deliveries).toBe(2)
   })
+
+  test('what they forward again reaches sessions that have come here since it came first, before what is new', () => {
+    const { pubsub, session } = member({ forward: () => expect.fail('forwarded') })
+    const [old, before, after] = [session('a'), session('a'), session('a')]
+    before.subscriber.arrivedAt = '1'
+    after.subscriber.arrivedAt = '3'
+    pubsub.dispatch([new Batch([message('a', 'new')])], 'all', [{ message: message('a', 'again'), arrival: '2' }])
+    expect([old.ids, before.ids, after.ids]).toEqual([['new'], ['new'], ['again', 'new']])
+  })
 })
 
 describe('$local', () => {

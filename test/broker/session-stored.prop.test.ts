@@ -4,7 +4,7 @@ import type { OutPacket, SessionPacket } from '../../src/broker/process-messages
 import type { Effect, SessionEvent } from '../../src/broker/session/session-state.ts'
 import { MemoryStore } from '../../src/mnesia/store/memory-store.ts'
 import { ack, client, limits, matched, message, pid, publish, run } from './session-support.ts'
-import { StoredMachine } from './stored-support.ts'
+import { StoredMachine, storedIn } from './stored-support.ts'
 
 const LIMITS = limits({ maxInflight: 6, queue: { maxLength: 12, priorities: { urgent: 3 } } })
 const SHARE = { group: 'g', filter: 't' }
@@ -170,6 +170,22 @@ describe('a session that is found again in the store', () => {
     )
   })
 
+  test('so does one that has moved to another node, be it stored or in memory', () => {
+    fc.assert(
+      fc.property(histories, histories, fc.boolean(), (past, more, inMemory) => {
+        const left = new StoredMachine(new MemoryStore(), LIMITS, client({ receiveMaximum: 4 }))
+        past.forEach((step, i) => {
+          step(left, i)
+        })
+        if (left.state.connection !== undefined) left.event({ tag: 'leave' })
+        const moved = left.moved(inMemory)
+        expect(moved.state.counters).toEqual(left.state.counters)
+        expect(future(moved, more, past.length)).toEqual(future(left, more, past.length))
+      }),
+      { numRuns: 300 },
+    )
+  })
+
   test('is in the store as it is, after each event', () => {
     fc.assert(
       fc.property(histories, (past) => {
@@ -202,6 +218,22 @@ describe('a session that is found again in the store', () => {
       machine.attach({ connection: pid(200 + i) })
     }
     expect([...machine.state.known!].sort()).toEqual(ids)
+  })
+
+  test('is none, and leaves nothing, when it was on its way to a node that has ended', () => {
+    fc.assert(
+      fc.property(histories, (past) => {
+        const left = new StoredMachine(new MemoryStore(), LIMITS, client())
+        past.forEach((step, i) => {
+          step(left, i)
+        })
+        const store = new MemoryStore()
+        left.comeTo(store)
+        expect(store.spaces()).toContain('arriving')
+        expect(storedIn(store)).toEqual([])
+        expect(store.spaces()).toEqual(['number'])
+      }),
+    )
   })
 
   test('leaves nothing in the store when it ends', () => {

@@ -1,10 +1,13 @@
 /** A session machine whose journal goes to a store, and what is found there. */
 import type { Message } from '../../src/broker/message.ts'
 import type { ClientInfo } from '../../src/broker/process-messages.ts'
-import { restoredSessionState } from '../../src/broker/session/session-restored.ts'
-import type { Effect, SessionEvent, SessionLimits } from '../../src/broker/session/session-state.ts'
+import { movingOf } from '../../src/broker/session/moving/departure.ts'
+import { Luggage, Unpacking } from '../../src/broker/session/moving/luggage.ts'
+import { arrivingSessionState, restoredSessionState } from '../../src/broker/session/session-restored.ts'
+import type { Effect, SessionEvent, SessionLimits, SessionState } from '../../src/broker/session/session-state.ts'
 import { readContents } from '../../src/broker/session/stored/contents.ts'
 import { SessionStore, type UnreadableRow } from '../../src/broker/session/stored/session-store.ts'
+import { MemoryStore } from '../../src/mnesia/store/memory-store.ts'
 import type { Store } from '../../src/mnesia/store/store.ts'
 import { Machine, pid } from './session-support.ts'
 
@@ -28,11 +31,12 @@ export class StoredMachine extends Machine {
   /** No other member of a group is there. */
   isAlone = false
 
-  constructor(store: Store | SessionStore, limits: SessionLimits, info: ClientInfo, isFound = false) {
+  /** `state`: of a session that is there already. */
+  constructor(store: Store | SessionStore, limits: SessionLimits, info: ClientInfo, state?: SessionState) {
     const sessions = store instanceof SessionStore ? store : sessionStore(store)
     super(limits, info, {
-      state: isFound ? foundState(sessions, limits, info.clientId) : undefined,
-      journal: isFound ? undefined : sessions.begin(info.clientId),
+      state,
+      journal: state === undefined ? sessions.begin(info.clientId) : undefined,
       commit: (journal) => sessions.commit(journal),
     })
     this.#limits = limits
@@ -62,11 +66,50 @@ export class StoredMachine extends Machine {
     const { clientId, client } = this.state
     const sessions = sessionStore(store)
     for (const _ of sessions.sessions());
-    const found = new StoredMachine(sessions, this.#limits, { ...client, clientId }, true)
+    const state = foundState(sessions, this.#limits, clientId)
+    const found = new StoredMachine(sessions, this.#limits, { ...client, clientId }, state)
     found.nowMs = this.nowMs
     found.event({ tag: 'restore', othersRun: false })
     found.load()
     return found
+  }
+
+  /** The session where it has moved to, in parts, without a connection. With `inMemory` it is taken for one that is not stored. */
+  moved(inMemory: boolean): StoredMachine {
+    const luggage = new Luggage(this.state, inMemory ? undefined : this.#store)
+    const unpacking = new Unpacking()
+    for (let more = true; more; ) {
+      const part = luggage.take()
+      for (const row of part.rows) unpacking.add(row)
+      more = part.more
+    }
+    const store = sessionStore(new MemoryStore())
+    const moving = movingOf(this.state)
+    const common = { self: pid(1), limits: this.#limits, nextMessageId: () => 'own' }
+    const moved = new StoredMachine(
+      store,
+      this.#limits,
+      this.state.client,
+      arrivingSessionState({ ...common, moving, store }, this.nowMs),
+    )
+    moved.nowMs = this.nowMs
+    moved.event({ tag: 'contents', ...unpacking.unpacked() })
+    return moved
+  }
+
+  /** All that it holds is in the store of another node, where it is not yet a session. */
+  comeTo(store: Store): void {
+    const sessions = sessionStore(store)
+    const journal = sessions.begin(this.state.clientId)
+    journal.arriving()
+    for (const subscription of this.state.subscriptions.values()) journal.subscribed(subscription)
+    const luggage = new Luggage(this.state, this.#store)
+    for (let more = true; more; ) {
+      const part = luggage.take()
+      for (const [key, value] of part.rows) journal.copied(key, value)
+      more = part.more
+    }
+    sessions.commit(journal)
   }
 
   load(): Effect[] {
@@ -81,6 +124,11 @@ export class StoredMachine extends Machine {
     }
     return readContents(journal === undefined ? [] : this.#store.messages(journal), fail)
   }
+}
+
+/** Client ids of the sessions that a start finds in a store. */
+export function storedIn(store: Store): string[] {
+  return [...sessionStore(store).sessions()].map(({ session }) => session.client.clientId)
 }
 
 function foundState(sessions: SessionStore, limits: SessionLimits, clientId: string) {

@@ -10,12 +10,13 @@ import { nodeNetworkOf } from '../../dist/node-network.ts'
 import { type SystemEventMessage, subscribeSystem } from '../../mnesia/events.ts'
 import type { Mnesia } from '../../mnesia/mnesia.ts'
 import type { SystemEvent } from '../../mnesia/system-events.ts'
-import { type Batch, batchOf, type Message, type PlainBatch } from '../message.ts'
-import type { PubSub, Reach } from '../routing/pubsub.ts'
+import { batchOf, type Message, type PlainBatch } from '../message.ts'
+import type { PubSub, Reach, Repeated } from '../routing/pubsub.ts'
 import { Receipt } from '../routing/receipt.ts'
 import type { Routing } from '../routing/routing.ts'
 import type { AwayMembers } from '../session/away-members.ts'
 import type { Share } from '../session/delivery.ts'
+import { type FenceAnswer, type FenceAsk, type FenceCheck, type FenceRequest, Fences } from './fences.ts'
 import { type Forwarding, WATCH } from './forwarding.ts'
 import {
   FORWARDER,
@@ -56,6 +57,20 @@ type Own =
   | { readonly tag: '$disconnected'; readonly node: string }
   /** The routes of a node are seen. */
   | { readonly tag: '$shown'; readonly node: string }
+  | FenceCheck
+
+type Incoming =
+  | Forward
+  | ForwardTo
+  | Forwarded
+  | NodeReady
+  | Hints
+  | Hinted
+  | FenceRequest
+  | FenceAsk
+  | FenceAnswer
+  | SystemEventMessage
+  | Own
 
 /** How often it is looked who has waited for long enough. */
 const CHECK_MS = 100
@@ -74,10 +89,13 @@ class ForwarderState {
   readonly #seen = new Seen()
   /** What nodes have said whose routes are not seen yet. */
   readonly #early = new Map<string, NodeReady>()
+  readonly #fences: Fences
 
   constructor(self: ProcessContext, options: ForwarderOptions) {
     this.#self = self
     this.#options = options
+    const { forwarding, mnesia, routing } = options
+    this.#fences = new Fences(self, { forwarding, mnesia, routing, seen: this.#seen })
     subscribeSystem(self, options.mnesia)
     const unsubscribe = nodeNetworkOf(self.runtime)?.subscribe((event) => {
       if (event.tag === 'nodedown') this.#disconnected(event.node)
@@ -103,7 +121,7 @@ class ForwarderState {
     return this.#options.forwarding.status()
   }
 
-  handle(message: Forward | ForwardTo | Forwarded | NodeReady | Hints | Hinted | SystemEventMessage | Own): void {
+  handle(message: Incoming): void {
     const { forwarding } = this.#options
     switch (message.tag) {
       case 'forward':
@@ -125,6 +143,18 @@ class ForwarderState {
         break
       case '$shown':
         this.#ready(message.node)
+        break
+      case 'fence':
+        this.#fences.request(message)
+        break
+      case 'fence_ask':
+        this.#fences.asked(message)
+        break
+      case 'fence_answer':
+        this.#fences.answered(message)
+        break
+      case '$fence':
+        this.#fences.check(message)
         break
       case 'hints':
         this.#hints(message)
@@ -162,6 +192,8 @@ class ForwarderState {
 
   #memberEvent(event: SystemEvent): void {
     const { away, forwarding, mnesia, routing } = this.#options
+    const isOfMembers = event.tag === 'members' || event.tag === 'cluster'
+    if (isOfMembers || event.tag === 'mnesia_up' || event.tag === 'mnesia_down') this.#fences.fail()
     if (event.tag === 'mnesia_up') this.#sayReady(event.node, false)
     else if (event.tag === 'mnesia_down') {
       this.#early.delete(event.node)
@@ -169,7 +201,7 @@ class ForwarderState {
       routing.parked.park(event.node)
       // What it had said before may only have been heard since.
       away.lost(event.node)
-    } else if (event.tag === 'members' || event.tag === 'cluster') {
+    } else if (isOfMembers) {
       const { running, stopped, partitioned } = mnesia.status()
       const members = new Set([...running, ...stopped, ...partitioned])
       for (const node of [...forwarding.nodes(), ...routing.parked.nodes()]) {
@@ -217,7 +249,7 @@ class ForwarderState {
       if (own !== undefined) receipt.join(own)
     }
     const plain = live.filter(({ share }) => share === undefined)
-    pubsub.dispatch(this.#new(plain, 'durable'), 'durable')
+    this.#dispatch(plain, 'durable')
     joinLast()
     for (const { share, messages } of live) {
       if (share === undefined) continue
@@ -240,19 +272,27 @@ class ForwarderState {
     return qos < 2 || this.#options.recent.durable.add(`${id}/${group}/${filter}`)
   }
 
-  /** The messages that have not come already. */
-  #new(batches: readonly PlainBatch[], reach: Reach = 'all'): Batch[] {
-    const { durable, volatile } = this.#options.recent
-    const isNew = ({ id, qos }: Message) => {
+  /** Gives the messages to sessions, those that have come already only to those that have come here since. */
+  #dispatch(batches: readonly PlainBatch[], reach: Reach = 'all'): void {
+    const { recent, pubsub } = this.#options
+    const { durable, volatile } = recent
+    let repeated: Repeated[] | undefined
+    const isNew = (message: Message) => {
+      const { id, qos } = message
       if (qos < 2) return true
       const isNewToVolatile = reach === 'durable' || volatile.add(id)
       const isNewToDurable = reach === 'volatile' || durable.add(id)
+      if (!isNewToDurable) {
+        repeated ??= []
+        repeated.push({ message: batchOf({ messages: [message] }).messages[0]!, arrival: durable.arrivalOf(id)! })
+      }
       return isNewToVolatile && isNewToDurable
     }
-    return batches
+    const fresh = batches
       .map(({ messages }) => messages.filter(isNew))
       .filter((messages) => messages.length > 0)
       .map((messages) => batchOf({ messages }))
+    pubsub.dispatch(fresh, reach, repeated)
   }
 
   #sayHinted(node: string, last: number): void {
@@ -263,12 +303,13 @@ class ForwarderState {
   #forward({ node, stream, seq, batches, reach }: Forward): void {
     const { pubsub } = this.#options
     this.#seen.add(node, stream, seq)
-    pubsub.dispatch(this.#new(batches, reach), reach)
+    this.#dispatch(batches, reach)
     this.#takenOver(node, stream, seq, pubsub.takeReceipt())
   }
 
   #forwardTo({ node, stream, seq, to, run }: ForwardTo): void {
     const { pubsub } = this.#options
+    this.#seen.add(node, stream, seq)
     const batch = batchOf(run.batch)
     if (!pubsub.dispatchTo(to, { batch, matched: run.matched })) {
       this.#dueTo(node, stream)?.refused.push(seq)
@@ -317,6 +358,6 @@ class ForwarderState {
 export const forwarder = genServer<ForwarderState, Record<never, never>, Record<never, never>, ForwarderOptions>({
   label: 'forwarder',
   init: (options, self) => ok(new ForwarderState(self, options)),
-  info: ({ state }, message) => state.handle(message as Parameters<ForwarderState['handle']>[0]),
+  info: ({ state }, message) => state.handle(message as Incoming),
   formatState: (state) => state.describe(),
 })

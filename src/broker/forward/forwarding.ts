@@ -26,6 +26,8 @@ import {
   type Hinted,
   type Hints,
   type NodeReady,
+  type Ranges,
+  rangesOf,
 } from './messages.ts'
 
 export interface ForwardingOptions {
@@ -222,6 +224,13 @@ export class Forwarding {
   /** Whether a member may still have something that it has kept for this node. */
   mayGive(node: string): boolean {
     return !this.#given.has(node)
+  }
+
+  /** What a node has not confirmed, and whether something is kept for it. */
+  underWayTo(node: string): { readonly isKept: boolean; readonly stream: number; readonly unconfirmed: Ranges } {
+    const peer = this.#peers.get(node)
+    const unconfirmed = rangesOf([...(peer?.unconfirmed.keys() ?? [])])
+    return { isKept: this.#options.hints?.has(node) === true, stream: peer?.stream ?? 0, unconfirmed }
   }
 
   /** A node has taken over what was kept for it, up to a number: it gets what follows. */

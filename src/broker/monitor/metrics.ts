@@ -127,6 +127,9 @@ const MORE_METRICS = [
   'session/takenover',
   'session/discarded',
   'session/terminated',
+  /** Sessions that have moved from this node to the one where their client connected, and those that wanted to and stayed. */
+  'session/moved',
+  'session/moved/given_up',
   /** Callbacks of hooks that threw. */
   'hooks/failed',
 ] as const

@@ -57,6 +57,12 @@ export interface Destination {
 /** The sessions of a node that batches are for: all, or those that do, or do not, outlive their connection. */
 export type Reach = 'all' | 'durable' | 'volatile'
 
+/** A message of QoS 2 that this node has had, since `arrival` (`SessionEnvironment.arrivalOf`); a session that has come here later has not. */
+export interface Repeated {
+  readonly message: Message
+  readonly arrival: string
+}
+
 /** Sessions that get a topic's messages in the same way. */
 interface Audience {
   readonly matched: Matched
@@ -169,11 +175,15 @@ export class PubSub {
     return [audiences, nodes, parked, shares, parkedShares].some(({ length }) => length > 0)
   }
 
-  /** Delivers batches that another node has forwarded, in order, to the sessions of this node. Returns how many took one. */
-  dispatch(batches: readonly Batch[], reach: Reach = 'all'): number {
+  /**
+   * Delivers batches that another node has forwarded, in order, to the sessions of this node, and before them what is `repeated` to those that have come from
+   * another node since it was here. Returns how many took a batch.
+   */
+  dispatch(batches: readonly Batch[], reach: Reach = 'all', repeated: readonly Repeated[] = NONE): number {
     this.#receipt = undefined
-    if (batches.length === 1 && reach === 'all')
+    if (batches.length === 1 && reach === 'all' && repeated.length === 0)
       return this.#sendAll(batches[0]!, this.#destinations(batches[0]!.topic).audiencesFromAfar)
+    for (const each of repeated) this.#gatherRepeated(each)
     let count = 0
     for (const batch of batches)
       count += this.#gatherAll(batch, this.#destinations(batch.topic).audiencesFromAfar, reach)
@@ -393,6 +403,17 @@ export class PubSub {
       }
     }
     return count
+  }
+
+  #gatherRepeated({ message, arrival }: Repeated): void {
+    for (const { matched, subscribers } of this.#destinations(message.topic).audiencesFromAfar) {
+      for (const subscriber of subscribers) {
+        const isLater = subscriber.arrivedAt !== undefined && subscriber.arrivedAt > arrival
+        if (!isLater || (matched.noLocal && subscriber.clientId === message.from)) continue
+        const batch = new Batch([message])
+        this.#gather(subscriber, batch, { batch, matched })
+      }
+    }
   }
 
   #gather(subscriber: Subscriber, batch: Batch, run: Run): void {

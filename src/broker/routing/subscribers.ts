@@ -26,6 +26,8 @@ export class Subscriber {
   /** Head of the list of its subscriptions. */
   first: Subscription | undefined = undefined
   count = 0
+  /** Of one that has come from another node: when, as a place in the order of the ids that this node makes. Said by the session. */
+  arrivedAt: string | undefined = undefined
   // Back-pressure (back-pressure.ts); changed by the session itself and by whoever publishes to it.
   /** QoS 1 and 2 messages that are on their way to the session or wait in its queue. */
   backlog = 0

@@ -155,6 +155,13 @@ export class Directory {
     else this.#refuse(clientId, opening, RC.server_unavailable, 'session did not start')
   }
 
+  /** A session does not serve a connection, and cannot say when it will. */
+  unavailable({ clientId, connection }: ClientInfo, reason: string): void {
+    const opening = this.#openings.get(clientId)
+    if (opening?.claim.client.connection.equals(connection) !== true) return
+    this.#refuse(clientId, opening, RC.server_unavailable, reason)
+  }
+
   /** A session has been opened by a connection. */
   opened(session: Pid, { clientId, connection }: ClientInfo): void {
     const opening = this.#openings.get(clientId)

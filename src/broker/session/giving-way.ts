@@ -20,6 +20,17 @@ export interface HandOverAnswer {
   readonly answer: HandOverTaken
 }
 
+/** The session sends this to itself when a part could not be kept; `again` is to be called. */
+export const HAND_OVER_AGAIN = { tag: 'hand_over_again' } as const
+
+/** After that a disc that refuses is tried again. */
+const RETRY_MS = 1000
+
+/** The answer to a part that the disc of the session refuses. */
+export function refusalOf({ to, answer, ...rest }: HandOverAnswer): HandOverAnswer {
+  return { ...rest, to, answer: { ...answer, taken: 0, unwanted: { ...answer.unwanted, places: [] }, isRefused: true } }
+}
+
 /** The session of the process. */
 export interface Giver {
   readonly state: SessionState
@@ -41,6 +52,11 @@ export class GivingWay {
     this.#self = self
     this.#environment = environment
     this.#session = session
+  }
+
+  /** Another session is taking what waits here. */
+  get isUnderWay(): boolean {
+    return this.#handOver !== undefined
   }
 
   /** Closes the connection, hands over what waits, and ends. */
@@ -65,9 +81,16 @@ export class GivingWay {
     this.#handOver?.add(runs)
   }
 
-  /** The other session has a part. */
+  /** The other session has a part, or cannot keep it. */
   taken(message: HandOverTaken): void {
-    if (this.#handOver?.taken(message) === true) this.#goOn(this.#handOver)
+    if (this.#handOver?.taken(message) !== true) return
+    if (message.isRefused === true) this.#self.sendAfter(RETRY_MS, this.#self.pid, HAND_OVER_AGAIN)
+    else this.#goOn(this.#handOver)
+  }
+
+  /** Takes `HAND_OVER_AGAIN`. */
+  again(): void {
+    if (this.#handOver !== undefined && !this.#handOver.isUnderWay) this.#goOn(this.#handOver)
   }
 
   /** Takes a DOWN; returns whether it was of the other session. */
@@ -84,13 +107,19 @@ export class GivingWay {
     const { state } = this.#session
     // Its end tells the other one.
     if (state.ended) return undefined
+    const { from, part } = message
+    const tag = 'hand_over_taken'
+    if (message.copyOf === state.createdAtMs) {
+      const unwanted = { reason: 'not_subscribed', places: [] } as const
+      const answer: HandOverTaken = { tag, from: this.#self.pid, part, taken: 0, unwanted, hasAll: true }
+      return { tag: 'hand_over_answer', to: from, answer }
+    }
     this.#session.load()
     const { runs, unwanted } = takingOf(state, message, (each) => this.#environment.arrivalOf?.(each))
     if (runs.length > 0) this.#session.handle({ tag: 'deliver', runs })
     remember(state, runs)
     this.add(runs)
-    const { from, part } = message
-    const answer = { tag: 'hand_over_taken', from: this.#self.pid, part, taken: runs.length, unwanted } as const
+    const answer = { tag, from: this.#self.pid, part, taken: runs.length, unwanted } as const
     return { tag: 'hand_over_answer', to: from, answer }
   }
 
@@ -98,6 +127,11 @@ export class GivingWay {
     if (handOver.next()) return
     handOver.close()
     this.#handOver = undefined
+    const { moved } = this.#session.state
+    if (handOver.hasAll && moved !== undefined) {
+      this.#session.handle({ tag: 'gone', upTo: moved.upTo })
+      return
+    }
     this.#environment.metrics['messages/handed_over'] += handOver.count
     const { clientId } = this.#session.state
     for (const [reason, messages] of handOver.dropped) {

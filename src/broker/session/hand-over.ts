@@ -5,7 +5,7 @@
  *
  * The loser keeps everything, on its disc too, until the winner has all of it, so a link that is lost in between loses nothing. The winner takes what
  * its own subscriptions match, as if it were published now. It leaves out what it has already: a message of QoS 2 is known by its id. What it does not want it
- * says, and the loser reports that as dropped when all is over. Order across the hand-over is not kept, and of a message of QoS 2 that had been sent and was
+ * says, and the loser reports that as dropped when all is over. When its disc refuses it says that too, and gets the part again after a while. Order across the hand-over is not kept, and of a message of QoS 2 that had been sent and was
  * not answered nobody knows whether the client has it: it comes again.
  */
 import type { Pid } from '../../actors/pid.ts'
@@ -25,6 +25,8 @@ export interface HandedOver {
   /** When the loser was last opened, as its row says: a client that has begun anew since wants nothing of it. */
   readonly connectedAtMs: number
   readonly messages: readonly Message[]
+  /** When the loser was created, of one that has been given to another node (moving/departure.ts): that has all of it. */
+  readonly copyOf?: number | undefined
 }
 
 /** Messages of a part that the winner does not want. */
@@ -43,6 +45,10 @@ export interface HandOverTaken {
   /** Number of messages. */
   readonly taken: number
   readonly unwanted: Unwanted
+  /** The winner is the loser, moved: it needs none of it. */
+  readonly hasAll?: boolean
+  /** The disc of the winner refuses: it has the part in memory only, and is to be given it again. */
+  readonly isRefused?: boolean
 }
 
 /** A part is closed when its payloads and topics have so many bytes, or with so many messages. */
@@ -58,8 +64,11 @@ export class HandOver {
   readonly #waiting: Message[]
   #part = 0
   /** The part that the winner has not confirmed. */
-  #underWay: readonly Message[] = []
+  #underWay: Message[] = []
   readonly #connectedAtMs: number
+  readonly #copyOf: number | undefined
+  /** The winner has had all of it. */
+  hasAll = false
   /** Number of messages that the winner has taken. */
   count = 0
   /** What it did not want, by reason. */
@@ -69,8 +78,14 @@ export class HandOver {
     this.#self = self
     this.to = to
     this.#connectedAtMs = state.client.connectedAtMs
+    this.#copyOf = state.moved === undefined ? undefined : state.createdAtMs
     this.#waiting = waitingIn(state)
     this.monitor = self.monitor(to)
+  }
+
+  /** The winner has a part that it has not confirmed. */
+  get isUnderWay(): boolean {
+    return this.#underWay.length > 0
   }
 
   /** Something has come while the winner was taking the rest. What the loser gets at QoS 0 is not repeated. */
@@ -96,14 +111,25 @@ export class HandOver {
     this.#underWay = messages
     const from = this.#self.pid
     const connectedAtMs = this.#connectedAtMs
-    const message: HandedOver = { tag: 'handed_over', from, part: this.#part, connectedAtMs, messages }
+    const common = { from, part: this.#part, connectedAtMs, messages }
+    const message: HandedOver = { tag: 'handed_over', ...common, copyOf: this.#copyOf }
     this.#self.send(this.to, message)
     return true
   }
 
   /** Takes the winner's answer; returns whether it is the one that is waited for. */
-  taken({ from, part, taken, unwanted }: HandOverTaken): boolean {
+  taken({ from, part, taken, unwanted, hasAll, isRefused }: HandOverTaken): boolean {
     if (!from.equals(this.to) || part !== this.#part) return false
+    if (isRefused === true) {
+      this.#waiting.unshift(...this.#underWay)
+      this.#underWay = []
+      return true
+    }
+    if (hasAll === true) {
+      this.hasAll = true
+      this.#waiting.length = 0
+      return true
+    }
     this.count += taken
     const dropped = this.dropped.get(unwanted.reason) ?? []
     for (const place of unwanted.places) dropped.push(this.#underWay[place]!)

@@ -10,6 +10,7 @@
 import type { OutPublish } from '../process-messages.ts'
 import type { Share, SharedInflight } from './delivery.ts'
 import { MAX_PACKET_ID, nextPacketId } from './packet-ids.ts'
+import type { FoundInFlight } from './stored/contents.ts'
 
 const FIRST_CAPACITY = 16
 const MAX_CAPACITY = MAX_PACKET_ID + 1
@@ -173,6 +174,16 @@ export class Inflight {
     return this.#places((phase) => phase === PUBCOMP).map((place) => this.#ids[place]!)
   }
 
+  /** Returns all that is in flight, for another node. An identifier that waits for PUBCOMP has no id of its message here. */
+  carried(): FoundInFlight[] {
+    return this.#places((phase) => phase !== FREE).map((place) => {
+      const [messageId, order] = [this.#ids[place]!, this.#order[place]!]
+      const packet = this.#packets[place]
+      if (packet === undefined) return { phase: 'pubrel', order, messageId, id: '' }
+      return { phase: 'publish', order, number: this.#numbers[place]!, packet, share: this.#shares?.get(messageId) }
+    })
+  }
+
   /** Returns the QoS 1 messages that came by shared subscriptions, in order. */
   shared(): SharedInflight[] {
     const shares = this.#shares
@@ -184,6 +195,17 @@ export class Inflight {
       if (share !== undefined) found.push({ messageId, message: this.#packets[place]!.message, share })
     }
     return found
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    for (let place = 0; place < this.#capacity; place += 1) {
+      this.#phases[place] = FREE
+      this.#packets[place] = undefined
+    }
+    this.#size = 0
+    this.#awaitingComp = 0
+    this.#shares = undefined
   }
 
   /** Makes the table so large that the place of an identifier is free. */

@@ -18,6 +18,7 @@ import type { ClientInfo, Will } from '../process-messages.ts'
 import { publishAll, type SessionEnvironment } from '../publish.ts'
 import type { SessionRow } from '../tables.ts'
 import { type BetweenManagers, isLater, stamped } from './directory.ts'
+import type { Arrive, InDoubt, ToMoving } from './moving/messages.ts'
 import type { SessionStart } from './session.ts'
 import type { FromManager } from './session-messages.ts'
 import type { StoredSession } from './stored/forms.ts'
@@ -39,6 +40,10 @@ export interface LocalSessionsOptions {
   readonly isOurs: (clientId: string) => boolean
   /** Whether a node is a member that runs. */
   readonly isRunning: (node: string) => boolean
+  /** Whether a node is a member whose sessions are there, and seen. */
+  readonly hasSessions: (node: string) => boolean
+  /** Whether another node is a member, be it here or not. */
+  readonly isMember: (node: string) => boolean
   /** Whether this node decides about a client id. */
   readonly isHome: (clientId: string) => boolean
   /** Whether messages may still come that the node of a later session, or another member, has kept for this node. */
@@ -57,6 +62,12 @@ interface Revival {
   readonly claims: { readonly client: ClientInfo; readonly home: RemoteName }[]
 }
 
+/** A session that is on its way to this node. */
+interface Coming {
+  newcomer: Pid | undefined
+  readonly claims: Revival['claims']
+}
+
 /** How often a stored session is started again that has crashed, before it is set aside. */
 const MAX_CRASHES = 3
 
@@ -64,6 +75,7 @@ const MAX_CRASHES = 3
 export type LocalMessage =
   | { readonly tag: 'made'; readonly client: ClientInfo; readonly home: RemoteName; readonly outcome: StartResult }
   | { readonly tag: 'revived'; readonly clientId: string; readonly outcome: StartResult }
+  | { readonly tag: 'arriving'; readonly arrive: Arrive; readonly outcome: StartResult }
   /** A node with sessions is down. */
   | { readonly tag: 'owner_lost'; readonly owner: string }
   | WillDue
@@ -88,6 +100,8 @@ export class LocalSessions {
   readonly #clientIds = new Map<Ref['id'], string>()
   /** Stored sessions that are being started, by client id. */
   readonly #revivals = new Map<string, Revival>()
+  /** Sessions that are on their way to this node, by client id. */
+  readonly #coming = new Map<string, Coming>()
   /** How often the stored session of a client id has crashed. */
   readonly #crashes = new Map<string, number>()
   /** Sessions of nodes that are down whose wills this one has published, by client id, until the client or the node is back. */
@@ -134,9 +148,64 @@ export class LocalSessions {
       this.#self.send(home, { tag: 'started', clientId, outcome } satisfies BetweenManagers)
       return
     }
-    const revival = this.#revivals.get(clientId)
-    if (revival !== undefined) revival.claims.push({ client, home })
+    const underWay = this.#revivals.get(clientId) ?? this.#coming.get(clientId)
+    if (underWay !== undefined) underWay.claims.push({ client, home })
     else this.#startSession({ client }, (outcome) => ({ tag: 'made', client, home, outcome }))
+  }
+
+  /** A session wants to move to this node. */
+  arrive(arrive: Arrive): void {
+    const { from, move, moving } = arrive
+    const { clientId } = moving.session.client
+    const { sessionStore } = this.#options.environment
+    const isTaken = this.#own(clientId) !== undefined || sessionStore?.has(clientId) === true
+    if (isTaken || this.#revivals.has(clientId) || this.#coming.has(clientId)) {
+      this.#refuse(from, move, 'there is one already')
+    } else if (moving.isStored && sessionStore === undefined) this.#refuse(from, move, 'no session is stored there')
+    else {
+      this.#coming.set(clientId, { newcomer: undefined, claims: [] })
+      this.#startSession({ arrive }, (outcome) => ({ tag: 'arriving', arrive, outcome }))
+    }
+  }
+
+  /** The process of a session that moves here has been started, or could not be. */
+  arriving({ from, move, moving }: Arrive, outcome: StartResult): void {
+    const { clientId } = moving.session.client
+    const coming = this.#coming.get(clientId)
+    if (coming === undefined) return
+    if (outcome.ok && outcome.pid !== undefined) {
+      coming.newcomer = outcome.pid
+      this.#watch(clientId, outcome.pid)
+      return
+    }
+    this.#refuse(from, move, 'its process did not start')
+    this.#endComing(clientId, coming)
+  }
+
+  #refuse(to: Pid, move: number, reason: string): void {
+    this.#self.send(to, { tag: 'move_refused', move, reason } satisfies ToMoving)
+  }
+
+  /** Who wanted a session meanwhile gets one. */
+  #endComing(clientId: string, { claims }: Coming): void {
+    this.#coming.delete(clientId)
+    for (const { client, home } of claims) this.start(client, home)
+  }
+
+  /**
+   * A session of this node has been given to another node, which may have it or not. It is told when that is known: it gives way to the session there, or
+   * stays.
+   */
+  inDoubt({ session, clientId, node }: InDoubt): void {
+    const own = this.#own(clientId)
+    if (own?.pid.equals(session) !== true) return
+    const { table, hasSessions, isMember } = this.#options
+    const there = table.read(clientId).find((row) => row.pid.node === node)
+    if (there !== undefined) this.#giveWay(session, there.pid)
+    else if (hasSessions(node) || !isMember(node)) {
+      this.#self.send(session, { tag: 'stay' } satisfies FromManager)
+      this.#meet(clientId)
+    }
   }
 
   /**
@@ -203,6 +272,8 @@ export class LocalSessions {
   /** A session of this node has been opened by a connection. */
   opened(session: Pid, client: ClientInfo): void {
     this.#write(client, session)
+    const coming = this.#coming.get(client.clientId)
+    if (coming?.newcomer?.equals(session)) this.#endComing(client.clientId, coming)
   }
 
   /** The connection of a session has ended. `will` is still to be published; undefined: it is settled. */
@@ -226,6 +297,8 @@ export class LocalSessions {
         this.#publishWill(row.clientId, row.will)
     }
     if (reason === 'normal') this.#crashes.delete(clientId)
+    const coming = this.#coming.get(clientId)
+    if (coming?.newcomer?.equals(pid)) this.#endComing(clientId, coming)
     const revival = this.#revivals.get(clientId)
     if (revival?.session?.equals(pid)) this.#endRevival(clientId, revival, { ok: false, reason })
     if (livesOn && !this.#revivals.has(clientId)) {

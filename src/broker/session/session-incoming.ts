@@ -1,9 +1,13 @@
 /** All that a session process gets. */
 import type { DownMessage } from '../../actors/signal.ts'
+import type { Fenced } from '../forward/fences.ts'
 import type { ToSession } from '../process-messages.ts'
 import type { FromRouter } from '../routing/router.ts'
 import type { RELIEVED } from './back-pressure.ts'
+import type { HAND_OVER_AGAIN } from './giving-way.ts'
 import type { HandedOver, HandOverTaken } from './hand-over.ts'
+import type { DepartureTimer } from './moving/departure.ts'
+import type { ToMoving, ToNewcomer } from './moving/messages.ts'
 import type { GATE_TIMEOUT } from './publish-gate.ts'
 import type { ReadRetained } from './retained-reads.ts'
 import type { FromManager } from './session-messages.ts'
@@ -23,6 +27,8 @@ export type Own =
   | typeof ASK_ROUTER_AGAIN
   | typeof GATE_TIMEOUT
   | typeof SETTLED
+  | DepartureTimer
+  | typeof HAND_OVER_AGAIN
 
 export type Incoming =
   | ToSession
@@ -31,6 +37,9 @@ export type Incoming =
   /** From another session of its client id. */
   | HandedOver
   | HandOverTaken
+  | ToMoving
+  | ToNewcomer
+  | Fenced
   | typeof RELIEVED
   | Own
   | DownMessage

@@ -113,7 +113,19 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
       restore(state, nowMs, event.othersRun, effects)
       break
     case 'contents':
-      takeContents(state, event.contents, effects)
+      takeContents(state, event.contents, event.volatile ?? [], effects)
+      break
+    case 'leave':
+      leave(state, nowMs, effects)
+      break
+    case 'mark':
+      state.moved = event.moved
+      state.journal?.session(state)
+      if (state.moved === undefined && state.connection === undefined) startExpiry(state, effects)
+      break
+    case 'gone':
+      forgetMoved(state, event.upTo)
+      end(state, nowMs, 'moved', RC.session_taken_over, 'moved', effects)
       break
   }
   return effects
@@ -220,22 +232,7 @@ function attach(state: SessionState, nowMs: number, client: ClientInfo, effects:
       end(state, nowMs, 'discarded', RC.session_taken_over, 'session_taken_over', effects)
       return
     }
-    if (former !== undefined) {
-      takeAllHeld(state, nowMs, effects)
-      // [MQTT5-3.1.4-3] [MQTT311-3.1.4-2]
-      effects.push({
-        tag: 'close',
-        to: former,
-        reasonCode: RC.session_taken_over,
-        reason: 'session_taken_over',
-      })
-      // Its connection is closed without DISCONNECT: a will without delay is due [MQTT5-3.1.2-8].
-      if (state.will !== undefined && state.will.delaySec === 0) publishWill(state, nowMs, effects)
-    } else {
-      effects.push({ tag: 'cancel_timer', timer: 'expiry' })
-      // The client is back in time [MQTT5-3.1.3-9].
-      if (state.will !== undefined) effects.push({ tag: 'cancel_timer', timer: 'will' })
-    }
+    part(state, nowMs, effects)
   }
   state.client = client
   state.connection = client.connection
@@ -258,6 +255,48 @@ function attach(state: SessionState, nowMs: number, client: ClientInfo, effects:
   else state.journal?.session(state)
   effects.push({ tag: 'attached', present, takenOver: former !== undefined })
   if (present) redeliver(state, nowMs, effects)
+}
+
+/** The former connection of a client that has another one is closed, or what was to happen without one is not. */
+function part(state: SessionState, nowMs: number, effects: Effect[]): void {
+  const former = state.connection
+  if (former !== undefined) {
+    takeAllHeld(state, nowMs, effects)
+    // [MQTT5-3.1.4-3] [MQTT311-3.1.4-2]
+    effects.push({
+      tag: 'close',
+      to: former,
+      reasonCode: RC.session_taken_over,
+      reason: 'session_taken_over',
+    })
+    // Its connection is closed without DISCONNECT: a will without delay is due [MQTT5-3.1.2-8].
+    if (state.will !== undefined && state.will.delaySec === 0) publishWill(state, nowMs, effects)
+  } else {
+    effects.push({ tag: 'cancel_timer', timer: 'expiry' })
+    // The client is back in time [MQTT5-3.1.3-9].
+    if (state.will !== undefined) effects.push({ tag: 'cancel_timer', timer: 'will' })
+  }
+}
+
+function leave(state: SessionState, nowMs: number, effects: Effect[]): void {
+  part(state, nowMs, effects)
+  const wasConnected = state.connection !== undefined
+  state.connection = undefined
+  state.congested = false
+  state.closing = false
+  state.awaitingAccept = 0
+  state.owedSyncs = 0
+  state.resend = []
+  state.will = undefined
+  if (wasConnected) state.detachedAtMs = nowMs
+  state.journal?.session(state)
+  effects.push({ tag: 'detached', reason: 'moves' })
+}
+
+/** What another node has is no loss. */
+function forgetMoved({ inflight, queue }: SessionState, upTo: number): void {
+  inflight.clear()
+  queue?.extract(({ share, number }) => share === undefined || number <= upTo)
 }
 
 function detach(
@@ -291,11 +330,13 @@ function detach(
   }
   redispatch(state, effects)
   dropQoS0Offline(state, effects)
-  if (state.expirySec !== NEVER_SEC) {
-    effects.push({ tag: 'start_timer', timer: 'expiry', delayMs: state.expirySec * 1000 })
-  }
+  startExpiry(state, effects)
   state.journal?.session(state)
   effects.push({ tag: 'detached', reason })
+}
+
+function startExpiry({ expirySec }: SessionState, effects: Effect[]): void {
+  if (expirySec !== NEVER_SEC) effects.push({ tag: 'start_timer', timer: 'expiry', delayMs: expirySec * 1000 })
 }
 
 /** Nothing of the session is to be found when the node is started again. */

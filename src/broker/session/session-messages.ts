@@ -2,6 +2,7 @@
 import type { Pid } from '../../actors/pid.ts'
 import type { RemoteName } from '../../actors/signal.ts'
 import type { ClientInfo, OpenedSession, Will } from '../process-messages.ts'
+import type { InDoubt } from './moving/messages.ts'
 
 /** The message with which a connection learns what became of its wish for a session. */
 export type OpenAnswer =
@@ -15,6 +16,8 @@ export type FromManager =
   | { readonly tag: 'open'; readonly home: RemoteName; readonly client: ClientInfo }
   /** Another session of the client id stays: hand it what waits, close the connection, and end. */
   | { readonly tag: 'give_way'; readonly to: Pid }
+  /** Nobody else has it, although it was given to another node. */
+  | { readonly tag: 'stay' }
   /** Its will was published while the node was down. */
   | { readonly tag: 'will_settled' }
   /** End the session now. */
@@ -27,6 +30,9 @@ export type ToManager =
   | { readonly tag: 'opened'; readonly session: Pid; readonly client: ClientInfo }
   /** It was stored, and its routes stand again. */
   | { readonly tag: 'restored'; readonly session: Pid; readonly clientId: string }
+  /** It does not serve the client, since it may be on another node. To the home. */
+  | { readonly tag: 'unavailable'; readonly client: ClientInfo; readonly reason: string }
+  | InDoubt
   /** `will` is still to be published, at the end of its delay or of the session; undefined: it is settled. */
   | {
       readonly tag: 'detached'

@@ -6,7 +6,7 @@
  * for the socket alone; QoS 1 and 2 wait for the window too and for what a resumed connection must get again first.
  */
 
-import { type Batch, batchOf, type Matched, type Message, type Run } from '../message.ts'
+import { Batch, batchOf, type Matched, type Message, type Run } from '../message.ts'
 import { ownBytes } from '../own-bytes.ts'
 import type { AckPacket, QoS } from '../packet.ts'
 import type { OutPublish } from '../process-messages.ts'
@@ -35,7 +35,8 @@ const RETAINED_LOW_WATER = 64
 /** Takes the runs of one publisher's batches. */
 export function deliver(state: SessionState, nowMs: number, runs: readonly Run[], effects: Effect[]): void {
   for (const { batch: sent, matched } of runs) {
-    const batch = batchOf(sent)
+    const batch = state.seam === undefined ? batchOf(sent) : unseen(state.seam, batchOf(sent))
+    if (batch === undefined) continue
     if (matched.noLocal && batch.from === state.clientId) {
       // [MQTT5-3.8.3-3]
       for (const message of batch.messages) drop(state, effects, 'no_local', message)
@@ -50,6 +51,13 @@ export function deliver(state: SessionState, nowMs: number, runs: readonly Run[]
       }
     }
   }
+}
+
+/** Leaves out what the session has brought from another node; undefined when that is all. */
+function unseen(seam: Set<string>, batch: Batch): Batch | undefined {
+  const messages = batch.messages.filter(({ id }) => !seam.delete(id))
+  if (messages.length === batch.messages.length) return batch
+  return messages.length === 0 ? undefined : new Batch(messages)
 }
 
 /** Takes part of the retained messages of a subscription [MQTT5-3.3.1-9..11] [MQTT311-3.3.1-6]. */

@@ -28,12 +28,16 @@ export function reportAttached(
   }
 }
 
-/** A session has ended. */
+/** A session has ended, or has moved to another node, where it is resumed. */
 export function reportEnded(
   { hooks, metrics }: PublishEnvironment,
   clientId: string,
   { reason }: Extract<Effect, { tag: 'ended' }>,
 ): void {
+  if (reason === 'moved') {
+    metrics['session/moved'] += 1
+    return
+  }
   if (reason === 'discarded') {
     metrics['session/discarded'] += 1
     hooks.notify('session.discarded', clientId)

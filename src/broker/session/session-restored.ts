@@ -5,6 +5,8 @@
  * arrives, they are read and taken in (event `contents`), before anything else is done with them.
  */
 import type { Pid } from '../../actors/pid.ts'
+import type { Delivery } from './delivery.ts'
+import type { MovingSession } from './moving/messages.ts'
 import { MessageQueue } from './mqueue.ts'
 import { latestPacketId } from './packet-ids.ts'
 import { shed } from './session-outbound.ts'
@@ -18,7 +20,7 @@ import {
 } from './session-state.ts'
 import type { Contents } from './stored/contents.ts'
 import { storedClient } from './stored/forms.ts'
-import type { FoundSession } from './stored/session-store.ts'
+import type { FoundSession, SessionStore } from './stored/session-store.ts'
 import { willDelaySec } from './will.ts'
 
 /** What a session is made from that has been found in the store. */
@@ -45,6 +47,32 @@ export function restoredSessionState({ self, limits, nextMessageId, found }: Res
   state.expirySec = session.expirySec
   state.will = session.will
   state.detachedAtMs = session.detachedAtMs
+  state.moved = session.moved
+  return state
+}
+
+/** What a session is made from that comes from another node. */
+export interface ArrivingSession extends Omit<RestoredSession, 'found'> {
+  readonly moving: MovingSession
+  readonly store: SessionStore | undefined
+}
+
+/** Returns the state of a session that is not here yet; the event `contents` comes next. */
+export function arrivingSessionState({ moving, store, ...common }: ArrivingSession, nowMs: number): SessionState {
+  const { session, subscriptions, counters, beganCleanAtMs } = moving
+  const client = storedClient(session, common.self)
+  const state = newSessionState({ ...common, client, nowMs: session.createdAtMs })
+  for (const subscription of subscriptions) {
+    putSubscription(state, subscription)
+    if (subscription.filter.group !== undefined) state.sharedCount += 1
+  }
+  state.journal = store?.begin(session.client.clientId)
+  state.subscribedAfter = common.nextMessageId(nowMs)
+  state.beganCleanAtMs = beganCleanAtMs
+  state.attachment = 1
+  state.expirySec = session.expirySec
+  state.detachedAtMs = session.detachedAtMs
+  state.counters = { ...counters }
   return state
 }
 
@@ -73,7 +101,12 @@ export function restore(state: SessionState, nowMs: number, othersRun: boolean, 
 }
 
 /** Takes in the messages, which the session does not have yet. */
-export function takeContents(state: SessionState, contents: Contents, effects: Effect[]): void {
+export function takeContents(
+  state: SessionState,
+  contents: Contents,
+  volatile: readonly Delivery[],
+  effects: Effect[],
+): void {
   const { queued, inflight, received, arrivals, done, known } = contents
   state.arrivals = arrivals
   state.done.push(...done)
@@ -94,10 +127,10 @@ export function takeContents(state: SessionState, contents: Contents, effects: E
     state.unfinished ??= new Map()
     state.unfinished.set(messageId, id)
   }
-  if (queued.length === 0) return
+  if (queued.length + volatile.length === 0) return
   state.queue = new MessageQueue(state.limits.queue)
   // The limits may be smaller than they were.
-  for (const delivery of queued) {
+  for (const delivery of [...queued, ...volatile]) {
     for (const victim of state.queue.enqueue(delivery)) shed(state, effects, 'queue_full', victim)
   }
 }

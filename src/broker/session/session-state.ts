@@ -18,6 +18,7 @@ import { Inflight } from './inflight.ts'
 import type { MessageQueue, QueueLimits } from './mqueue.ts'
 import { PacketIdSet } from './packet-ids.ts'
 import type { Contents } from './stored/contents.ts'
+import type { Moved } from './stored/forms.ts'
 import type { Journal } from './stored/journal.ts'
 
 /** Seconds: a session with this expiry never expires [MQTT5-3.1.2.11.2]. */
@@ -61,8 +62,14 @@ export type SessionEvent =
   | { readonly tag: 'will_settled' }
   /** First event of a session that was read from the store. `othersRun`: other members of the cluster have published wills that were due. */
   | { readonly tag: 'restore'; readonly othersRun: boolean }
-  /** The messages of such a session; comes before any event that concerns them. */
-  | { readonly tag: 'contents'; readonly contents: Contents }
+  /** The messages of such a session; comes before any event that concerns them. `volatile`: what waits at QoS 0. */
+  | { readonly tag: 'contents'; readonly contents: Contents; readonly volatile?: readonly Delivery[] }
+  /** Its client has connected to another node, where the session is to be: as a take-over, without a new connection for now. */
+  | { readonly tag: 'leave' }
+  /** The session is given to another node, or stays after all. */
+  | { readonly tag: 'mark'; readonly moved: Moved | undefined }
+  /** Another node has the session: it ends here without a word, but for what has come since as the member of a group. */
+  | { readonly tag: 'gone'; readonly upTo: number }
   /** A connection opens the session, for the first time or again. Answered by `attached`, or by `ended` when it may not be resumed. */
   | { readonly tag: 'attach'; readonly client: ClientInfo }
   /** The session is to end now, its connection (if any) closed with this code. */
@@ -144,6 +151,8 @@ export type EndReason =
   /** A connection with clean start, or one that took over a session without expiry. */
   | 'discarded'
   | 'kicked'
+  /** It goes on on another node. */
+  | 'moved'
 
 /** Counters of one session, since it was created. */
 export interface SessionCounters {
@@ -206,7 +215,7 @@ export interface SessionState {
   /** The message id that this node made when the session first subscribed; '' for one that was stored, undefined as long as it has not. */
   subscribedAfter: string | undefined
   /** `connectedAtMs` of the client that began it, if that wanted none that was there before [MQTT5-3.1.2-4]; undefined after a restart of the node. */
-  readonly beganCleanAtMs: number | undefined
+  beganCleanAtMs: number | undefined
   readonly limits: SessionLimits
   /** Makes the id of each message that the client publishes. */
   readonly nextMessageId: (nowMs: number) => string
@@ -233,6 +242,9 @@ export interface SessionState {
   closing: boolean
   ended: boolean
 
+  /** Undefined unless it may be another node's from now on. */
+  moved: Moved | undefined
+
   // Subscriptions
   /** By the key of their filter; in order of subscription. A shared empty map until there is one. */
   subscriptions: ReadonlyMap<string, Subscription>
@@ -250,6 +262,8 @@ export interface SessionState {
   arrivals: number
   /** Ids of messages that were published at QoS 2, and that the session had before it was restored: a publisher may do it again. */
   known: Set<string> | undefined
+  /** Ids of messages that it had where it has come from; they may come once more, to this node. */
+  seam: Set<string> | undefined
   /** Of a stored session: ids of the QoS 2 messages whose PUBRELs wait, by packet identifier. */
   releasing: Map<number, string> | undefined
   /** Of a stored session: packet identifiers of the latest QoS 2 messages that are done, whose ids are still stored. */
@@ -282,7 +296,7 @@ export interface SessionState {
   /** QoS 1 and 2 messages that this connection may leave unacknowledged. */
   receiveLimit: number
 
-  readonly counters: SessionCounters
+  counters: SessionCounters
 }
 
 const NO_SUBSCRIPTIONS: ReadonlyMap<string, Subscription> = new Map()
@@ -336,6 +350,7 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs, jo
     congested: false,
     closing: false,
     ended: false,
+    moved: undefined,
     subscriptions: NO_SUBSCRIPTIONS,
     sharedCount: 0,
     nextTicket: 1,
@@ -345,6 +360,7 @@ export function newSessionState({ self, limits, nextMessageId, client, nowMs, jo
     inflight: new Inflight(),
     arrivals: 0,
     known: undefined,
+    seam: undefined,
     releasing: undefined,
     done: [],
     window: 0,

@@ -9,6 +9,7 @@
  *     session ─ subscribe, unsubscribe, availability, durable ─▶ router ─ subscribed, unsubscribed ─▶ session
  *     session ─ detached ─▶ sm      so that a will that waits is known if this process should crash
  *     session ─ handed_over ─▶ a later session of its client id                                       (giving-way.ts)
+ *     session ─ arrive, moving_part, move_in ─▶ the node where its client connects                     (moving/)
  *
  * It is started under session-sup.ts by the session manager, is temporary and linked to nobody else. It monitors its connection:
  * one that ends without a word is a detach that makes the will due. It stays when the connection goes and ends, `normal`,
@@ -24,8 +25,10 @@ import type { ClientInfo, ToSession } from '../process-messages.ts'
 import type { SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import type { FromRouter } from '../routing/router.ts'
-import { type Giver, GivingWay, type HandOverAnswer } from './giving-way.ts'
+import { GivingWay, type HandOverAnswer, refusalOf } from './giving-way.ts'
 import type { HandedOver } from './hand-over.ts'
+import type { Arrive } from './moving/messages.ts'
+import { type Mover, Moves } from './moving/moves.ts'
 import { passOn, redispatchAll } from './redispatch.ts'
 import { type RetainedPage, RetainedReads } from './retained-reads.ts'
 import { SessionBacklog } from './session-backlog.ts'
@@ -43,7 +46,7 @@ import {
   reportEnded,
   reportTooMuchInFlight,
 } from './session-reports.ts'
-import { restoredSessionState } from './session-restored.ts'
+import { arrivingSessionState, restoredSessionState } from './session-restored.ts'
 import { FAREWELL, RESTORED, RouterLink } from './session-router.ts'
 import { type SessionSnapshot, snapshot } from './session-snapshot.ts'
 import { type Effect, newSessionState, type SessionEvent, type SessionState } from './session-state.ts'
@@ -62,12 +65,14 @@ export type SessionStart =
   | { readonly client: ClientInfo }
   /** It was stored; its manager gets `restored` when its routes stand. `othersRun`: other members of the cluster see to what is due. */
   | { readonly found: FoundSession; readonly othersRun: boolean }
+  /** It comes from another node, if all goes well. */
+  | { readonly arrive: Arrive }
 
 /** Tickets that wait to be published, above which the client is not read on. */
 const MAX_UNPUBLISHED = 64
 
 /** The session of one client as a process. */
-class SessionProcess implements Giver {
+class SessionProcess implements Mover {
   readonly state: SessionState
   readonly #self: ProcessContext
   readonly #environment: SessionEnvironment
@@ -76,6 +81,8 @@ class SessionProcess implements Giver {
   readonly #manager: RemoteName
   readonly #timers: SessionTimers
   readonly #givingWay: GivingWay
+  /** Of a session that comes from another node, or may go to one. */
+  #moves: Moves | undefined
   readonly #retained: RetainedReads
   readonly #publisher: SessionPublisher
   readonly #backlog: SessionBacklog
@@ -106,6 +113,15 @@ class SessionProcess implements Giver {
     this.#nowMs = self.runtime.clock.now()
     const { limits, nextMessageId, sessionStore } = environment
     const common = { self: self.pid, limits, nextMessageId }
+    if ('arrive' in args) {
+      this.state = arrivingSessionState({ ...common, moving: args.arrive.moving, store: sessionStore }, this.#nowMs)
+      this.#delivered = this.state.counters.deliverMsg
+      this.#acked = this.state.counters.acked
+      this.#storage = this.#storageOf(this.state, sessionStore)
+      this.#connection = new SessionConnection(self, this.#storage)
+      this.#movesOf(args.arrive)
+      return
+    }
     // One whose process has crashed is found as well.
     const found = 'found' in args ? args.found : sessionStore?.find(args.client.clientId)
     if (found !== undefined) {
@@ -129,11 +145,14 @@ class SessionProcess implements Giver {
       publish: (effect) => this.#publisher.add(effect),
       taken: (message) => {
         if (message.tag === 'hand_over_answer') this.#answer(message)
-        else this.#backlog.taken(message)
+        else if (message.tag === 'deliver') this.#backlog.taken(message)
+        else this.#moves?.marked(message, true)
       },
       refused: (message) => {
+        if (message.tag === 'deliver') this.#backlog.refused(message)
         // What was handed over stays where it was.
-        if (message.tag !== 'hand_over_answer') this.#backlog.refused(message)
+        else if (message.tag === 'hand_over_answer') this.#answer(refusalOf(message))
+        else this.#moves?.marked(message, false)
       },
     })
   }
@@ -141,6 +160,7 @@ class SessionProcess implements Giver {
   #restore(othersRun: boolean): void {
     if (!this.#router.restore(this.state)) this.#tellRestored()
     this.handle({ tag: 'restore', othersRun })
+    if (this.state.moved !== undefined) this.#movesOf().restored()
   }
 
   /** Takes one message; returns true when the process is to end. */
@@ -149,6 +169,10 @@ class SessionProcess implements Giver {
     switch (message.tag) {
       case 'deliver':
         this.#backlog.takeOff(message.runs)
+        if (this.#moves?.keeps(message) === true) {
+          this.#backlog.taken(message)
+          break
+        }
         if (this.state.ended) passOn(this.#environment.pubsub, message.runs, this.#self.pid)
         else this.handle(message)
         this.#givingWay.add(message.runs)
@@ -176,7 +200,20 @@ class SessionProcess implements Giver {
         this.#open(message)
         break
       case 'give_way':
-        this.#givingWay.giveWay(message.to)
+        if (this.#moves?.mayGiveWay(message.to) !== false) this.#givingWay.giveWay(message.to)
+        break
+      case 'moving_part':
+      case 'move_in':
+      case 'move_off':
+      case 'fenced':
+      case 'arrival_ready':
+      case 'moving_part_taken':
+      case 'moved_in':
+      case 'move_refused':
+      case 'move_timeout':
+      case 'doubt_timer':
+      case 'stay':
+        this.#moves?.take(message)
         break
       case 'will_settled':
         this.handle(message)
@@ -187,6 +224,9 @@ class SessionProcess implements Giver {
         break
       case 'hand_over_taken':
         this.#givingWay.taken(message)
+        break
+      case 'hand_over_again':
+        this.#givingWay.again()
         break
       case 'subscribed':
       case 'unsubscribed':
@@ -231,6 +271,7 @@ class SessionProcess implements Giver {
     if ((this.#publisher.isWaiting || unpublished > 0) && hasRoom) this.handle({ tag: 'deferred' })
     this.#settleCongestion()
     this.#backlog.settle(this.state, hasRoom)
+    this.#moves?.settle()
     return this.#isOver
   }
 
@@ -339,6 +380,11 @@ class SessionProcess implements Giver {
   #open({ home, client }: Extract<FromManager, { tag: 'open' }>): void {
     // One that is ending does not answer: its end tells the home to start another.
     if (this.state.ended) return
+    if (this.#environment.moving !== undefined && this.#self.runtime.isForeign(client.connection)) this.#movesOf()
+    if (this.#moves?.open(home, client) !== true) this.serve(home, client)
+  }
+
+  serve(home: RemoteName, client: ClientInfo): void {
     const isFar = this.#self.runtime.isForeign(client.connection)
     // A home that has taken over from another asks again for what that had asked, and has not heard the answer.
     const isOpened = this.state.connection?.equals(client.connection) === true
@@ -379,6 +425,7 @@ class SessionProcess implements Giver {
   #ended(effect: Extract<Effect, { tag: 'ended' }>): void {
     const { state } = this
     reportEnded(this.#environment, state.clientId, effect)
+    this.#moves?.ended()
     this.#storage?.publishAll()
     this.#publisher.flush()
     // Until the router knows, the groups may choose this member; what comes is passed on to another.
@@ -386,7 +433,7 @@ class SessionProcess implements Giver {
   }
 
   #down({ ref, reason }: DownMessage): void {
-    if (this.#givingWay.takeDown(ref, reason)) return
+    if (this.#givingWay.takeDown(ref, reason) || this.#moves?.takeDown(ref, reason) === true) return
     if (this.#connection.takeDown(ref)) {
       const from = this.state.connection
       if (from === undefined) return
@@ -405,6 +452,28 @@ class SessionProcess implements Giver {
     this.#self.send(to, answer)
   }
 
+  // Moving
+
+  #movesOf(arrive?: Arrive): Moves {
+    this.#moves ??= new Moves({
+      self: this.#self,
+      environment: this.#environment,
+      manager: this.#manager,
+      session: this,
+      router: this.#router,
+      publisher: this.#publisher,
+      givingWay: this.#givingWay,
+      storage: this.#storage,
+      ...(arrive !== undefined && { arrive }),
+    })
+    return this.#moves
+  }
+
+  vanish(): void {
+    this.state.ended = true
+    this.#isOver = true
+  }
+
   // The router
 
   #answered(answer: FromRouter): void {
@@ -417,6 +486,7 @@ class SessionProcess implements Giver {
     }
     this.#router.tellAvailability(this.state)
     this.#backlog.find()
+    if (this.#moves?.answered(answer.ticket) === true) return
     if (answer.ticket === RESTORED) {
       this.#tellRestored()
       return

@@ -23,6 +23,7 @@ import type { AwayMembers } from './away-members.ts'
 import { type BetweenManagers, Directory, type DirectoryTimer, type HomeDown, type Lease } from './directory.ts'
 import { fnv, type Homes } from './home.ts'
 import { type LocalMessage, LocalSessions, type StartSession } from './local-sessions.ts'
+import type { Arrive } from './moving/messages.ts'
 import type { ToManager } from './session-messages.ts'
 import { type Probe, type ProbeTick, SilentHomes, TICK_MS } from './silent-homes.ts'
 import type { FoundSession } from './stored/session-store.ts'
@@ -55,7 +56,16 @@ export type ToSm =
   /** A member has given all that it had kept for this node. */
   | { readonly tag: 'hints_given' }
 
-type Incoming = ToSm | ToManager | BetweenManagers | Probe | ProbeTick | LocalMessage | DirectoryTimer | DownMessage
+type Incoming =
+  | ToSm
+  | ToManager
+  | Arrive
+  | BetweenManagers
+  | Probe
+  | ProbeTick
+  | LocalMessage
+  | DirectoryTimer
+  | DownMessage
 
 /** A connection that has no answer yet, and the home that was asked. */
 interface Pending {
@@ -95,6 +105,8 @@ class SmState {
       isOurs: (clientId) => workerOf(clientId, poolSize) === index,
       isHome: (clientId) => homes.appointedOf(clientId) === self.pid.node,
       isRunning: (node) => homes.isRunning(node),
+      hasSessions: (node) => away.isReady(node) && homes.hasManager(node) && table.isVisible(node),
+      isMember: (node) => away.isReady(node) || away.sinceMs(node) !== undefined,
       mayBeGiven: (winner) => [winner, ...homes.nodes].some((node) => node !== self.pid.node && mayGive(node)),
       othersRun: () => homes.othersRun,
     })
@@ -154,6 +166,18 @@ class SmState {
       case 'opened':
         if (message.session.node === this.#self.pid.node) this.#local.opened(message.session, message.client)
         this.#directory.opened(message.session, message.client)
+        break
+      case 'unavailable':
+        this.#directory.unavailable(message.client, message.reason)
+        break
+      case 'arrive':
+        this.#local.arrive(message)
+        break
+      case 'arriving':
+        this.#local.arriving(message.arrive, message.outcome)
+        break
+      case 'in_doubt':
+        this.#local.inDoubt(message)
         break
       case 'settled':
         this.#pending.delete(message.client.connection.key)

@@ -32,7 +32,7 @@ export class UnreadContents {
     const state = restoredSessionState({ self, limits, nextMessageId, found: this.#found })
     state.journal = undefined
     const contents = readContents(sessionStore!.messages(this.#found.journal), () => {})
-    takeContents(state, contents, [])
+    takeContents(state, contents, [], [])
     return snapshot(state)
   }
 }

@@ -179,9 +179,7 @@ export const DIRECTORY_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a take-over does not close the former connection',
-    changes: [
-      ['session/session-machine.ts', "tag: 'close',\n        to: former,", "tag: 'closed',\n        to: former,"],
-    ],
+    changes: [['session/session-machine.ts', "tag: 'close',\n      to: former,", "tag: 'closed',\n      to: former,"]],
   },
   {
     what: 'a connection stays whose session has another one',

@@ -131,13 +131,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what was kept reaches sessions that end with their connection',
-    changes: [
-      [
-        FORWARDER,
-        "pubsub.dispatch(this.#new(plain, 'durable'), 'durable')",
-        "pubsub.dispatch(this.#new(plain, 'durable'), 'all')",
-      ],
-    ],
+    changes: [[FORWARDER, "this.#dispatch(plain, 'durable')", "this.#dispatch(plain, 'all')"]],
   },
   {
     what: 'a hint is not on disc when its publisher is acknowledged',

@@ -113,7 +113,7 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'the queue is lost at a restart',
-    changes: [[RESTORED, 'if (queued.length === 0) return', 'return']],
+    changes: [[RESTORED, 'if (queued.length + volatile.length === 0) return', 'return']],
   },
   {
     what: 'the expiry of a restored session begins anew',

@@ -6,7 +6,6 @@
  */
 import type { SeededRandom } from '../../../src/testing/random.ts'
 import type { SimClient } from '../../support/sim/client.ts'
-import { nodeOf } from '../../support/sim/cluster-ledger.ts'
 import type { ClusterWorld } from '../../support/sim/cluster-world.ts'
 import type { Receipts } from '../../support/sim/ledger.ts'
 
@@ -93,7 +92,8 @@ export class Outage {
 
   /** Whether a client has its connection or its session on the node that dies. */
   #concerns({ link, session }: SimClient): boolean {
-    return this.#options.world.wires.get(link!.wire) === this.#lost || nodeOf(session) === this.#lost
+    const { places, wires } = this.#options.world
+    return wires.get(link!.wire) === this.#lost || places.nodeOf(session) === this.#lost
   }
 
   #expected(client: SimClient): Expected {

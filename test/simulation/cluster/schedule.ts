@@ -43,7 +43,8 @@ export class Schedule {
 
   constructor({ seed }: { readonly seed: number }) {
     this.#seed = seed
-    this.world = new ClusterWorld({ seed, config: CONFIG })
+    const session = { ...CONFIG.session, migrate: seed % 3 === 0 }
+    this.world = new ClusterWorld({ seed, config: { ...CONFIG, session } })
     this.#random = this.world.sim.random
     this.names = NAMES.slice(0, this.#random.pick(NODES))
     this.#invariants = new Invariants(this.world, this.clients)

@@ -52,7 +52,8 @@ export class ClusterLedger extends Ledger {
 
   /** A subscription stands; `isApart` tells of two nodes that they cannot hand anything over. */
   inherits(interest: Interest, isApart: (a: string, b: string) => boolean): void {
-    this.#heirs.subscribed(interest, (session, former) => isApart(nodeOf(session), nodeOf(former)))
+    const { places } = this.#world
+    this.#heirs.subscribed(interest, (session, former) => isApart(places.nodeOf(session), places.nodeOf(former)))
   }
 
   /** A message has been sent, while these nodes were down for the publisher’s node. */
@@ -132,14 +133,17 @@ export class ClusterLedger extends Ledger {
     if (this.#world.switched.has(session) && !this.#world.isCalmSince(firstSentAtMs)) return true
     // For a session that ends with its connection nothing is kept: of a message that is published again, the first may have been lost with a link.
     const isLasting = this.interests.some((interest) => interest.session === session && interest.isPersistent)
-    const isCalm = this.#world.calm.isAmong(firstSentAtMs, [nodeOf(publisher), nodeOf(session)])
+    const { calm, places } = this.#world
+    const nodes = [publisher, session].flatMap((each) => places.nodesOf(each, firstSentAtMs))
+    const isCalm = calm.isAmong(firstSentAtMs, nodes)
     return attempts > 1 && !isLasting && !isCalm
   }
 
   /** What a node has kept for another one, not knowing that it has arrived, comes again. */
   protected override mayComeAgain({ firstSentAtMs, session: publisher }: Published, session: string): boolean {
-    const nodes = [nodeOf(publisher), nodeOf(session)]
-    return this.#world.switched.has(session) || !this.#world.calm.isAmong(firstSentAtMs, nodes)
+    const { calm, places, switched } = this.#world
+    const nodes = [publisher, session].flatMap((each) => places.nodesOf(each, firstSentAtMs))
+    return switched.has(session) || !calm.isAmong(firstSentAtMs, nodes)
   }
 
   /** A member that could not be reached may have it, and give it back when its session ends. */
@@ -150,17 +154,20 @@ export class ClusterLedger extends Ledger {
 
   /** Whether nothing has happened since between the publisher's node and those on which members of a group are or were. */
   #isCalmFor({ firstSentAtMs, session }: Published, members: readonly Interest[]): boolean {
-    const nodes = [...new Set([nodeOf(session), ...members.map((member) => nodeOf(member.session))])]
+    const sessions = [session, ...members.map((member) => member.session)]
+    const nodes = [...new Set(sessions.flatMap((each) => this.#world.places.nodesOf(each, firstSentAtMs)))]
     const hasDied = nodes.some((node) => (this.#world.killedAtMs.get(node) ?? 0) >= firstSentAtMs)
     return !hasDied && this.#world.calm.isAmong(firstSentAtMs, nodes)
   }
 
   /** `moreMs`: how long after it was acknowledged there has to be calm. */
   #mustReach({ topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest, moreMs = 0): boolean {
-    const { calm, matches } = this.#world
+    const { calm, matches, places } = this.#world
     if (firstSentAtMs <= interest.fromMs || acceptedAtMs! >= interest.untilMs) return false
     if (!matches(interest.filter.replace(SHARE, '$2'), topic)) return false
-    return calm.was(nodeOf(session), nodeOf(interest.session), firstSentAtMs, acceptedAtMs! + moreMs)
+    const untilMs = acceptedAtMs! + moreMs
+    const [from, to] = [session, interest.session].map((each) => places.nodesOf(each, firstSentAtMs, untilMs))
+    return from!.every((a) => to!.every((b) => calm.was(a, b, firstSentAtMs, untilMs)))
   }
 
   /**
@@ -168,25 +175,34 @@ export class ClusterLedger extends Ledger {
    * on to give what it had kept, or knew that the other one was down.
    */
   #mustBeKept({ key, topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest): boolean {
-    const { calm, killedAtMs, matches } = this.#world
+    const { calm, killedAtMs, matches, places } = this.#world
     if (!interest.isPersistent || firstSentAtMs <= interest.fromMs || acceptedAtMs! >= interest.untilMs) return false
     if (!matches(interest.filter.replace(SHARE, '$2'), topic)) return false
-    const [from, to] = [nodeOf(session), nodeOf(interest.session)]
+    const from = places.nodesOf(session, firstSentAtMs, acceptedAtMs)
+    const to = places.nodesOf(interest.session, firstSentAtMs, acceptedAtMs)
     // For a node that was down it was on disc before it was acknowledged.
-    const hasDied = (killedAtMs.get(from) ?? 0) >= firstSentAtMs
-    if (hasDied && this.#down.get(key)?.includes(to) !== true) return false
+    const hasDied = from.some((node) => (killedAtMs.get(node) ?? 0) >= firstSentAtMs)
+    const down = this.#down.get(key) ?? []
+    if (hasDied && !to.every((node) => down.includes(node))) return false
     // What is kept comes when the nodes meet again, and only to who subscribes then.
-    const { untilMs } = interest
-    const hasLeft = untilMs !== Number.POSITIVE_INFINITY && !calm.hadSome(from, to, acceptedAtMs!, untilMs, KNOWN_MS)
-    return !hasLeft && calm.hadSome(from, to, interest.fromMs, firstSentAtMs, KNOWN_MS)
+    const { fromMs, untilMs } = interest
+    const meet = (a: string, b: string) => calm.hadSome(a, b, acceptedAtMs!, untilMs, KNOWN_MS)
+    const hasLeft = untilMs !== Number.POSITIVE_INFINITY && !from.every((a) => to.every((b) => meet(a, b)))
+    if (hasLeft) return false
+    // It does not move without all members knowing where it goes.
+    const stays = places.staysOf(interest.session, fromMs, firstSentAtMs)
+    return from.every((a) => stays.some((stay) => calm.hadSome(a, stay.node, stay.fromMs, stay.toMs, KNOWN_MS)))
   }
 
   /** Whether a session that has given way must have handed a message over: it had it, or got it from who was there when it met its heir. */
   #mustBeHandedOver(message: Published, { former, heir }: Inheritance): boolean {
     // While its client has none, the former session goes on getting messages.
     const interest = { ...former, untilMs: heir.fromMs }
-    const isFromThere = nodeOf(message.session) === nodeOf(heir.session)
-    if (!isFromThere && !this.#world.isCalmWithout(nodeOf(former.session), message.firstSentAtMs)) return false
+    const { places } = this.#world
+    const [from, to] = [message, heir].map(({ session }) => places.nodesOf(session, message.firstSentAtMs))
+    const isFromThere = from!.length === 1 && to!.length === 1 && from![0] === to![0]
+    const formerNode = places.nodeOf(former.session)
+    if (!isFromThere && !this.#world.isCalmWithout(formerNode, message.firstSentAtMs)) return false
     return this.#mustReach(message, interest) || this.#mustBeKept(message, interest)
   }
 
@@ -204,7 +220,8 @@ export class ClusterLedger extends Ledger {
 
   /** Some member that is there has been all the time, and none that was chosen can have taken the message with it. */
   #mustReachGroup(message: Published, members: readonly Interest[], isLive: (interest: Interest) => boolean): boolean {
-    const nodes = new Set([nodeOf(message.session), ...members.map(({ session }) => nodeOf(session))])
+    const sessions = [message.session, ...members.map(({ session }) => session)]
+    const nodes = new Set(sessions.flatMap((each) => this.#world.places.nodesOf(each, message.firstSentAtMs)))
     if ([...nodes].some((node) => (this.#world.killedAtMs.get(node) ?? 0) >= message.firstSentAtMs)) return false
     const stays = members.some((member) => {
       return (
@@ -232,9 +249,4 @@ export class ClusterLedger extends Ledger {
     const [only, ...others] = members
     return others.length === 0 && isLive(only!) && this.#mustBeKept(message, only!)
   }
-}
-
-/** The node of a session. */
-export function nodeOf(session: string): string {
-  return session.slice(0, Math.max(0, session.indexOf('@')))
 }

@@ -20,9 +20,10 @@ import type { Wire, WireOptions } from '../../../src/testing/wire.ts'
 import { Calm } from './calm.ts'
 import type { ClientWorld, SimClient } from './client.ts'
 import type { Link } from './client-packets.ts'
-import { ClusterLedger, nodeOf } from './cluster-ledger.ts'
+import { ClusterLedger } from './cluster-ledger.ts'
 import type { Interest, Published } from './ledger.ts'
 import { type Accepted, type Connection, LISTENER_SIM } from './listener.ts'
+import { Places } from './places.ts'
 import { worldSup } from './world.ts'
 
 export interface ClusterWorldOptions {
@@ -63,6 +64,7 @@ export class ClusterWorld implements ClientWorld {
   readonly config: BrokerConfig
   readonly ledger: ClusterLedger
   readonly calm: Calm
+  readonly places: Places
   /** Of the nodes that run, by short name. */
   readonly services = new Map<string, Services>()
   /** Wires that have not been closed by both sides, with the node of each. */
@@ -106,6 +108,7 @@ export class ClusterWorld implements ClientWorld {
     })
     this.#flushMs = [0, this.sim.random.pick([5, 5, 100])]
     this.calm = new Calm(() => this.nowMs)
+    this.places = new Places(() => this.nowMs, this.config.session.migrate)
     this.ledger = new ClusterLedger(this)
   }
 
@@ -143,6 +146,7 @@ export class ClusterWorld implements ClientWorld {
       hintStore: discs.hints.open(),
     })
     services.hooks.on('client.connected', ({ connection }) => this.#opened(runtime, connection))
+    services.hooks.on('session.resumed', ({ clientId }) => this.#resumed(runtime, clientId))
     try {
       await worldSup.startLink(runtime, services, { name: 'broker_sup' })
     } catch (error) {
@@ -237,7 +241,17 @@ export class ClusterWorld implements ClientWorld {
   #sessionName(pid: Pid): string {
     const name = shortName(pid.node)
     const state = this.sim.isRunning(name) ? this.sim.node(name).process(pid)?.behaviour.state : undefined
-    return state === undefined ? pid.key : sessionName(pid, state as SessionSnapshot)
+    return state === undefined ? pid.key : this.places.nameOf(pid, state as SessionSnapshot)
+  }
+
+  /** A session of a node has a connection again. */
+  #resumed(runtime: Runtime, clientId: string): void {
+    for (const { pid, label, behaviour } of runtime.processes) {
+      if (label !== 'session') continue
+      const snapshot = behaviour.state as SessionSnapshot
+      if (snapshot.clientId !== clientId || !snapshot.connected) continue
+      this.places.opened(this.places.nameOf(pid, snapshot), shortName(pid.node))
+    }
   }
 
   connecting(client: SimClient, link: Link): void {
@@ -254,7 +268,7 @@ export class ClusterWorld implements ClientWorld {
     expect(CALM_ANSWER_MS, () => this.isCalmSince(fromMs))
     // One that begins anew ends the session that it had, wherever that is.
     if (link.isClean) return
-    const needed = [node, ...(client.session === '' ? [] : [nodeOf(client.session)])]
+    const needed = [node, ...(client.session === '' ? [] : [this.places.nodeOf(client.session)])]
     expect(SILENT_ANSWER_MS, () => {
       const steady = [...this.#discs.keys()].filter((name) => this.#runsSince(name, fromMs - LONG_MS))
       const isNobodyLost = [...this.#discs.keys()].every((name) => (this.killedAtMs.get(name) ?? 0) < fromMs - LONG_MS)
@@ -283,7 +297,7 @@ export class ClusterWorld implements ClientWorld {
 
   /** A session's node alone has failed, since all was quiet, and is waited for, or was back in time. */
   #isWaitedFor(session: string): boolean {
-    const node = nodeOf(session)
+    const node = this.places.nodeOf(session)
     const diedAtMs = this.killedAtMs.get(node) ?? 0
     if (diedAtMs < this.#quietAtMs || this.ledger.knownSinceMs(session) >= this.#quietAtMs) return false
     if (!this.isCalmWithout(node, this.#quietAtMs)) return false
@@ -305,7 +319,7 @@ export class ClusterWorld implements ClientWorld {
 
   sent(link: Link, message: Published): void {
     if (message.qos === 0) return
-    const from = nodeOf(message.session)
+    const from = this.places.nodeOf(message.session)
     this.ledger.sent(message, this.#downFor(from))
     const door = this.wires.get(link.wire)!
     const fromMs = this.nowMs
@@ -318,7 +332,7 @@ export class ClusterWorld implements ClientWorld {
   }
 
   accepted(message: Published): void {
-    this.ledger.accepted(message, this.#downFor(nodeOf(message.session)))
+    this.ledger.accepted(message, this.#downFor(this.places.nodeOf(message.session)))
   }
 
   #unansweredOf(client: SimClient): Set<Link> {
@@ -385,7 +399,9 @@ export class ClusterWorld implements ClientWorld {
       for (const { pid, label, behaviour } of runtime.processes) {
         if (label !== 'session') continue
         const snapshot = behaviour.state as SessionSnapshot
-        found.set(sessionName(pid, snapshot), { node, pid, snapshot })
+        const name = this.places.nameOf(pid, snapshot)
+        // Two of one session are one too many.
+        found.set(found.has(name) ? pid.key : name, { node, pid, snapshot })
       }
     }
     return found
@@ -437,10 +453,6 @@ function connectionsOf(runtime: Runtime): Connection[] {
   const listener = runtime.whereis(LISTENER_SIM)
   const process = listener === undefined ? undefined : runtime.process(listener)
   return (process?.behaviour.state as Connection[] | undefined) ?? []
-}
-
-function sessionName({ node }: Pid, { clientId, createdAtMs }: SessionSnapshot): string {
-  return `${node}/${clientId}/${createdAtMs}`
 }
 
 function shortName(node: string): string {

@@ -41,53 +41,70 @@ export function readContents(
   rows: Iterable<readonly [key: string, value: Uint8Array]>,
   unreadable: (key: string, error: unknown) => void,
 ): Contents {
-  const deliveries = new Map<number, StoredDelivery>()
-  const identifiers = new Map<number, StoredIdentifier>()
-  const received = new Map<number, string | undefined>()
-  let arrivals = 0
+  const reader = new ContentsReader()
   for (const [key, value] of rows) {
-    const number = Number(key.slice(1))
     try {
-      if (key.startsWith(CONTENT)) {
-        arrivals = Math.max(arrivals, number)
-        deliveries.set(number, readDelivery(number, value))
-      } else if (key.startsWith(IDENTIFIER)) identifiers.set(number, readIdentifier(value))
-      else if (key.startsWith(RECEIVED)) received.set(number, readReceived(value))
+      reader.add(key, value)
     } catch (error) {
       unreadable(key, error)
     }
   }
-  const known = new Set<string>()
-  for (const { delivery } of deliveries.values()) if (delivery.message.qos === 2) known.add(delivery.message.id)
-  const inflight: FoundInFlight[] = []
-  const done: { readonly order: number; readonly messageId: number }[] = []
-  for (const [messageId, identifier] of identifiers) {
-    const { phase, order } = identifier
-    arrivals = Math.max(arrivals, order)
-    if (phase === 'publish') {
-      const found = deliveries.get(identifier.number)
-      // Its row could not be read.
-      if (found === undefined) continue
-      inflight.push(sent(found.delivery, messageId, order))
-      deliveries.delete(identifier.number)
-    } else {
-      known.add(identifier.messageId)
-      if (phase === 'done') done.push({ order, messageId })
-      else inflight.push({ phase, order, messageId, id: identifier.messageId })
+  return reader.contents()
+}
+
+/** Reads rows one by one, in any order. */
+export class ContentsReader {
+  readonly #deliveries = new Map<number, StoredDelivery>()
+  readonly #identifiers = new Map<number, StoredIdentifier>()
+  readonly #received = new Map<number, string | undefined>()
+  #arrivals = 0
+
+  /** Takes a row. Throws `Damaged` for one that says nothing. */
+  add(key: string, value: Uint8Array): void {
+    const number = Number(key.slice(1))
+    if (key.startsWith(CONTENT)) {
+      this.#arrivals = Math.max(this.#arrivals, number)
+      this.#deliveries.set(number, readDelivery(number, value))
+    } else if (key.startsWith(IDENTIFIER)) this.#identifiers.set(number, readIdentifier(value))
+    else if (key.startsWith(RECEIVED)) this.#received.set(number, readReceived(value))
+  }
+
+  /** What they say together; to be called once. */
+  contents(): Contents {
+    const deliveries = this.#deliveries
+    let arrivals = this.#arrivals
+    const known = new Set<string>()
+    for (const { delivery } of deliveries.values()) if (delivery.message.qos === 2) known.add(delivery.message.id)
+    const inflight: FoundInFlight[] = []
+    const done: { readonly order: number; readonly messageId: number }[] = []
+    for (const [messageId, identifier] of this.#identifiers) {
+      const { phase, order } = identifier
+      arrivals = Math.max(arrivals, order)
+      if (phase === 'publish') {
+        const found = deliveries.get(identifier.number)
+        // Its row could not be read.
+        if (found === undefined) continue
+        inflight.push(sent(found.delivery, messageId, order))
+        deliveries.delete(identifier.number)
+      } else {
+        known.add(identifier.messageId)
+        if (phase === 'done') done.push({ order, messageId })
+        else inflight.push({ phase, order, messageId, id: identifier.messageId })
+      }
     }
-  }
-  const queued: Delivery[] = []
-  for (const { delivery, sentAs } of deliveries.values()) {
-    if (sentAs > 0) inflight.push(sent(delivery, sentAs, delivery.number))
-    else queued.push(delivery)
-  }
-  return {
-    queued: queued.concat(keepLatest(inflight)).sort((a, b) => a.number - b.number),
-    inflight: inflight.sort((a, b) => a.order - b.order),
-    received,
-    arrivals,
-    done: done.sort((a, b) => a.order - b.order).map(({ messageId }) => messageId),
-    known,
+    const queued: Delivery[] = []
+    for (const { delivery, sentAs } of deliveries.values()) {
+      if (sentAs > 0) inflight.push(sent(delivery, sentAs, delivery.number))
+      else queued.push(delivery)
+    }
+    return {
+      queued: queued.concat(keepLatest(inflight)).sort((a, b) => a.number - b.number),
+      inflight: inflight.sort((a, b) => a.order - b.order),
+      received: this.#received,
+      arrivals,
+      done: done.sort((a, b) => a.order - b.order).map(({ messageId }) => messageId),
+      known,
+    }
   }
 }
 

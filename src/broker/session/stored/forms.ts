@@ -4,6 +4,7 @@
  *     space           key                    row
  *     session         NUMBER/CLIENT ID       expiry, will, times, what is shown of the client
  *     subscription    NUMBER/FILTER          its options
+ *     arriving        NUMBER/CLIENT ID       nothing: what else there is of it is part of a session that is on its way to this node
  *     m/NUMBER        mN                     message N with how it is to be delivered, and the identifier it was sent with
  *                     iID                    identifier ID, where it says more than the message: sent out of the queue, PUBREL is due, done
  *                     rID                    QoS 2 message of the client that waits for PUBREL
@@ -26,6 +27,7 @@ const VERSION = 1
 
 export const SESSIONS = 'session'
 export const SUBSCRIPTIONS = 'subscription'
+export const ARRIVING = 'arriving'
 
 const NUMBER_DIGITS = 10
 const NO_LIMITS = { maxLevels: Number.POSITIVE_INFINITY, maxBytes: Number.POSITIVE_INFINITY }
@@ -39,6 +41,15 @@ export interface StoredSession {
   readonly expirySec: number
   /** Undefined once it is published or must not be. */
   readonly will: Will | undefined
+  /** Undefined unless it may be another node's from now on. */
+  readonly moved?: Moved | undefined
+}
+
+/** A session that another node has been told to go on with, and may have. */
+export interface Moved {
+  readonly node: string
+  /** The greatest number of a message that it has been given. */
+  readonly upTo: number
 }
 
 /** A message that waits in the queue or for its acknowledgement. */
@@ -79,9 +90,9 @@ const writer = new BinaryWriter()
 
 /** The row of a session. The bytes are good until the next row is made. */
 export function sessionBytes(session: StoredSession): Buffer {
-  const { client, will } = session
+  const { client, will, moved } = session
   begin()
-  writer.byte((client.username === undefined ? 0 : 1) | (will === undefined ? 0 : 2))
+  writer.byte((client.username === undefined ? 0 : 1) | (will === undefined ? 0 : 2) | (moved === undefined ? 0 : 4))
   writer.byte(client.protocolVersion)
   writer.varint(session.expirySec)
   writer.varint(client.receiveMaximum)
@@ -92,6 +103,10 @@ export function sessionBytes(session: StoredSession): Buffer {
   writer.text(client.peer)
   if (client.username !== undefined) writer.text(client.username)
   if (will !== undefined) writeWill(writer, will)
+  if (moved !== undefined) {
+    writer.text(moved.node)
+    writer.varint(moved.upTo)
+  }
   return writer.take()
 }
 
@@ -110,6 +125,7 @@ export function readSession(clientId: string, bytes: Uint8Array): StoredSession 
   const peer = reader.text()
   const username = flag & 1 ? reader.text() : undefined
   const will = flag & 2 ? readWill(reader) : undefined
+  const moved = flag & 4 ? { node: reader.text(), upTo: reader.varint() } : undefined
   const client = {
     clientId,
     username,
@@ -121,7 +137,7 @@ export function readSession(clientId: string, bytes: Uint8Array): StoredSession 
     will,
     connectedAtMs,
   }
-  return { client, createdAtMs, detachedAtMs, expirySec, will }
+  return { client, createdAtMs, detachedAtMs, expirySec, will, moved }
 }
 
 /** The client of a stored session, as a session knows it that has no connection: `nobody` stands for that. */

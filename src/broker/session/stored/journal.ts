@@ -11,6 +11,7 @@ import type { Delivery, Share } from '../delivery.ts'
 import type { InFlight } from '../inflight.ts'
 import type { SessionState, Subscription } from '../session-state.ts'
 import {
+  ARRIVING,
   deliveryBytes,
   identifierBytes,
   messageSpace,
@@ -55,8 +56,23 @@ export class Journal {
   }
 
   /** Expiry, will, connection: the row of the session itself. */
-  session({ client, createdAtMs, detachedAtMs, expirySec, will }: SessionState): void {
-    this.#put(SESSIONS, this.key, sessionBytes({ client, createdAtMs, detachedAtMs, expirySec, will }))
+  session({ client, createdAtMs, detachedAtMs, expirySec, will, moved }: SessionState): void {
+    this.#put(SESSIONS, this.key, sessionBytes({ client, createdAtMs, detachedAtMs, expirySec, will, moved }))
+  }
+
+  /** The session is on its way to this node, and is no session here until it has `arrived`. */
+  arriving(): void {
+    this.#put(ARRIVING, this.key, NOTHING)
+  }
+
+  /** It is one, or never will be. */
+  arrived(): void {
+    this.#remove(ARRIVING, this.key)
+  }
+
+  /** A row of the messages that the session had where it comes from. */
+  copied(key: string, value: Uint8Array): void {
+    this.#put(this.#space, key, value)
   }
 
   /** The session is over, or not to be stored any more; `filterKeys` are those of its subscriptions. */
@@ -161,6 +177,8 @@ export class Journal {
     if (!this.#isOver) this.#operations.push({ space, key, value: undefined })
   }
 }
+
+const NOTHING = new Uint8Array(0)
 
 /** Keys in the space of a session's messages; contents.ts reads them. */
 export const CONTENT = 'm'

@@ -14,6 +14,8 @@ import type { Pid } from '../../../actors/pid.ts'
 import type { ProcessContext } from '../../../actors/process.ts'
 import type { OpenedSession, ToConnection, ToSession } from '../../process-messages.ts'
 import type { HandOverAnswer } from '../giving-way.ts'
+import type { ArrivalMark } from '../moving/arrival.ts'
+import type { MoveMark } from '../moving/departure.ts'
 import type { Effect } from '../session-state.ts'
 import type { Journal } from './journal.ts'
 import type { SessionStore } from './session-store.ts'
@@ -31,8 +33,8 @@ interface Held {
   readonly message: ToClient
 }
 
-/** What a session was sent, of which somebody may wait to hear. */
-export type Taken = Extract<ToSession, { tag: 'deliver' }> | HandOverAnswer
+/** What a session was sent, or has done, of which somebody may wait to hear. */
+export type Taken = Extract<ToSession, { tag: 'deliver' }> | HandOverAnswer | MoveMark | ArrivalMark
 
 type Publish = Extract<Effect, { tag: 'publish' }>
 

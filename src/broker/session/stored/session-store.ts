@@ -15,6 +15,7 @@ import { Damaged } from '../../../mnesia/binary.ts'
 import type { Store, StoreOperation } from '../../../mnesia/store/store.ts'
 import type { Subscription } from '../session-state.ts'
 import {
+  ARRIVING,
   messageSpace,
   parseKey,
   readSession,
@@ -201,6 +202,7 @@ export class SessionStore {
    * client begins another session.
    */
   *sessions(): IterableIterator<FoundSession> {
+    this.#removeArriving()
     const rest = this.#store.entries(SUBSCRIPTIONS)
     let next = rest.next()
     for (const [key, value] of this.#store.entries(SESSIONS)) {
@@ -224,6 +226,13 @@ export class SessionStore {
     }
     for (; next.done !== true; next = rest.next()) {
       this.#commit([{ space: SUBSCRIPTIONS, key: next.value[0], value: undefined }])
+    }
+  }
+
+  /** What a former run of the node has of sessions that had not come to it yet is theirs still where they were. */
+  #removeArriving(): void {
+    for (const key of [...this.#store.entries(ARRIVING)].map(([key]) => key)) {
+      this.#removeSession(key, [{ space: ARRIVING, key, value: undefined }])
     }
   }
 

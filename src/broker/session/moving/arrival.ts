@@ -1,0 +1,223 @@
+/**
+ * The newcomer's part in the move of a session to this node (messages.ts): the process that will be the session here, if all goes well.
+ *
+ * It subscribes what the session subscribes, and keeps what is published from then on, behind what the session gives it. What has come both ways it has once, by the
+ * ids of the messages. On disc it is no session until it is told to move in: then its row is written, and nothing of it is said to anybody before
+ * that is on disc. A session that is lost before, or says so, leaves nothing here.
+ */
+import type { Pid } from '../../../actors/pid.ts'
+import type { ProcessContext } from '../../../actors/process.ts'
+import type { Ref } from '../../../actors/ref.ts'
+import type { RemoteName } from '../../../actors/signal.ts'
+import { Damaged } from '../../../mnesia/binary.ts'
+import type { Fenced } from '../../forward/fences.ts'
+import type { Run } from '../../message.ts'
+import type { ClientInfo, ToSession } from '../../process-messages.ts'
+import type { SessionEnvironment } from '../../publish.ts'
+import type { SessionState, Subscription } from '../session-state.ts'
+import { requestFence } from './departure.ts'
+import { idsOf, isLasting, type Unpacked, Unpacking } from './luggage.ts'
+import type { Arrive, MovingPart, ToMoving, ToNewcomer } from './messages.ts'
+
+/** Tickets of requests to the router. */
+export const ARRIVED = -2
+export const JOINED = -3
+
+/** What is to be on disc before it is said. */
+export interface ArrivalMark {
+  readonly tag: 'arrival_mark'
+  readonly say: ToMoving
+}
+
+/** The session of the process. */
+export interface Comer {
+  readonly state: SessionState
+  subscribe(ticket: number, subscriptions: readonly Subscription[]): void
+  /** Hands over to the disc what the journal has noted. */
+  commit(): void
+  whenStored(mark: ArrivalMark): void
+  /** Takes in what it has been given, then what has come meanwhile, and opens. */
+  moveIn(arrived: Arrived): void
+  /** Ends without a trace. */
+  abandon(): void
+}
+
+export interface Arrived extends Unpacked {
+  readonly live: readonly (readonly Run[])[]
+  readonly homes: readonly RemoteName[]
+  readonly client: ClientInfo
+}
+
+/** Fences, whose numbers are less than those of departures: before it subscribes, so that what was published for this node long ago is not taken for new, and when nothing can come twice any more. */
+const BEFORE = -1
+const AFTER = -2
+
+export class Arrival {
+  readonly #self: ProcessContext
+  readonly #session: Comer
+  readonly #environment: Pick<SessionEnvironment, 'limits' | 'pubsub'>
+  readonly #from: Pid
+  readonly #move: number
+  readonly #monitor: Ref
+  #luggage = new Unpacking()
+  #live: (readonly Run[])[] = []
+  #liveMessages = 0
+  #inTo: Pick<Extract<ToNewcomer, { tag: 'move_in' }>, 'homes' | 'client'> | undefined
+  #phase: 'coming' | 'here' | 'said' = 'coming'
+
+  constructor(
+    self: ProcessContext,
+    environment: Pick<SessionEnvironment, 'limits' | 'pubsub'>,
+    session: Comer,
+    { from, move, moving }: Arrive,
+  ) {
+    this.#self = self
+    this.#environment = environment
+    this.#session = session
+    this.#from = from
+    this.#move = move
+    this.#monitor = self.monitor(from)
+    const { journal } = session.state
+    journal?.arriving()
+    for (const subscription of moving.subscriptions) journal?.subscribed(subscription)
+    session.commit()
+    requestFence(self, BEFORE, undefined, self.pid.node)
+  }
+
+  /** It is no session yet. */
+  get isComing(): boolean {
+    return this.#phase === 'coming'
+  }
+
+  /** The session that was elsewhere knows that it is here. */
+  get isSettled(): boolean {
+    return this.#phase === 'said'
+  }
+
+  /** Something is published for the session, which it gets where it is as well. */
+  deliver({ runs }: Extract<ToSession, { tag: 'deliver' }>): void {
+    this.#live.push(runs)
+    for (const { batch } of runs) this.#liveMessages += batch.messages.length
+    if (this.#liveMessages > this.#environment.limits.queue.maxLength) this.#refuse('too much is published meanwhile')
+  }
+
+  take(message: ToNewcomer | Fenced): void {
+    switch (message.tag) {
+      case 'fenced':
+        this.#fenced(message)
+        break
+      case 'moving_part':
+        this.#unload(message)
+        break
+      case 'move_in':
+        this.#moveIn(message)
+        break
+      case 'move_off':
+        if (this.isComing) this.#session.abandon()
+        break
+    }
+  }
+
+  /** The router has answered. */
+  answered(ticket: number): void {
+    const subscriber = this.#environment.pubsub.subscriber(this.#self.pid)
+    if (subscriber !== undefined) subscriber.arrivedAt = this.#session.state.subscribedAfter
+    if (ticket === ARRIVED) this.#say({ tag: 'arrival_ready', from: this.#self.pid, move: this.#move })
+    else if (ticket === JOINED) this.#enter()
+  }
+
+  /** What was to be on disc is there, or the disc refuses. */
+  marked(mark: ArrivalMark, isStored: boolean): void {
+    if (isStored) this.#stored(mark)
+    else if (this.isComing) this.#refuse('the disc refuses')
+    // It is on no disc but that of the session where it was, which keeps it until it is.
+    else this.#session.whenStored(mark)
+  }
+
+  /** The session here ends. */
+  end(): void {
+    if (this.#phase === 'here') this.#say({ tag: 'moved_in', from: this.#self.pid })
+  }
+
+  /** Takes a DOWN; returns whether it was of the session. */
+  takeDown(ref: Ref): boolean {
+    if (!this.#monitor.equals(ref)) return false
+    if (this.isComing) this.#session.abandon()
+    return true
+  }
+
+  #fenced({ fence, isPassed }: Fenced): void {
+    const { state } = this.#session
+    if (fence === AFTER) {
+      if (isPassed) state.seam = undefined
+    } else if (!isPassed) this.#refuse('not all members are in step')
+    else {
+      const plain = [...state.subscriptions.values()].filter(({ filter }) => filter.group === undefined)
+      if (plain.length > 0) this.#session.subscribe(ARRIVED, plain)
+      else this.answered(ARRIVED)
+    }
+  }
+
+  #unload({ part, rows, more }: MovingPart): void {
+    const { journal } = this.#session.state
+    try {
+      for (const row of rows) {
+        this.#luggage.add(row)
+        const [key, value] = row
+        // What is a view of what was received from the node would keep that in memory.
+        if (isLasting(key)) journal?.copied(key, Buffer.from(value))
+      }
+    } catch (error) {
+      if (!(error instanceof Damaged)) throw error
+      this.#refuse(`what it holds cannot be read: ${error.reason}`)
+      return
+    }
+    this.#session.commit()
+    const say: ToMoving = { tag: 'moving_part_taken', from: this.#self.pid, part }
+    if (more) this.#say(say)
+    else this.#session.whenStored({ tag: 'arrival_mark', say })
+  }
+
+  #moveIn({ homes, client }: Extract<ToNewcomer, { tag: 'move_in' }>): void {
+    this.#inTo = { homes, client }
+    const { state } = this.#session
+    const shared = [...state.subscriptions.values()].filter(({ filter }) => filter.group !== undefined)
+    if (shared.length > 0) this.#session.subscribe(JOINED, shared)
+    else this.#enter()
+  }
+
+  #enter(): void {
+    this.#phase = 'here'
+    const live = this.#live
+    const { contents, volatile } = this.#luggage.unpacked()
+    // At QoS 0 one may have been lost on its way to where the session was, and others behind it not: what has come both ways keeps its place here.
+    const here = new Set(live.flat().flatMap(({ batch }) => batch.messages.map(({ id }) => id)))
+    const unpacked: Unpacked = { contents, volatile: volatile.filter(({ message }) => !here.has(message.id)) }
+    this.#luggage = new Unpacking()
+    this.#live = []
+    this.#session.state.seam = idsOf(unpacked)
+    this.#session.moveIn({ ...unpacked, live, ...this.#inTo! })
+    this.#session.whenStored({ tag: 'arrival_mark', say: { tag: 'moved_in', from: this.#self.pid } })
+  }
+
+  #stored({ say }: ArrivalMark): void {
+    if (say.tag !== 'moved_in') {
+      this.#say(say)
+      return
+    }
+    if (this.#phase === 'said') return
+    this.#say(say)
+    this.#phase = 'said'
+    this.#self.demonitor(this.#monitor, { flush: true })
+    requestFence(this.#self, AFTER, undefined, this.#self.pid.node)
+  }
+
+  #refuse(reason: string): void {
+    this.#say({ tag: 'move_refused', move: this.#move, reason })
+    this.#session.abandon()
+  }
+
+  #say(message: ToMoving): void {
+    this.#self.send(this.#from, message)
+  }
+}
