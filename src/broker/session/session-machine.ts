@@ -281,16 +281,21 @@ function part(state: SessionState, nowMs: number, effects: Effect[]): void {
 function leave(state: SessionState, nowMs: number, effects: Effect[]): void {
   part(state, nowMs, effects)
   const wasConnected = state.connection !== undefined
+  disconnect(state)
+  state.will = undefined
+  if (wasConnected) state.detachedAtMs = nowMs
+  state.journal?.session(state)
+  effects.push({ tag: 'detached', reason: 'moves' })
+}
+
+/** What belongs to a connection goes with it. */
+function disconnect(state: SessionState): void {
   state.connection = undefined
   state.congested = false
   state.closing = false
   state.awaitingAccept = 0
   state.owedSyncs = 0
   state.resend = []
-  state.will = undefined
-  if (wasConnected) state.detachedAtMs = nowMs
-  state.journal?.session(state)
-  effects.push({ tag: 'detached', reason: 'moves' })
 }
 
 /** What another node has is no loss. */
@@ -308,12 +313,7 @@ function detach(
   effects: Effect[],
 ): void {
   takeAllHeld(state, nowMs, effects)
-  state.connection = undefined
-  state.congested = false
-  state.closing = false
-  state.awaitingAccept = 0
-  state.owedSyncs = 0
-  state.resend = []
+  disconnect(state)
   state.detachedAtMs = nowMs
   // [MQTT5-3.1.2-10]
   if (!willIsDue) state.will = undefined
