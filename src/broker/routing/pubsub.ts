@@ -172,7 +172,7 @@ export class PubSub {
     const cached = this.#cache.get(topic)
     const isFresh = cached?.wildcardChanges === this.#wildcardChanges
     const { audiences, nodes, parked, shares, parkedShares } = isFresh ? cached : this.#find(topic)
-    return [audiences, nodes, parked, shares, parkedShares].some(({ length }) => length > 0)
+    return audiences.length + nodes.length + parked.length + shares.length + parkedShares.length > 0
   }
 
   /**
