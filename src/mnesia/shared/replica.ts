@@ -54,6 +54,9 @@ interface Gone<V> {
 /** Records that are removed in one turn. */
 const RECORDS_AT_ONCE = 1000
 
+// biome-ignore lint/suspicious/noExplicitAny: tables of any rows
+export type AnyReplica = Replica<any>
+
 export class Replica<V> {
   readonly name: string
   readonly cells: Cells<V>

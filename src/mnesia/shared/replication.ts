@@ -29,7 +29,7 @@ import {
   type SharedMessage,
 } from './messages.ts'
 import { PeerState } from './peer-state.ts'
-import { Replica } from './replica.ts'
+import { type AnyReplica, Replica } from './replica.ts'
 import type { SharedOptions } from './settings.ts'
 import { SharedTable, type TableOperations, type TableWriter } from './shared-table.ts'
 import { SyncReceiver } from './sync-receiver.ts'
@@ -41,9 +41,6 @@ import type { SentProgress } from './vector.ts'
 const DEFAULT_WAIT_MS = 1000
 /** Checks that are put off because something is being written, at most, before one is done all the same. */
 const CHECKS_PUT_OFF = 10
-
-// biome-ignore lint/suspicious/noExplicitAny: tables of any rows
-type AnyReplica = Replica<any>
 
 export class SharedReplication implements LinkHandler, TableWriter {
   readonly #options: SharedOptions

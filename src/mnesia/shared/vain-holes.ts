@@ -6,14 +6,11 @@
  */
 import type { Core } from './core.ts'
 import type { PeerState } from './peer-state.ts'
-import type { Replica } from './replica.ts'
+import type { AnyReplica } from './replica.ts'
 import type { SyncReceiver } from './sync-receiver.ts'
 
 /** Rounds of reports after which all that peers have to say of their copies has been heard. */
 const VAIN_TICKS = 3
-
-// biome-ignore lint/suspicious/noExplicitAny: tables of any rows
-type AnyReplica = Replica<any>
 
 export class VainHoles {
   readonly #core: Core
