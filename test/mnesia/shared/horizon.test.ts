@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { table } from '../../../src/mnesia/definition.ts'
-import { SmallWorld } from './small-world.ts'
+import { SmallWorld, VOTES, type Votes } from './small-world.ts'
 
 interface Row {
   readonly key: string
@@ -8,18 +8,6 @@ interface Row {
 }
 
 const T = table<Row>('t', { type: 'set', key: 'key', replication: 'shared', copies: 'disc_copies' })
-interface Votes {
-  readonly key: string
-  readonly by: readonly string[]
-}
-
-const VOTES = table<Votes>('votes', {
-  type: 'set',
-  key: 'key',
-  replication: 'shared',
-  copies: 'disc_copies',
-  merge: (a, b) => ({ key: a.key, by: [...new Set([...a.by, ...b.by])].sort() }),
-})
 /** Tombstones are kept for three seconds. */
 const LIMITS = { progressMs: 200, reportMs: 1000, checkMs: 5000, horizonMs: 3000 }
 

@@ -1,6 +1,6 @@
 /** A few nodes of a cluster with discs that forget, for what is told step by step: one table, and faults at the right moment. */
 import pino from 'pino'
-import type { TableDefinition } from '../../../src/mnesia/definition.ts'
+import { type TableDefinition, table } from '../../../src/mnesia/definition.ts'
 import { SharedReplication } from '../../../src/mnesia/shared/replication.ts'
 import type { SharedLimits } from '../../../src/mnesia/shared/settings.ts'
 import type { SharedTable } from '../../../src/mnesia/shared/shared-table.ts'
@@ -17,6 +17,20 @@ export interface SmallWorldOptions<Row> {
   /** Nodes that have no copy. */
   readonly without?: readonly string[]
 }
+
+/** A row that is merged: those who have voted. */
+export interface Votes {
+  readonly key: string
+  readonly by: readonly string[]
+}
+
+export const VOTES = table<Votes>('votes', {
+  type: 'set',
+  key: 'key',
+  replication: 'shared',
+  copies: 'disc_copies',
+  merge: (a, b) => ({ key: a.key, by: [...new Set([...a.by, ...b.by])].sort() }),
+})
 
 export class SmallWorld<Row> {
   readonly network: LinkNetwork

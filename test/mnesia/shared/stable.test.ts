@@ -1,20 +1,7 @@
 /** What is stable, all members have seen: deletes up to there are forgotten, and what is older is not kept beside what is written to a merged row. */
 import { expect, test } from 'vitest'
-import { table } from '../../../src/mnesia/definition.ts'
-import { SmallWorld } from './small-world.ts'
+import { SmallWorld, VOTES, type Votes } from './small-world.ts'
 
-interface Votes {
-  readonly key: string
-  readonly by: readonly string[]
-}
-
-const VOTES = table<Votes>('votes', {
-  type: 'set',
-  key: 'key',
-  replication: 'shared',
-  copies: 'disc_copies',
-  merge: (a, b) => ({ key: a.key, by: [...new Set([...a.by, ...b.by])].sort() }),
-})
 const LIMITS = { progressMs: 200, reportMs: 1000, checkMs: 5000 }
 
 /** While there are tombstones, members tell up to where they have seen everything. */
