@@ -134,22 +134,27 @@ function future(machine: StoredMachine, more: readonly Step[], from: number): un
 }
 
 /**
- * An effect without tickets and ids of messages that are made anew. Identifiers of messages that are sent for the first time are
+ * An effect without tickets, numbers in the store, and ids of messages that are made anew. Identifiers of messages that are sent for the first time are
  * named in their order: which ones are free is all that a restart may change.
  */
 function visible(effect: Effect, names: Map<number, string>): unknown {
+  const nameOf = (messageId: number) => names.get(messageId) ?? messageId
   const name = (packet: OutPacket): unknown => {
     if (packet.cmd === 'publish') {
       const { messageId, dup } = packet
       if (!dup) names.set(messageId, `new ${names.size} ${packet.message.payload}`)
-      return { ...packet, messageId: names.get(messageId) ?? messageId }
+      return { ...packet, messageId: nameOf(messageId) }
     }
-    return packet.cmd === 'pubrel' ? { ...packet, messageId: names.get(packet.messageId) ?? packet.messageId } : packet
+    return packet.cmd === 'pubrel' ? { ...packet, messageId: nameOf(packet.messageId) } : packet
   }
-  const plain = effect.tag === 'out' ? { ...effect, packets: effect.packets.map(name) } : effect
+  const named = (each: Effect): unknown => {
+    if (each.tag === 'out') return { ...each, packets: each.packets.map(name) }
+    if (each.tag !== 'redispatch') return each
+    return { ...each, inflight: each.inflight.map((held) => ({ ...held, messageId: nameOf(held.messageId) })) }
+  }
   return JSON.parse(
-    JSON.stringify(plain, (key, value: unknown) =>
-      key === 'ticket' || (key === 'id' && String(value).startsWith('own')) ? undefined : value,
+    JSON.stringify(named(effect), (key, value: unknown) =>
+      key === 'ticket' || key === 'number' || (key === 'id' && String(value).startsWith('own')) ? undefined : value,
     ),
   )
 }
