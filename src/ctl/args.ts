@@ -1,4 +1,4 @@
-/** The command line of bin/ctl: options before the command, then its words as they are. */
+/** The command line of bin/ctl: options before the command, then its words as they are; `--json` may also stand last. */
 import { Command, CommanderError } from 'commander'
 
 /** What a command line asks for. */
@@ -20,6 +20,8 @@ export interface CtlOptions {
 /** The node that `npm start` starts. */
 const DEFAULT_NODE = 'n1@127.0.0.1'
 
+const JSON_OPTION = '--json'
+
 const SPELLINGS: Readonly<Record<string, string>> = {
   '-name': '--name',
   '-setcookie': '--cookie',
@@ -34,7 +36,7 @@ export function parseArgs(argv: readonly string[], version: string, environmentN
     .option('--name <NODE>', `the node to ask (default: AGNER_NODE, else ${DEFAULT_NODE})`)
     .option('--node <NODE>', 'another member of its cluster that is to run the command')
     .option('--cookie <COOKIE>', 'what nodes must share to connect (else AGNER_COOKIE, else ~/.agner.cookie)')
-    .option('--json', 'print JSON')
+    .option(JSON_OPTION, 'print JSON; may also stand behind the command')
     .argument('[command...]', 'the command and its words')
     .version(version, '--version', 'print the version')
     .helpOption('--help', 'print this help')
@@ -50,7 +52,9 @@ export function parseArgs(argv: readonly string[], version: string, environmentN
   }
   const { name, node, cookie, json } = command.opts<{ name?: string; node?: string; cookie?: string; json?: boolean }>()
   const asked = name ?? environmentNode ?? DEFAULT_NODE
-  const options = { node: memberName(node, asked), cookie, json: json === true, words: command.args }
+  const isJsonLast = command.args.length > 1 && command.args.at(-1) === JSON_OPTION
+  const words = isJsonLast ? command.args.slice(0, -1) : command.args
+  const options = { node: memberName(node, asked), cookie, json: json === true || isJsonLast, words }
   return { kind: 'run', options }
 }
 

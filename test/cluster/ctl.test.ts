@@ -284,7 +284,7 @@ describe('for programs', () => {
   it('--json prints one object, also of a refusal', async () => {
     const status = JSON.parse((await ctl.run(n1, '--json', 'cluster', 'status')).out) as unknown
     expect(status).toMatchObject({ node: N1, running: [N1], stopped: [], partitioned: [], stale: [] })
-    const refusal = await ctl.run(n1, '--json', 'cluster', 'join', N1)
+    const refusal = await ctl.run(n1, 'cluster', 'join', N1, '--json')
     expect(refusal.code).toBe(1)
     expect(JSON.parse(refusal.out)).toMatchObject({ error: 'cannot_join_with_self', node: N1 })
   })
