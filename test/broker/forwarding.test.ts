@@ -1,6 +1,6 @@
 /** What a node sends to another, over connections that come and go. */
 import { expect, onTestFinished, test } from 'vitest'
-import { forwarder } from '../../src/broker/forward/forwarder.ts'
+import { type ForwarderOptions, forwarder } from '../../src/broker/forward/forwarder.ts'
 import { Forwarding } from '../../src/broker/forward/forwarding.ts'
 import { HintLog } from '../../src/broker/forward/hints.ts'
 import { FORWARDER, type Forward, type Hints, type NodeReady } from '../../src/broker/forward/messages.ts'
@@ -10,6 +10,7 @@ import { createMetrics } from '../../src/broker/monitor/metrics.ts'
 import { PubSub } from '../../src/broker/routing/pubsub.ts'
 import { Receipt } from '../../src/broker/routing/receipt.ts'
 import { Routing } from '../../src/broker/routing/routing.ts'
+import type { FormerSessions } from '../../src/broker/session/former-sessions.ts'
 import { ROUTE } from '../../src/broker/tables.ts'
 import { MemoryStore } from '../../src/mnesia/store/memory-store.ts'
 import { type Simulation, simulate } from '../../src/testing/simulation.ts'
@@ -53,7 +54,9 @@ async function sender(sim: Simulation): Promise<Forwarding> {
     volatile: new RecentIds(() => ''),
   }
   const away = { ready: () => {}, lost: () => {} }
-  const options = { forwarding, pubsub, routing, mnesia: tables, recent, away, onGiven: () => {}, onLost: () => {} }
+  const former = { size: 0 } as FormerSessions
+  const passingOn = { former } as ForwarderOptions['passingOn']
+  const options = { forwarding, passingOn, pubsub, routing, mnesia: tables, recent, away, onGiven: () => {}, onLost: () => {} }
   const started = forwarder.start(runtime, options, { name: FORWARDER })
   await sim.run()
   await started

@@ -75,9 +75,9 @@ export class Forwarding {
     } else this.#send(node, batches, receipt, mustKeep ? batches : NONE, 'all')
   }
 
-  /** Keeps batches for a member that is away; with `share` for that group. */
-  keep(node: string, batches: readonly Batch[], receipt: Receipt, share?: Share): void {
-    for (const { messages } of batches) this.#keep(node, { messages, share }, receipt)
+  /** Keeps batches for a member, which gets them when it is ready; for a group, or for one session, if that is said. */
+  keep(node: string, batches: readonly Batch[], receipt: Receipt, to: Pick<Hint, 'share' | 'heir'> = {}): void {
+    for (const { messages } of batches) this.#keep(node, { ...to, messages }, receipt)
     this.#give(this.#peers.get(node))
   }
 
@@ -244,8 +244,8 @@ export class Forwarding {
     metrics['messages/hinted'] += messages.length
     receipt?.expect()
     const taken = () => receipt?.taken()
-    const { stream, seq, share } = hint
-    const { number, flushed } = hints.add(node, { atMs: runtime.clock.now(), stream, seq, share, messages })
+    const { stream, seq, share, heir } = hint
+    const { number, flushed } = hints.add(node, { atMs: runtime.clock.now(), stream, seq, share, heir, messages })
     flushed.then(taken, (error: unknown) => {
       runtime.logger.error({ err: error, peer: node }, 'what was published for a member that is away is not on disc')
       taken()

@@ -24,14 +24,23 @@ export interface HintLogOptions extends HintLimits {
   readonly onDropped: (messages: number) => void
 }
 
+/** The client whose session gets what came too late for a former one. */
+export interface Heir {
+  readonly clientId: string
+  /** When the former one was last opened, as its row said. */
+  readonly connectedAtMs: number
+}
+
 /** Messages as they were sent, or would have been: of one publish. */
 export interface Hint {
   readonly atMs: number
   /** Of the message between forwarders that had them, when they were sent; else undefined. */
   readonly stream: number | undefined
   readonly seq: number | undefined
-  /** For a member of this group; undefined: for all sessions that outlive their connection. */
+  /** For a member of this group. With neither: for all sessions that outlive their connection. */
   readonly share?: Share | undefined
+  /** For this session alone. */
+  readonly heir?: Heir | undefined
   readonly messages: readonly Message[]
 }
 

@@ -153,8 +153,12 @@ export class ClusterLedger extends Ledger {
     return from!.every((a) => to!.every((b) => calm.was(a, b, firstSentAtMs, untilMs)))
   }
 
-  /** Whether a message has to reach a lasting session whatever happens to nodes and links: the publisher's node knew of the subscription. */
-  #mustBeKept({ topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest): boolean {
+  /** Whether a message has to reach a lasting session whatever happens to nodes and links: the publisher's node knew of the subscription. With `isInherited` it may come to who follows. */
+  #mustBeKept(
+    { topic, firstSentAtMs, acceptedAtMs, session }: Published,
+    interest: Interest,
+    isInherited = false,
+  ): boolean {
     const { calm, matches, places } = this.#world
     if (!interest.isPersistent || firstSentAtMs <= interest.fromMs || acceptedAtMs! >= interest.untilMs) return false
     if (!matches(interest.filter.replace(SHARE, '$2'), topic)) return false
@@ -163,23 +167,19 @@ export class ClusterLedger extends Ledger {
     // What is kept comes when the nodes meet again, and only to who subscribes then.
     const { fromMs, untilMs } = interest
     const meet = (a: string, b: string) => calm.hadSome(a, b, acceptedAtMs!, untilMs, KNOWN_MS)
-    const hasLeft = untilMs !== Number.POSITIVE_INFINITY && !from.every((a) => to.every((b) => meet(a, b)))
+    const hasLeft =
+      !isInherited && untilMs !== Number.POSITIVE_INFINITY && !from.every((a) => to.every((b) => meet(a, b)))
     if (hasLeft) return false
     // It does not move without all members knowing where it goes.
     const stays = places.staysOf(interest.session, fromMs, firstSentAtMs)
     return from.every((a) => stays.some((stay) => calm.hadSome(a, stay.node, stay.fromMs, stay.toMs, KNOWN_MS)))
   }
 
-  /** Whether a session that has given way must have handed a message over: it had it, or got it from who was there when it met its heir. */
+  /** Whether what a session had, or would have had, must have come to the one to which it has given way. */
   #mustBeHandedOver(message: Published, { former, heir }: Inheritance): boolean {
     // While its client has none, the former session goes on getting messages.
     const interest = { ...former, untilMs: heir.fromMs }
-    const { places } = this.#world
-    const [from, to] = [message, heir].map(({ session }) => places.nodesOf(session, message.firstSentAtMs))
-    const isFromThere = from!.length === 1 && to!.length === 1 && from![0] === to![0]
-    const formerNode = places.nodeOf(former.session)
-    if (!isFromThere && !this.#world.isCalmWithout(formerNode, message.firstSentAtMs)) return false
-    return this.#mustReach(message, interest) || this.#mustBeKept(message, interest)
+    return this.#mustReach(message, interest) || this.#mustBeKept(message, interest, true)
   }
 
   /** Subscriptions to each group, also those that are over. */

@@ -205,6 +205,10 @@ export class ClusterWorld implements ClientWorld {
     this.sim.network.freeze(fullName(a), fullName(b))
   }
 
+  mend(a: string, b: string): void {
+    this.sim.network.mend(fullName(a), fullName(b))
+  }
+
   /** Mends all links; nodes that stand still go on doing so. */
   mendAll(): void {
     this.sim.network.mendAll()
