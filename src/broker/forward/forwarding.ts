@@ -185,6 +185,7 @@ export class Forwarding {
     if (peer.forwarder !== forwarder && this.#giveUp(node)) this.settleFailed(node)
     peer.forwarder = forwarder
     peer.isReady = true
+    peer.isLate = false
     peer.isOwedWord = true
     this.#give(peer)
   }
