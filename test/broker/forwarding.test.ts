@@ -47,7 +47,7 @@ async function sender(sim: Simulation, store: Store = new MemoryStore()): Promis
     runtime,
     metrics,
     waitMs: 1000,
-    maxBytes: 1e6,
+    maxBytes: 300_000,
     hints,
     redispatch: () => undefined,
   })
@@ -200,4 +200,32 @@ test('what a node that stands still has not confirmed is on disc when its publis
   publish('7')
   await sim.advance('500ms')
   expect([came, onDisc()]).toEqual([['7 all 7'], 0])
+})
+
+test('what is published when no more may be on its way is kept, and comes in order', async () => {
+  const sim = simulate({ seed: 1, nodes: ['a', 'b'] })
+  onTestFinished(() => sim.stop())
+  const forwarding = await sender(sim)
+  const { came, confirm, sayReady } = peer(sim)
+  const acknowledged: string[] = []
+  const to = pidOf(1, { name: B, creation: 1 })
+  const publish = (id: string, isForMember = false) => {
+    // Of those that may be on their way two are too much.
+    const batch = new Batch([message('t', id, { qos: 1, payload: Buffer.alloc(200_000) })])
+    const receipt = new Receipt()
+    const matched = { ...matchedOf(1, false, false, undefined), share: { group: 'g', filter: 't' } }
+    if (isForMember) forwarding.sendTo(to, { batch, matched }, receipt)
+    else forwarding.send({ node: B, durable: true }, [batch], receipt)
+    receipt.whenDone(() => acknowledged.push(id))
+  }
+  sayReady()
+  await sim.advance('1s')
+  for (const id of ['1', '2', '3']) publish(id)
+  publish('4', true)
+  await sim.advance('100ms')
+  expect(came.splice(0)).toEqual(['1 all 1'])
+  expect(acknowledged).toEqual(['1', '2', '3', '4'])
+  confirm([1, 1])
+  await sim.advance('100ms')
+  expect(came).toEqual(['kept 2 3', 'kept 4'])
 })

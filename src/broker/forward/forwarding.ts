@@ -11,7 +11,7 @@
  *
  * Nor is it lost with this node while a member stands still: what has been waited for in vain is kept before its publisher goes on, with the number under which
  * it was sent, and removed when the member confirms that after all. What follows is kept instead of sent until the member has confirmed all of it and has been
- * given the rest; what is for members of groups is sent and kept.
+ * given the rest; what is for members of groups is sent and kept. So it is when no more may be on its way.
  */
 import type { Pid } from '../../actors/pid.ts'
 import type { Runtime } from '../../actors/runtime.ts'
@@ -33,14 +33,14 @@ import {
   type Ranges,
   rangesOf,
 } from './messages.ts'
-import { Peer, type Unconfirmed } from './peer.ts'
+import { keptOf, Peer, type Unconfirmed, weightOf } from './peer.ts'
 
 export interface ForwardingOptions {
   readonly runtime: Runtime
   readonly metrics: Metrics
   /** How long a publisher waits for a node. ms */
   readonly waitMs: number
-  /** Topics and payloads that may be on their way to a node; what comes beyond is dropped, and counted. */
+  /** Topics and payloads that may be on their way to a node. What comes beyond is kept, or dropped and counted if it is of QoS 0, or for sessions that end with their connection. */
   readonly maxBytes: number
   /** Undefined: nothing is kept for members that are away. */
   readonly hints: HintLog | undefined
@@ -66,10 +66,11 @@ export class Forwarding {
 
   /** Sends batches to a node. With a receipt, the node has to take them over. */
   send({ node, durable }: Destination, batches: readonly Batch[], receipt: Receipt | undefined): void {
-    const { hints } = this.#options
+    const { hints, maxBytes } = this.#options
     const mustKeep = durable && receipt !== undefined && hints !== undefined
-    const peer = this.#peers.get(node)
-    if (mustKeep && (hints.has(node) || peer?.isReady !== true || peer.isLate)) {
+    const peer = this.#peer(node)
+    if (mustKeep && peer.isReady && !peer.hasRoom(weightOf(batches).bytes, maxBytes)) this.#late(peer)
+    if (mustKeep && (hints.has(node) || !peer.isReady || peer.isLate)) {
       this.keep(node, batches, receipt)
       this.#send(node, batches, receipt, NONE, 'volatile')
     } else this.#send(node, batches, receipt, mustKeep ? batches : NONE, 'all')
@@ -88,12 +89,7 @@ export class Forwarding {
     kept: readonly Batch[],
     reach: 'all' | 'volatile',
   ): void {
-    let bytes = 0
-    let messages = 0
-    for (const batch of batches) {
-      bytes += batch.bytes
-      messages += batch.messages.length
-    }
+    const { bytes, messages } = weightOf(batches)
     const peer = this.#admit(node, messages, bytes)
     if (peer === undefined) return
     const seq = this.#expect(peer, { receipt, bytes, batches: kept, to: undefined, run: undefined })
@@ -111,8 +107,13 @@ export class Forwarding {
 
   /** Sends a run to a session of another node, as the member of a group. */
   sendTo(to: Pid, run: Run, receipt: Receipt | undefined): void {
-    const { runtime } = this.#options
+    const { hints, maxBytes, runtime } = this.#options
     const batch = run.batch as Batch
+    const { share } = run.matched
+    if (receipt !== undefined && hints !== undefined && !this.#peer(to.node).hasRoom(batch.bytes, maxBytes)) {
+      this.keep(to.node, [batch], receipt, { share })
+      return
+    }
     const peer = this.#admit(to.node, batch.messages.length, batch.bytes)
     if (peer === undefined) return
     const seq = this.#expect(peer, { receipt, bytes: batch.bytes, batches: NONE, to, run })
@@ -319,9 +320,9 @@ export class Forwarding {
 
   /** The peer, unless so much is on its way to it that these must be dropped. */
   #admit(node: string, messages: number, bytes: number): Peer | undefined {
-    const { metrics, maxBytes } = this.#options
+    const { maxBytes, metrics } = this.#options
     const peer = this.#peer(node)
-    if (peer.bytes > 0 && peer.bytes + bytes > maxBytes) {
+    if (!peer.hasRoom(bytes, maxBytes)) {
       metrics['messages/dropped'] += messages
       metrics['messages/dropped/node_busy'] += messages
       return undefined
@@ -377,12 +378,6 @@ export class Forwarding {
     }
     receipt?.taken()
   }
-}
-
-/** The batches that are to be kept of what is on its way. */
-function keptOf({ batches, run }: Unconfirmed): readonly Batch[] {
-  if (run === undefined) return batches
-  return run.matched.qos > 0 ? [run.batch as Batch] : NONE
 }
 
 const NONE: readonly never[] = []

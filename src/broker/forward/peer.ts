@@ -49,6 +49,11 @@ export class Peer {
     this.stream = stream
   }
 
+  /** Whether so much may be on its way as well. */
+  hasRoom(bytes: number, maxBytes: number): boolean {
+    return this.bytes === 0 || this.bytes + bytes <= maxBytes
+  }
+
   /** Takes off what has been confirmed or refused. */
   settle(seq: number): Unconfirmed | undefined {
     const entry = this.unconfirmed.get(seq)
@@ -71,4 +76,21 @@ export class Peer {
     this.isGiven = false
     return entries
   }
+}
+
+/** Topics and payloads of some batches, and their messages. */
+export function weightOf(batches: readonly Batch[]): { readonly bytes: number; readonly messages: number } {
+  let bytes = 0
+  let messages = 0
+  for (const batch of batches) {
+    bytes += batch.bytes
+    messages += batch.messages.length
+  }
+  return { bytes, messages }
+}
+
+/** The batches that are to be kept of what is on its way. */
+export function keptOf({ batches, run }: Unconfirmed): readonly Batch[] {
+  if (run === undefined) return batches
+  return run.matched.qos > 0 ? [run.batch as Batch] : []
 }

@@ -101,11 +101,11 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what follows overtakes what is kept',
-    changes: [[FORWARDING, '(hints.has(node) || peer', '(peer']],
+    changes: [[FORWARDING, '(hints.has(node) || !peer', '(!peer']],
   },
   {
     what: 'what is published before a node is ready is sent to it',
-    changes: [[FORWARDING, 'peer?.isReady !== true || peer.isLate', 'peer?.isLate === true']],
+    changes: [[FORWARDING, '|| !peer.isReady || peer.isLate)', '|| peer.isLate)']],
   },
   {
     what: 'what is kept is sent as well',
@@ -223,7 +223,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what is on its way to members of groups on a node that stands still is not kept',
-    changes: [[FORWARDING, 'return run.matched.qos > 0 ? [run.batch as Batch] : NONE', 'return NONE']],
+    changes: [[PEER, 'return run.matched.qos > 0 ? [run.batch as Batch] : []', 'return []']],
   },
   {
     what: 'what follows for members of groups on a node that stands still is not kept',
@@ -231,7 +231,22 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what follows is sent to a node that stands still, and not kept',
-    changes: [[FORWARDING, 'peer?.isReady !== true || peer.isLate', 'peer?.isReady !== true']],
+    changes: [[FORWARDING, '|| !peer.isReady || peer.isLate)', '|| !peer.isReady)']],
+  },
+  {
+    what: 'what is published when no more may be on its way is dropped',
+    changes: [
+      [
+        FORWARDING,
+        'if (mustKeep && peer.isReady && !peer.hasRoom(weightOf(batches).bytes, maxBytes)) this.#late(peer)',
+        '',
+      ],
+      [
+        FORWARDING,
+        'if (receipt !== undefined && hints !== undefined && !this',
+        'if (receipt !== undefined && hints === undefined && !this',
+      ],
+    ],
   },
   {
     what: 'what is kept behind what is on its way is given before that is confirmed',
