@@ -294,13 +294,13 @@ export const BROKER_SETTINGS = {
       field: 'forwardMaxBytes',
       default: '64MB',
       min: 65_536,
-      doc: 'Messages that may be on their way to another node; what comes beyond is dropped and counted.',
+      doc: 'Messages that may be on their way to another node; what comes beyond is kept on disc, or dropped and counted if it is not for sessions that outlive their connection.',
     }),
     hint_max: bytes({
       field: 'hintMaxBytes',
       default: '256MB',
       min: 65_536,
-      doc: 'What is kept on disc for a member that is away: QoS 1 and 2 messages for sessions that outlive their connection. The oldest go first.',
+      doc: 'What is kept on disc for a member that is away or stands still: QoS 1 and 2 messages for sessions that outlive their connection. The oldest go first.',
     }),
     hint_max_age: duration({
       field: 'hintMaxAgeMs',

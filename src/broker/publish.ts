@@ -9,6 +9,7 @@ import { RC } from './reason-codes.ts'
 import type { Retainer } from './retained/retainer.ts'
 import type { PubSub } from './routing/pubsub.ts'
 import type { RouterPool } from './routing/router.ts'
+import type { FormerSessions } from './session/former-sessions.ts'
 import type { Homes } from './session/home.ts'
 import type { MovingSettings } from './session/moving/messages.ts'
 import type { SessionLimits } from './session/session-state.ts'
@@ -40,6 +41,8 @@ export interface SessionEnvironment extends PublishEnvironment {
   readonly arrivalOf?: (message: Message) => string | undefined
   /** Notes that messages of clients of this node are published now. */
   readonly noteArrivals?: (messages: readonly Message[]) => void
+  /** Notes sessions that give way; undefined: what comes for them afterwards is lost. */
+  readonly former?: Pick<FormerSessions, 'note' | 'forget'>
   /** Sessions move to the node where their client connects; undefined: they stay where they are. */
   readonly moving?: MovingSettings | undefined
   /** Where sessions that outlive their connection are stored; undefined: in memory only. */

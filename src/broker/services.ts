@@ -14,6 +14,7 @@ import type { BrokerConfig } from './config.ts'
 import { Connections } from './connection/cm.ts'
 import { Forwarding } from './forward/forwarding.ts'
 import { HintLog } from './forward/hints.ts'
+import { ASK_MEMBERS, FORWARDER } from './forward/messages.ts'
 import { RecentIds } from './forward/recent-ids.ts'
 import { generatorOf, guidGenerator } from './guid.ts'
 import { Hooks } from './hooks.ts'
@@ -29,6 +30,7 @@ import { PubSub } from './routing/pubsub.ts'
 import { RouterPool } from './routing/router.ts'
 import { Routing } from './routing/routing.ts'
 import { AwayMembers } from './session/away-members.ts'
+import { FormerSessions } from './session/former-sessions.ts'
 import { Homes } from './session/home.ts'
 import type { MovingSettings } from './session/moving/messages.ts'
 import { Sessions } from './session/sessions.ts'
@@ -64,6 +66,8 @@ export interface Services extends SessionEnvironment {
   readonly sessionStore: SessionStore | undefined
   /** Which member has the stored session of a client id. */
   readonly places: StoredPlaces
+  /** Sessions of this node that have given way. */
+  readonly former: FormerSessions
   /** Members whose sessions are not there. */
   readonly away: AwayMembers
   readonly staticSubscriptions: StaticSubscriptions
@@ -119,7 +123,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     sharedStrategy: config.broker.sharedStrategy,
     retain: (message) => retain(retainer, metrics, message),
     forward: (to, batches, receipt) => forwarding.send(to, batches, receipt),
-    park: (node, batches, receipt, share) => forwarding.keep(node, batches, receipt, share),
+    park: (node, batches, receipt, share) => forwarding.keep(node, batches, receipt, { share }),
     forwardTo: (to, run, receipt) => forwarding.sendTo(to, run, receipt),
   })
   const forwarding = new Forwarding({
@@ -185,6 +189,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     sessions,
     sessionStore,
     places: new StoredPlaces(runtime.node.name, mnesia, sessionStore),
+    former: formerSessions(options),
     // Before those who ask for it when members change.
     away: new AwayMembers(mnesia, clock),
     homes,
@@ -221,6 +226,23 @@ function hintLog({ config, hintStore, mnesia }: ServicesOptions, metrics: Metric
     onDropped: (messages) => {
       metrics['messages/dropped'] += messages
       metrics['messages/dropped/hints'] += messages
+    },
+  })
+}
+
+function formerSessions({ config, hintStore, mnesia }: ServicesOptions): FormerSessions {
+  const { runtime } = mnesia
+  return new FormerSessions({
+    store: hintStore,
+    now: () => runtime.clock.now(),
+    maxAgeMs: config.broker.hintMaxAgeMs,
+    others: () => {
+      const { node, running, stopped, partitioned } = mnesia.status()
+      return [...running, ...stopped, ...partitioned].filter((name) => name !== node)
+    },
+    onNoted: () => {
+      const forwarder = runtime.whereis(FORWARDER)
+      if (forwarder !== undefined) runtime.send(forwarder, ASK_MEMBERS)
     },
   })
 }

@@ -107,6 +107,7 @@ export function serviceChildren(services: Services): ChildSpec[] {
     child(FORWARDER, forwarder, [
       {
         forwarding,
+        passingOn: { former: services.former, sessions, places: services.places, environment: services },
         pubsub,
         routing,
         mnesia,

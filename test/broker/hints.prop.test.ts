@@ -9,6 +9,7 @@ import { message } from '../support/routing.ts'
 type Step =
   | { do: 'add'; node: string; count: number }
   | { do: 'give'; node: string; bytes: number; confirmed: boolean }
+  | { do: 'take'; node: string; place: number }
   | { do: 'restart' }
   | { do: 'later'; ms: number }
   | { do: 'forget'; node: string }
@@ -25,12 +26,13 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       confirmed: fc.boolean(),
     }),
   },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('take' as const), node, place: fc.nat(10) }) },
   { weight: 1, arbitrary: fc.constant({ do: 'restart' as const }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('later' as const), ms: fc.integer({ min: 1, max: 60 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('forget' as const), node }) },
 )
 
-test('what was added is given out in order until it is confirmed, over restarts; what is not given out is counted', () => {
+test('what was added is given out in order until it is confirmed, some of it by itself, over restarts; what is not given out is counted', () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const store = new MemoryStore()
@@ -49,12 +51,22 @@ test('what was added is given out in order until it is confirmed, over restarts;
       let log = open()
       let added = 0
       let confirmed = 0
-      const expected: Record<string, { id: string; atMs: number }[]> = { b: [], c: [] }
+      const expected: Record<string, { id: string; atMs: number; number: number }[]> = { b: [], c: [] }
       for (const each of steps) {
         if (each.do === 'add') {
           const messages = Array.from({ length: each.count }, () => message('t', String(++added), { qos: 1 }))
-          void log.add(each.node, { atMs: nowMs, stream: undefined, seq: undefined, messages })
-          expected[each.node]!.push(...messages.map(({ id }) => ({ id, atMs: nowMs })))
+          const { number } = log.add(each.node, { atMs: nowMs, stream: undefined, seq: undefined, messages })
+          expected[each.node]!.push(...messages.map(({ id }) => ({ id, atMs: nowMs, number })))
+        } else if (each.do === 'take') {
+          const list = expected[each.node]!
+          const number = list[each.place % list.length]?.number ?? 0
+          const before = log.status()[each.node]?.hints ?? 0
+          log.removeOnly(each.node, number, number)
+          // It may have been dropped before.
+          if ((log.status()[each.node]?.hints ?? 0) === before) continue
+          const rest = list.filter((other) => other.number !== number)
+          confirmed += list.length - rest.length
+          expected[each.node] = rest
         } else if (each.do === 'give') {
           const page = log.read(each.node, each.bytes)
           const ids = page?.hints.flatMap(({ messages }) => messages.map(({ id }) => id)) ?? []

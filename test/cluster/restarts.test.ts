@@ -171,10 +171,10 @@ async function raw(node: Peer): Promise<RawClient> {
 }
 
 /**
- * Two members are killed of which one has two stored sessions, of which one subscribes `t/+`, the other one as a group, with a message that waits; the other
- * member starts alone.
+ * Two members of which the first has two stored sessions, of which one subscribes `t/+`, the other one as a group, with a message that waits. Both have all of
+ * that on disc.
  */
-async function aloneWithoutOwner(sets: readonly string[]) {
+async function withOwner() {
   const { peers, n1, n2 } = await joined()
   for (const [who, filter] of [
     [LASTING, 't/+'],
@@ -188,9 +188,26 @@ async function aloneWithoutOwner(sets: readonly string[]) {
   await (await client(n1)).publishAsync('t/0', '0', { qos: 1 })
   // Of what n2 has taken in, all is on disc when a later write of its own is.
   await retain(n2, 'x', '1')
+  return { peers, n1, n2 }
+}
+
+/** Both are killed, and the one without sessions starts alone. */
+async function aloneWithoutOwner(sets: readonly string[]) {
+  const { peers, n1, n2 } = await withOwner()
   await Promise.all([n1.kill(), n2.kill()])
   const alone = await startAlone(peers, N2, sets)
   return { peers, alone }
+}
+
+/** Both sessions are there, and get what waits. */
+async function expectMessages(back: Peer, count: number): Promise<void> {
+  for (const who of [LASTING, WORKER]) {
+    const after = await raw(back)
+    await after.handshake(who)
+    expect(after.connack?.sessionPresent).toBe(true)
+    for (let n = 0; n < count; n += 1) await after.expectPublish({ topic: `t/${n}`, payload: `${n}` })
+    await after.disconnect({ reasonCode: 0 })
+  }
 }
 
 describe('sessions of members that are away', () => {
@@ -202,14 +219,17 @@ describe('sessions of members that are away', () => {
     await alone.kill()
     const again = await startAlone(peers, N2)
     await (await client(again)).publishAsync('t/3', '3', { qos: 1 })
-    const back = await peers.start(N1)
-    for (const who of [LASTING, WORKER]) {
-      const after = await raw(back)
-      await after.handshake(who)
-      expect(after.connack?.sessionPresent).toBe(true)
-      for (const n of [0, 1, 2, 3]) await after.expectPublish({ topic: `t/${n}`, payload: `${n}` })
-      await after.disconnect({ reasonCode: 0 })
-    }
+    await expectMessages(await peers.start(N1), 4)
+  })
+
+  it('what was acknowledged while their node stood still is there although that is killed, and the one that had taken it too', async () => {
+    const { peers, n1, n2 } = await withOwner()
+    const publisher = await client(n2)
+    n1.freeze()
+    await Promise.all([1, 2, 3].map((n) => publisher.publishAsync(`t/${n}`, `${n}`, { qos: 1 })))
+    await Promise.all([n2.kill(), n1.kill()])
+    const [back] = await Promise.all([peers.start(N1), peers.start(N2)])
+    await expectMessages(back, 4)
   })
 
   it('who starts alone holds their clients until they are back, and finds the sessions whole', async () => {

@@ -38,6 +38,7 @@ export interface FenceAsk extends Pick<FenceRequest, 'filters' | 'at'> {
   readonly tag: 'fence_ask'
   /** The node that asks. */
   readonly node: string
+  /** Below 0: not of a fence (passing-on.ts). */
   readonly id: number
 }
 
@@ -144,13 +145,15 @@ export class Fences {
   #look(id: number): void {
     const fence = this.#fences.get(id)!
     const { filters, at } = fence.request
-    for (const [node, answer] of fence.waiting) if (this.#hasCome(answer)) fence.waiting.delete(node)
+    for (const [node, answer] of fence.waiting) {
+      if (answer !== undefined && this.hasCome(answer)) fence.waiting.delete(node)
+    }
     if (fence.waiting.size === 0 && this.#areRouted(filters, at)) this.#end(id, fence, true)
   }
 
-  #hasCome(answer: FenceAnswer | undefined): boolean {
-    if (answer?.isClear !== true) return false
-    const { node, stream, unconfirmed } = answer
+  /** Whether all has come that a member had when it answered, and the filters of the question are routed there. */
+  hasCome({ node, stream, unconfirmed, isClear }: FenceAnswer): boolean {
+    if (!isClear) return false
     for (let i = 0; i + 1 < unconfirmed.length; i += 2) {
       for (let seq = unconfirmed[i]!; seq <= unconfirmed[i + 1]!; seq += 1) {
         if (!this.#options.seen.has(node, stream, seq)) return false

@@ -6,6 +6,7 @@
  */
 import { genServer, ok } from '../../actors/gen-server.ts'
 import type { ProcessContext } from '../../actors/process.ts'
+import type { DownMessage } from '../../actors/signal.ts'
 import { nodeNetworkOf } from '../../dist/node-network.ts'
 import { type SystemEventMessage, subscribeSystem } from '../../mnesia/events.ts'
 import type { Mnesia } from '../../mnesia/mnesia.ts'
@@ -16,9 +17,11 @@ import { Receipt } from '../routing/receipt.ts'
 import type { Routing } from '../routing/routing.ts'
 import type { AwayMembers } from '../session/away-members.ts'
 import type { Share } from '../session/delivery.ts'
+import type { HandOverTaken } from '../session/hand-over.ts'
 import { type FenceAnswer, type FenceAsk, type FenceCheck, type FenceRequest, Fences } from './fences.ts'
 import { type Forwarding, WATCH } from './forwarding.ts'
 import {
+  type ASK_MEMBERS,
   FORWARDER,
   type Forward,
   type Forwarded,
@@ -28,11 +31,13 @@ import {
   type NodeReady,
   rangesOf,
 } from './messages.ts'
+import { PassingOn, type PassingOnOptions, type PassingOnTimer } from './passing-on.ts'
 import type { RecentIds } from './recent-ids.ts'
 import { Seen } from './seen.ts'
 
 export interface ForwarderOptions {
   readonly forwarding: Forwarding
+  readonly passingOn: Omit<PassingOnOptions, 'forwarding' | 'mnesia'>
   readonly pubsub: PubSub
   readonly routing: Pick<Routing, 'parked' | 'global'>
   readonly mnesia: Pick<Mnesia, 'subscribe' | 'status'>
@@ -58,6 +63,7 @@ type Own =
   /** The routes of a node are seen. */
   | { readonly tag: '$shown'; readonly node: string }
   | FenceCheck
+  | PassingOnTimer
 
 type Incoming =
   | Forward
@@ -69,6 +75,9 @@ type Incoming =
   | FenceRequest
   | FenceAsk
   | FenceAnswer
+  | typeof ASK_MEMBERS
+  | HandOverTaken
+  | DownMessage
   | SystemEventMessage
   | Own
 
@@ -90,12 +99,14 @@ class ForwarderState {
   /** What nodes have said whose routes are not seen yet. */
   readonly #early = new Map<string, NodeReady>()
   readonly #fences: Fences
+  readonly #passingOn: PassingOn
 
   constructor(self: ProcessContext, options: ForwarderOptions) {
     this.#self = self
     this.#options = options
     const { forwarding, mnesia, routing } = options
     this.#fences = new Fences(self, { forwarding, mnesia, routing, seen: this.#seen })
+    this.#passingOn = new PassingOn(self, { ...options.passingOn, forwarding, mnesia })
     subscribeSystem(self, options.mnesia)
     const unsubscribe = nodeNetworkOf(self.runtime)?.subscribe((event) => {
       if (event.tag === 'nodedown') this.#disconnected(event.node)
@@ -151,7 +162,23 @@ class ForwarderState {
         this.#fences.asked(message)
         break
       case 'fence_answer':
-        this.#fences.answered(message)
+        if (message.id >= 0) this.#fences.answered(message)
+        else if (this.#fences.hasCome(message)) this.#passingOn.answered(message)
+        break
+      case 'ask_members':
+        this.#passingOn.askSoon()
+        break
+      case '$ask_members':
+        this.#passingOn.ask()
+        break
+      case '$bring_again':
+        this.#passingOn.again(message.part)
+        break
+      case 'hand_over_taken':
+        this.#passingOn.taken(message)
+        break
+      case 'DOWN':
+        this.#passingOn.down(message)
         break
       case '$fence':
         this.#fences.check(message)
@@ -243,19 +270,15 @@ class ForwarderState {
       ...hint,
       messages: hint.messages.filter(({ expiresAtMs }) => expiresAtMs > nowMs),
     }))
-    const receipt = new Receipt()
-    const joinLast = () => {
-      const own = pubsub.takeReceipt()
-      if (own !== undefined) receipt.join(own)
-    }
-    const plain = live.filter(({ share }) => share === undefined)
-    this.#dispatch(plain, 'durable')
-    joinLast()
-    for (const { share, messages } of live) {
+    const plain = live.filter(({ share, heir }) => share === undefined && heir === undefined)
+    const receipt = this.#dispatch(node, plain, 'durable') ?? new Receipt()
+    for (const { share, heir, messages } of live) {
+      if (heir !== undefined) this.#passingOn.take(heir, messages, receipt)
       if (share === undefined) continue
       const news = messages.filter((message) => this.#isNewTo(share, message))
       const lost = pubsub.redispatch(news, share, undefined, 'parked')
-      joinLast()
+      const own = pubsub.takeReceipt()
+      if (own !== undefined) receipt.join(own)
       for (const message of lost) this.#options.onLost(message)
     }
     if (!more) this.#given(node)
@@ -272,8 +295,11 @@ class ForwarderState {
     return qos < 2 || this.#options.recent.durable.add(`${id}/${group}/${filter}`)
   }
 
-  /** Gives the messages to sessions, those that have come already only to those that have come here since. */
-  #dispatch(batches: readonly PlainBatch[], reach: Reach = 'all'): void {
+  /**
+   * Gives the messages of a node to sessions, those that have come already only to those that have come here since. Returns who has yet to take them over;
+   * undefined when nobody has to.
+   */
+  #dispatch(node: string, batches: readonly PlainBatch[], reach: Reach = 'all'): Receipt | undefined {
     const { recent, pubsub } = this.#options
     const { durable, volatile } = recent
     let repeated: Repeated[] | undefined
@@ -293,6 +319,11 @@ class ForwarderState {
       .filter((messages) => messages.length > 0)
       .map((messages) => batchOf({ messages }))
     pubsub.dispatch(fresh, reach, repeated)
+    const receipt = pubsub.takeReceipt()
+    if (reach === 'volatile' || !this.#passingOn.isDue) return receipt
+    const all = receipt ?? new Receipt()
+    this.#passingOn.passOn(node, fresh, all)
+    return all
   }
 
   #sayHinted(node: string, last: number): void {
@@ -301,10 +332,8 @@ class ForwarderState {
   }
 
   #forward({ node, stream, seq, batches, reach }: Forward): void {
-    const { pubsub } = this.#options
     this.#seen.add(node, stream, seq)
-    this.#dispatch(batches, reach)
-    this.#takenOver(node, stream, seq, pubsub.takeReceipt())
+    this.#takenOver(node, stream, seq, this.#dispatch(node, batches, reach))
   }
 
   #forwardTo({ node, stream, seq, to, run }: ForwardTo): void {

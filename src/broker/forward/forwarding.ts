@@ -8,6 +8,10 @@
  * What sessions on a member would have got that outlive their connection is not lost with the member: what it had not confirmed, and what is published while it is
  * away, is kept (hints.ts) and given to it when it says that it is ready. Until it has all of that, what follows is kept as well, so that order holds.
  * What had been sent to a member of a group goes to another one; when all that are left are on nodes that are away, it is kept for the group.
+ *
+ * Nor is it lost with this node while a member stands still: what has been waited for in vain is kept before its publisher goes on, with the number under which
+ * it was sent, and removed when the member confirms that after all. What follows is kept instead of sent until the member has confirmed all of it and has been
+ * given the rest; what is for members of groups is sent and kept. So it is when no more may be on its way.
  */
 import type { Pid } from '../../actors/pid.ts'
 import type { Runtime } from '../../actors/runtime.ts'
@@ -29,13 +33,14 @@ import {
   type Ranges,
   rangesOf,
 } from './messages.ts'
+import { keptOf, Peer, type Unconfirmed, weightOf } from './peer.ts'
 
 export interface ForwardingOptions {
   readonly runtime: Runtime
   readonly metrics: Metrics
   /** How long a publisher waits for a node. ms */
   readonly waitMs: number
-  /** Topics and payloads that may be on their way to a node; what comes beyond is dropped, and counted. */
+  /** Topics and payloads that may be on their way to a node. What comes beyond is kept, or dropped and counted if it is of QoS 0, or for sessions that end with their connection. */
   readonly maxBytes: number
   /** Undefined: nothing is kept for members that are away. */
   readonly hints: HintLog | undefined
@@ -46,43 +51,6 @@ export interface ForwardingOptions {
     exclude: Pid,
     otherwise: Otherwise,
   ) => Receipt | undefined
-}
-
-/** What is on its way. */
-interface Unconfirmed {
-  /** Undefined when nobody waits, or not any more. */
-  receipt: Receipt | undefined
-  readonly bytes: number
-  /** Of the monotonic clock: the other one may be set back. */
-  readonly sentAtMs: number
-  /** To be kept when the node is lost. */
-  readonly batches: readonly Batch[]
-  /** For a session as the member of a group. */
-  readonly to: Pid | undefined
-  readonly run: Run | undefined
-}
-
-/** What is known of a node that is forwarded to. */
-class Peer {
-  stream: number
-  seq = 0
-  /** It has said that its sessions are there. */
-  isReady = false
-  /** Its forwarder, as it was when it said so. */
-  forwarder: string | undefined
-  /** By number, the oldest first. */
-  readonly unconfirmed = new Map<number, Unconfirmed>()
-  bytes = 0
-  /** Messages that were ever sent. */
-  messages = 0
-  /** What was on its way when the connection ended, until somebody has seen to it. */
-  failed: Unconfirmed[] = []
-  /** It has been waited for in vain: as long as it confirms nothing, as when it stands still, it holds up nobody. */
-  isLate = false
-
-  constructor(stream: number) {
-    this.stream = stream
-  }
 }
 
 export class Forwarding {
@@ -98,17 +66,20 @@ export class Forwarding {
 
   /** Sends batches to a node. With a receipt, the node has to take them over. */
   send({ node, durable }: Destination, batches: readonly Batch[], receipt: Receipt | undefined): void {
-    const { hints } = this.#options
+    const { hints, maxBytes } = this.#options
     const mustKeep = durable && receipt !== undefined && hints !== undefined
-    if (mustKeep && (hints.has(node) || this.#peers.get(node)?.isReady !== true)) {
+    const peer = this.#peer(node)
+    if (mustKeep && peer.isReady && !peer.hasRoom(weightOf(batches).bytes, maxBytes)) this.#late(peer)
+    if (mustKeep && (hints.has(node) || !peer.isReady || peer.isLate)) {
       this.keep(node, batches, receipt)
       this.#send(node, batches, receipt, NONE, 'volatile')
     } else this.#send(node, batches, receipt, mustKeep ? batches : NONE, 'all')
   }
 
-  /** Keeps batches for a member that is away; with `share` for that group. */
-  keep(node: string, batches: readonly Batch[], receipt: Receipt, share?: Share): void {
-    for (const { messages } of batches) this.#keep(node, { messages, share }, receipt)
+  /** Keeps batches for a member, which gets them when it is ready; for a group, or for one session, if that is said. */
+  keep(node: string, batches: readonly Batch[], receipt: Receipt, to: Pick<Hint, 'share' | 'heir'> = {}): void {
+    for (const { messages } of batches) this.#keep(node, { ...to, messages }, receipt)
+    this.#give(this.#peers.get(node))
   }
 
   #send(
@@ -118,12 +89,7 @@ export class Forwarding {
     kept: readonly Batch[],
     reach: 'all' | 'volatile',
   ): void {
-    let bytes = 0
-    let messages = 0
-    for (const batch of batches) {
-      bytes += batch.bytes
-      messages += batch.messages.length
-    }
+    const { bytes, messages } = weightOf(batches)
     const peer = this.#admit(node, messages, bytes)
     if (peer === undefined) return
     const seq = this.#expect(peer, { receipt, bytes, batches: kept, to: undefined, run: undefined })
@@ -141,11 +107,17 @@ export class Forwarding {
 
   /** Sends a run to a session of another node, as the member of a group. */
   sendTo(to: Pid, run: Run, receipt: Receipt | undefined): void {
-    const { runtime } = this.#options
+    const { hints, maxBytes, runtime } = this.#options
     const batch = run.batch as Batch
+    const { share } = run.matched
+    if (receipt !== undefined && hints !== undefined && !this.#peer(to.node).hasRoom(batch.bytes, maxBytes)) {
+      this.keep(to.node, [batch], receipt, { share })
+      return
+    }
     const peer = this.#admit(to.node, batch.messages.length, batch.bytes)
     if (peer === undefined) return
     const seq = this.#expect(peer, { receipt, bytes: batch.bytes, batches: NONE, to, run })
+    if (peer.isLate) this.#keepUnderWay(peer, seq, receipt)
     const message: ForwardTo = {
       tag: 'forward_to',
       node: runtime.node.name,
@@ -163,10 +135,16 @@ export class Forwarding {
     if (peer === undefined || peer.stream !== stream) return
     peer.isLate = false
     for (let i = 0; i + 1 < taken.length; i += 2) {
-      for (let seq = taken[i]!; seq <= taken[i + 1]!; seq += 1) this.#settle(peer, seq)?.receipt?.taken()
+      for (let seq = taken[i]!; seq <= taken[i + 1]!; seq += 1) {
+        const entry = peer.settle(seq)
+        if (entry === undefined) continue
+        this.#forgetKept(node, entry)
+        entry.receipt?.taken()
+      }
     }
-    const again = refused.map((seq) => this.#settle(peer, seq))
-    for (const entry of again) if (entry !== undefined) this.#failed(entry, false)
+    const again = refused.map((seq) => peer.settle(seq))
+    for (const entry of again) if (entry !== undefined) this.#failed(node, entry, false)
+    this.#give(peer)
   }
 
   /**
@@ -183,14 +161,9 @@ export class Forwarding {
     const peer = this.#peers.get(node)
     if (peer === undefined) return false
     const { stream } = peer
-    const entries = [...peer.unconfirmed]
-    peer.unconfirmed.clear()
-    peer.bytes = 0
-    peer.stream += 1
-    peer.isLate = false
-    peer.isReady = false
-    for (const [seq, entry] of entries) {
-      for (const { messages } of entry.batches) this.#keep(node, { messages, stream, seq }, entry.receipt)
+    for (const [seq, entry] of peer.beginStream()) {
+      if (entry.kept === undefined)
+        for (const { messages } of entry.batches) this.#keep(node, { messages, stream, seq }, entry.receipt)
       peer.failed.push(entry)
     }
     return peer.failed.length > 0
@@ -198,7 +171,7 @@ export class Forwarding {
 
   /** Lets go on who waits for what was on its way to a node, and gives what was for members of groups to others. */
   settleFailed(node: string): void {
-    for (const entry of this.#peers.get(node)?.failed.splice(0) ?? []) this.#failed(entry, true)
+    for (const entry of this.#peers.get(node)?.failed.splice(0) ?? []) this.#failed(node, entry, true)
   }
 
   /** The link to a node is down. */
@@ -213,7 +186,9 @@ export class Forwarding {
     if (peer.forwarder !== forwarder && this.#giveUp(node)) this.settleFailed(node)
     peer.forwarder = forwarder
     peer.isReady = true
-    if (!this.#giveHints(node)) this.#sendHints(node, NO_HINTS)
+    peer.isLate = false
+    peer.isOwedWord = true
+    this.#give(peer)
   }
 
   /** A member has given this node all that it had kept for it. */
@@ -236,7 +211,10 @@ export class Forwarding {
   /** A node has taken over what was kept for it, up to a number: it gets what follows. */
   hinted({ node, last }: Hinted): void {
     this.#options.hints?.remove(node, last)
-    this.#giveHints(node)
+    const peer = this.#peers.get(node)
+    if (peer === undefined) return
+    peer.isGiven = false
+    this.#give(peer)
   }
 
   /** A node is no member any more. */
@@ -246,52 +224,84 @@ export class Forwarding {
     this.#options.hints?.forget(node)
   }
 
-  /** Returns whether there are any. */
-  #giveHints(node: string): boolean {
-    const page = this.#options.hints?.read(node, HINT_PAGE_BYTES)
-    if (page !== undefined) this.#sendHints(node, page)
-    return page !== undefined
+  /**
+   * Gives a node what is kept for it, page by page, or tells it that there is nothing. Not as long as what is before that is still on its way.
+   */
+  #give(peer: Peer | undefined): void {
+    if (peer === undefined || !peer.isReady || peer.isLate || peer.isGiven || peer.keptUnderWay > 0) return
+    const { hints, runtime } = this.#options
+    const page = hints?.read(peer.node, HINT_PAGE_BYTES)
+    peer.isGiven = page !== undefined
+    if (page === undefined && !peer.isOwedWord) return
+    if (page?.more !== true) peer.isOwedWord = false
+    const message: Hints = { tag: 'hints', node: runtime.node.name, ...(page ?? NO_HINTS) }
+    runtime.send({ name: FORWARDER, node: peer.node }, message)
   }
 
-  #sendHints(node: string, page: HintPage): void {
-    const { runtime } = this.#options
-    runtime.send({ name: FORWARDER, node }, { tag: 'hints', node: runtime.node.name, ...page } satisfies Hints)
-  }
-
-  #keep(node: string, hint: Pick<Hint, 'messages'> & Partial<Hint>, receipt: Receipt | undefined): void {
+  /** Returns the number of the hint, if there is anything to be kept. */
+  #keep(node: string, hint: Pick<Hint, 'messages'> & Partial<Hint>, receipt: Receipt | undefined): number | undefined {
     const { hints, metrics, runtime } = this.#options
     const messages = hint.messages.filter(({ qos }) => qos > 0)
-    if (hints === undefined || messages.length === 0) return
+    if (hints === undefined || messages.length === 0) return undefined
     metrics['messages/hinted'] += messages.length
     receipt?.expect()
     const taken = () => receipt?.taken()
-    const { stream, seq, share } = hint
-    hints.add(node, { atMs: runtime.clock.now(), stream, seq, share, messages }).then(taken, (error: unknown) => {
+    const { stream, seq, share, heir } = hint
+    const { number, flushed } = hints.add(node, { atMs: runtime.clock.now(), stream, seq, share, heir, messages })
+    flushed.then(taken, (error: unknown) => {
       runtime.logger.error({ err: error, peer: node }, 'what was published for a member that is away is not on disc')
       taken()
     })
+    return number
+  }
+
+  /** Keeps what is on its way; `receipt` waits for that. */
+  #keepUnderWay(peer: Peer, seq: number, receipt: Receipt | undefined): void {
+    const { node, stream } = peer
+    const entry = peer.unconfirmed.get(seq)!
+    const share = entry.run?.matched.share
+    const numbers = keptOf(entry).flatMap(({ messages }) => {
+      return this.#keep(node, { messages, share, stream, seq }, receipt) ?? NONE
+    })
+    if (numbers.length === 0) return
+    entry.kept = [numbers[0]!, numbers.at(-1)!]
+    peer.keptUnderWay += 1
+  }
+
+  #forgetKept(node: string, { kept }: Unconfirmed): void {
+    if (kept !== undefined) this.#options.hints?.removeOnly(node, ...kept)
   }
 
   /** Lets publishers go on that have waited for long enough by the monotonic clock. Returns whether others still wait. */
   check(nowMs: number): boolean {
-    const { metrics, waitMs } = this.#options
+    const { waitMs } = this.#options
     let isAnyLeft = false
     for (const peer of this.#peers.values()) {
-      for (const entry of peer.unconfirmed.values()) {
-        const { receipt, sentAtMs } = entry
-        if (sentAtMs + waitMs > nowMs) {
-          isAnyLeft = true
-          break
-        }
-        if (receipt === undefined) continue
-        entry.receipt = undefined
-        peer.isLate = true
-        metrics['messages/forward/unconfirmed'] += 1
-        receipt.taken()
+      // Nobody waits for one that is late.
+      if (peer.isLate) continue
+      for (const { receipt, sentAtMs } of peer.unconfirmed.values()) {
+        const isYoung = sentAtMs + waitMs > nowMs
+        if (!isYoung && receipt === undefined) continue
+        if (isYoung) isAnyLeft = true
+        else this.#late(peer)
+        break
       }
     }
     this.#isWatched = isAnyLeft
     return isAnyLeft
+  }
+
+  /** A node has been waited for in vain. What is on its way to it is kept, and then who waits for it goes on. */
+  #late(peer: Peer): void {
+    peer.isLate = true
+    for (const [seq, entry] of peer.unconfirmed) {
+      const { receipt, kept } = entry
+      if (kept === undefined) this.#keepUnderWay(peer, seq, receipt)
+      if (receipt === undefined) continue
+      entry.receipt = undefined
+      this.#options.metrics['messages/forward/unconfirmed'] += 1
+      receipt.taken()
+    }
   }
 
   /** Nodes of which something is known. */
@@ -310,9 +320,9 @@ export class Forwarding {
 
   /** The peer, unless so much is on its way to it that these must be dropped. */
   #admit(node: string, messages: number, bytes: number): Peer | undefined {
-    const { metrics, maxBytes } = this.#options
+    const { maxBytes, metrics } = this.#options
     const peer = this.#peer(node)
-    if (peer.bytes > 0 && peer.bytes + bytes > maxBytes) {
+    if (!peer.hasRoom(bytes, maxBytes)) {
       metrics['messages/dropped'] += messages
       metrics['messages/dropped/node_busy'] += messages
       return undefined
@@ -326,7 +336,7 @@ export class Forwarding {
     let peer = this.#peers.get(node)
     if (peer === undefined) {
       // Greater than any of an earlier incarnation of this node.
-      peer = new Peer(this.#options.runtime.clock.now())
+      peer = new Peer(node, this.#options.runtime.clock.now())
       this.#peers.set(node, peer)
     }
     return peer
@@ -349,23 +359,21 @@ export class Forwarding {
     return peer.seq
   }
 
-  #settle(peer: Peer, seq: number): Unconfirmed | undefined {
-    const entry = peer.unconfirmed.get(seq)
-    if (entry === undefined) return undefined
-    peer.unconfirmed.delete(seq)
-    peer.bytes -= entry.bytes
-    return entry
-  }
-
   /** `mayHave`: the session may have got it, and is on a node that is lost. Then what it gets at QoS 0 goes to nobody else [MQTT5-4.3.1]. */
-  #failed({ receipt, to, run }: Unconfirmed, mayHave: boolean): void {
+  #failed(node: string, entry: Unconfirmed, mayHave: boolean): void {
+    const { receipt, to, run } = entry
     const share = run?.matched.share
     if (to !== undefined && share !== undefined) {
       const { messages } = run!.batch as Batch
       const lost = mayHave ? messages.filter(({ qos }) => Math.min(qos, run!.matched.qos) > 0) : messages
       if (lost.length > 0) {
         const others = this.#options.redispatch(lost, share, to, mayHave ? 'parked' : 'given_up')
-        if (others !== undefined) receipt?.join(others)
+        // What is kept stays until others have it.
+        others?.whenDone(() => {
+          if (!others.hasFailed) this.#forgetKept(node, entry)
+        })
+        if (others === undefined) this.#forgetKept(node, entry)
+        else receipt?.join(others)
       }
     }
     receipt?.taken()

@@ -24,15 +24,31 @@ export interface HintLogOptions extends HintLimits {
   readonly onDropped: (messages: number) => void
 }
 
+/** The client whose session gets what came too late for a former one. */
+export interface Heir {
+  readonly clientId: string
+  /** When the former one was last opened, as its row said. */
+  readonly connectedAtMs: number
+}
+
 /** Messages as they were sent, or would have been: of one publish. */
 export interface Hint {
   readonly atMs: number
   /** Of the message between forwarders that had them, when they were sent; else undefined. */
   readonly stream: number | undefined
   readonly seq: number | undefined
-  /** For a member of this group; undefined: for all sessions that outlive their connection. */
+  /** For a member of this group. With neither: for all sessions that outlive their connection. */
   readonly share?: Share | undefined
+  /** For this session alone. */
+  readonly heir?: Heir | undefined
   readonly messages: readonly Message[]
+}
+
+/** A hint that has been added. */
+export interface Added {
+  readonly number: number
+  /** Resolves when it is on disc; rejects with a `StoreError` when the disc refuses. */
+  readonly flushed: Promise<void>
 }
 
 /** Some hints in a row. */
@@ -45,9 +61,12 @@ export interface HintPage {
 }
 
 interface Log {
+  /** Nothing is before this number. */
   first: number
   /** Number of the next one. */
   next: number
+  /** Of those that are there: single ones may have been removed from between. */
+  count: number
   bytes: number
 }
 
@@ -64,12 +83,11 @@ export class HintLog {
     const { store } = options
     for (const space of store.spaces()) {
       if (!space.startsWith(SPACE)) continue
-      const log: Log = { first: 0, next: 0, bytes: 0 }
-      let isFirst = true
+      const log: Log = { first: 0, next: 0, count: 0, bytes: 0 }
       for (const [key, value] of store.entries(space)) {
-        if (isFirst) log.first = Number(key)
-        isFirst = false
+        if (log.count === 0) log.first = Number(key)
         log.next = Number(key) + 1
+        log.count += 1
         log.bytes += value.length
       }
       this.#logs.set(space.slice(SPACE.length), log)
@@ -78,8 +96,7 @@ export class HintLog {
 
   /** Whether there are hints for a member. */
   has(node: string): boolean {
-    const log = this.#logs.get(node)
-    return log !== undefined && log.next > log.first
+    return (this.#logs.get(node)?.count ?? 0) > 0
   }
 
   /** Members for which there are hints. */
@@ -87,20 +104,22 @@ export class HintLog {
     return [...this.#logs.keys()].filter((node) => this.has(node))
   }
 
-  /** Adds a hint. Resolves when it is on disc; rejects with a `StoreError` when the disc refuses. */
-  add(node: string, hint: Hint): Promise<void> {
+  /** Adds a hint. */
+  add(node: string, hint: Hint): Added {
     const { store, maxBytes } = this.#options
     let log = this.#logs.get(node)
     if (log === undefined) {
-      log = { first: 0, next: 0, bytes: 0 }
+      log = { first: 0, next: 0, count: 0, bytes: 0 }
       this.#logs.set(node, log)
     }
     const value = BYTES.encode(hint)
-    store.commit([{ space: SPACE + node, key: keyOf(log.next), value }])
+    const number = log.next
+    store.commit([{ space: SPACE + node, key: keyOf(number), value }])
     log.next += 1
+    log.count += 1
     log.bytes += value.length
-    while (log.bytes > maxBytes && log.next - log.first > 1) this.#dropFirst(node, log)
-    return store.flushed()
+    while (log.bytes > maxBytes && log.count > 1) this.#dropFirst(node, log)
+    return { number, flushed: store.flushed() }
   }
 
   /** The first hints for a member, up to about so many bytes; those that are too old are dropped. Undefined when there are none. */
@@ -116,14 +135,17 @@ export class HintLog {
       const value = store.get(SPACE + node, keyOf(at))
       if (value === undefined) continue
       const hint = BYTES.decode(value)
-      if (hints.length === 0 && hint.atMs < oldestMs) {
-        this.#dropFirst(node, log)
-        continue
+      if (hints.length === 0) {
+        log.first = at
+        if (hint.atMs < oldestMs) {
+          this.#dropFirst(node, log)
+          continue
+        }
       }
       hints.push(hint)
       bytes += value.length
     }
-    return hints.length === 0 ? undefined : { hints, last: at - 1, more: at < log.next }
+    return hints.length === 0 ? undefined : { hints, last: at - 1, more: log.count > hints.length }
   }
 
   /** A member has taken over all up to a number. */
@@ -131,6 +153,17 @@ export class HintLog {
     const log = this.#logs.get(node)
     if (log === undefined) return
     while (log.first <= last && log.first < log.next) this.#removeFirst(node, log)
+  }
+
+  /** A member has got those from one number up to another in another way. */
+  removeOnly(node: string, from: number, upTo: number): void {
+    const log = this.#logs.get(node)
+    if (log === undefined) return
+    for (let number = Math.max(from, log.first); number <= upTo; number += 1) {
+      this.#removeAt(node, log, number)
+      if (number === log.first) log.first += 1
+    }
+    if (log.count === 0) log.first = log.next
   }
 
   /** A member is none any more: what was kept for it is given up. */
@@ -144,8 +177,7 @@ export class HintLog {
   /** By member: hints and their bytes. */
   status(): Record<string, { readonly hints: number; readonly bytes: number }> {
     const status: ReturnType<HintLog['status']> = {}
-    for (const [node, { first, next, bytes }] of this.#logs)
-      if (next > first) status[node] = { hints: next - first, bytes }
+    for (const [node, { count, bytes }] of this.#logs) if (count > 0) status[node] = { hints: count, bytes }
     return status
   }
 
@@ -155,12 +187,19 @@ export class HintLog {
   }
 
   #removeFirst(node: string, log: Log): Uint8Array | undefined {
-    const { store } = this.#options
-    const key = keyOf(log.first)
-    const value = store.get(SPACE + node, key)
-    store.commit([{ space: SPACE + node, key, value: undefined }])
+    const value = this.#removeAt(node, log, log.first)
     log.first += 1
-    log.bytes -= value?.length ?? 0
+    return value
+  }
+
+  #removeAt(node: string, log: Log, number: number): Uint8Array | undefined {
+    const { store } = this.#options
+    const key = keyOf(number)
+    const value = store.get(SPACE + node, key)
+    if (value === undefined) return undefined
+    store.commit([{ space: SPACE + node, key, value: undefined }])
+    log.count -= 1
+    log.bytes -= value.length
     return value
   }
 }

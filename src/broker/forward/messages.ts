@@ -18,6 +18,9 @@ import type { Hint } from './hints.ts'
 /** Registered name of the process. */
 export const FORWARDER = 'forwarder'
 
+/** To the forwarder of the own node: a session has given way for which others may have something. */
+export const ASK_MEMBERS = { tag: 'ask_members' } as const
+
 /** Batches for all sessions of a node that subscribe to their topics. */
 export interface Forward {
   readonly tag: 'forward'

@@ -69,7 +69,7 @@ const MORE_METRICS = [
   /** Messages sent to other nodes, once for each of them; how often a publisher did not wait any longer for one to confirm. */
   'messages/forward',
   'messages/forward/unconfirmed',
-  /** Messages kept for members that were away, once for each of them; those that were given up, for want of room or because the member stayed away. */
+  /** Messages kept for members that were away or stood still, once for each of them; those that were given up, for want of room or because the member stayed away. */
   'messages/hinted',
   'messages/dropped/hints',
   /** Messages that waited in a session and were taken by a later one of its client id. */

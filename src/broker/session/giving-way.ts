@@ -9,6 +9,7 @@ import type { Ref } from '../../actors/ref.ts'
 import type { Run } from '../message.ts'
 import type { SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
+import type { FormerSessions } from './former-sessions.ts'
 import { type HandedOver, HandOver, type HandOverTaken, remember, takingOf } from './hand-over.ts'
 import { reportDropped } from './session-reports.ts'
 import type { SessionEvent, SessionState } from './session-state.ts'
@@ -20,8 +21,11 @@ export interface HandOverAnswer {
   readonly answer: HandOverTaken
 }
 
-/** The session sends this to itself when a part could not be kept; `again` is to be called. */
-export const HAND_OVER_AGAIN = { tag: 'hand_over_again' } as const
+/** The session sends this to itself when a part could not be kept, or it is noted that it gives way; `again` is to be called. */
+export type HandOverAgain = typeof HAND_OVER_AGAIN | typeof NOTED
+
+const HAND_OVER_AGAIN = { tag: 'hand_over_again', isNoted: false } as const
+const NOTED = { tag: 'hand_over_again', isNoted: true } as const
 
 /** After that a disc that refuses is tried again. */
 const RETRY_MS = 1000
@@ -29,6 +33,12 @@ const RETRY_MS = 1000
 /** The answer to a part that the disc of the session refuses. */
 export function refusalOf({ to, answer, ...rest }: HandOverAnswer): HandOverAnswer {
   return { ...rest, to, answer: { ...answer, taken: 0, unwanted: { ...answer.unwanted, places: [] }, isRefused: true } }
+}
+
+/** The answer to a part of which nothing is taken. */
+export function noneOf(self: Pid, { from, part }: HandedOver): HandOverAnswer {
+  const unwanted = { reason: 'not_subscribed', places: [] } as const
+  return { tag: 'hand_over_answer', to: from, answer: { tag: 'hand_over_taken', from: self, part, taken: 0, unwanted } }
 }
 
 /** The session of the process. */
@@ -47,6 +57,8 @@ export class GivingWay {
   readonly #session: Giver
   /** To a later session, while that takes what waits here. */
   #handOver: HandOver | undefined
+  /** What comes for this session from other members is passed on, also after a restart. */
+  #isNoted = false
 
   constructor(self: ProcessContext, environment: SessionEnvironment, session: Giver) {
     this.#self = self
@@ -88,8 +100,8 @@ export class GivingWay {
     else this.#goOn(this.#handOver)
   }
 
-  /** Takes `HAND_OVER_AGAIN`. */
-  again(): void {
+  again({ isNoted }: HandOverAgain): void {
+    this.#isNoted ||= isNoted
     if (this.#handOver !== undefined && !this.#handOver.isUnderWay) this.#goOn(this.#handOver)
   }
 
@@ -97,6 +109,8 @@ export class GivingWay {
   takeDown(ref: Ref, reason: ExitReason): boolean {
     if (this.#handOver?.monitor.equals(ref) !== true) return false
     this.#handOver = undefined
+    this.#isNoted = false
+    this.#environment.former?.forget(this.#session.state.clientId)
     // One that has ended has no use for it. Of others the manager sees in the table whether they are there again.
     if (reason === 'normal') this.#discard(false)
     return true
@@ -107,28 +121,27 @@ export class GivingWay {
     const { state } = this.#session
     // Its end tells the other one.
     if (state.ended) return undefined
-    const { from, part } = message
-    const tag = 'hand_over_taken'
-    if (message.copyOf === state.createdAtMs) {
-      const unwanted = { reason: 'not_subscribed', places: [] } as const
-      const answer: HandOverTaken = { tag, from: this.#self.pid, part, taken: 0, unwanted, hasAll: true }
-      return { tag: 'hand_over_answer', to: from, answer }
-    }
+    const none = noneOf(this.#self.pid, message)
+    if (message.copyOf === state.createdAtMs) return { ...none, answer: { ...none.answer, hasAll: true } }
     this.#session.load()
     const { runs, unwanted } = takingOf(state, message, (each) => this.#environment.arrivalOf?.(each))
     if (runs.length > 0) this.#session.handle({ tag: 'deliver', runs })
     remember(state, runs)
     this.add(runs)
-    const answer = { tag, from: this.#self.pid, part, taken: runs.length, unwanted } as const
-    return { tag: 'hand_over_answer', to: from, answer }
+    return { ...none, answer: { ...none.answer, taken: runs.length, unwanted } }
   }
 
   #goOn(handOver: HandOver): void {
     if (handOver.next()) return
+    const { moved } = this.#session.state
+    const isCopy = handOver.hasAll && moved !== undefined
+    if (!this.#isNoted && !isCopy && this.#environment.former !== undefined) {
+      this.#note(this.#environment.former, handOver.to.node)
+      return
+    }
     handOver.close()
     this.#handOver = undefined
-    const { moved } = this.#session.state
-    if (handOver.hasAll && moved !== undefined) {
+    if (isCopy) {
       this.#session.handle({ tag: 'gone', upTo: moved.upTo })
       return
     }
@@ -138,6 +151,16 @@ export class GivingWay {
       reportDropped(this.#environment, clientId, reason, messages)
     }
     this.#discard(true)
+  }
+
+  /** What has come before that is in the mailbox before the answer, and is handed over too. */
+  #note(former: Pick<FormerSessions, 'note'>, node: string): void {
+    const { runtime, pid } = this.#self
+    const noted = () => runtime.send(pid, NOTED)
+    former.note(this.#session.state, node).then(noted, (error: unknown) => {
+      runtime.logger.error({ err: error }, 'it is not on disc that a session has given way')
+      noted()
+    })
   }
 
   #discard(isHandedOver: boolean): void {

@@ -4,7 +4,7 @@ import type { Fenced } from '../forward/fences.ts'
 import type { ToSession } from '../process-messages.ts'
 import type { FromRouter } from '../routing/router.ts'
 import type { RELIEVED } from './back-pressure.ts'
-import type { HAND_OVER_AGAIN } from './giving-way.ts'
+import type { HandOverAgain } from './giving-way.ts'
 import type { HandedOver, HandOverTaken } from './hand-over.ts'
 import type { DepartureTimer } from './moving/departure.ts'
 import type { ToMoving, ToNewcomer } from './moving/messages.ts'
@@ -28,7 +28,7 @@ export type Own =
   | typeof GATE_TIMEOUT
   | typeof SETTLED
   | DepartureTimer
-  | typeof HAND_OVER_AGAIN
+  | HandOverAgain
 
 export type Incoming =
   | ToSession

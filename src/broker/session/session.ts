@@ -25,7 +25,7 @@ import type { ClientInfo, ToSession } from '../process-messages.ts'
 import type { SessionEnvironment } from '../publish.ts'
 import { RC } from '../reason-codes.ts'
 import type { FromRouter } from '../routing/router.ts'
-import { GivingWay, type HandOverAnswer, refusalOf } from './giving-way.ts'
+import { GivingWay, type HandOverAnswer, noneOf, refusalOf } from './giving-way.ts'
 import type { HandedOver } from './hand-over.ts'
 import type { Arrive } from './moving/messages.ts'
 import { type Mover, Moves } from './moving/moves.ts'
@@ -226,7 +226,7 @@ class SessionProcess implements Mover {
         this.#givingWay.taken(message)
         break
       case 'hand_over_again':
-        this.#givingWay.again()
+        this.#givingWay.again(message)
         break
       case 'subscribed':
       case 'unsubscribed':
@@ -442,9 +442,10 @@ class SessionProcess implements Mover {
   }
 
   #takeHandedOver(message: HandedOver): void {
-    const answer = this.#givingWay.take(message)
+    const isMoving = this.#moves?.isUnderWay === true
+    const answer = isMoving ? refusalOf(noneOf(this.#self.pid, message)) : this.#givingWay.take(message)
     if (answer === undefined) return
-    if (this.#storage === undefined) this.#answer(answer)
+    if (isMoving || this.#storage === undefined) this.#answer(answer)
     else this.#storage.took(answer)
   }
 

@@ -4,6 +4,9 @@ import type { Fault } from '../fault.ts'
 const FORWARDING = 'forward/forwarding.ts'
 const FORWARDER = 'forward/forwarder.ts'
 const HINTS = 'forward/hints.ts'
+const PEER = 'forward/peer.ts'
+const PASSING_ON = 'forward/passing-on.ts'
+const FORMER = 'session/former-sessions.ts'
 
 export const FORWARDING_FAULTS: readonly Fault[] = [
   // Receipts
@@ -17,7 +20,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'the wait for a node that stands still has no bound',
-    changes: [[FORWARDING, 'if (sentAtMs + waitMs > nowMs) {', 'if (sentAtMs > 0) {']],
+    changes: [[FORWARDING, 'sentAtMs + waitMs > nowMs', 'sentAtMs > 0']],
   },
   {
     what: 'the wait for other nodes is measured with a clock that may be set back',
@@ -34,7 +37,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
     what: 'a node that stood still once is not waited for any more',
     changes: [
       [FORWARDING, 'peer.isLate = false\n    for (', 'for ('],
-      [FORWARDING, 'peer.isLate = false\n    peer.isReady', 'peer.isReady'],
+      [FORWARDING, 'peer.isLate = false\n    peer.isOwedWord', 'peer.isOwedWord'],
+      [PEER, 'this.isLate = false', ''],
     ],
   },
   {
@@ -45,7 +49,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   // Streams
   {
     what: 'the stream goes on when the link was lost',
-    changes: [[FORWARDING, 'peer.stream += 1', '']],
+    changes: [[PEER, 'this.stream += 1', '']],
   },
   {
     what: 'what is said of a stream that is over counts for the next one',
@@ -97,17 +101,11 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what follows overtakes what is kept',
-    changes: [
-      [
-        FORWARDING,
-        '(hints.has(node) || this.#peers.get(node)?.isReady !== true)',
-        '(this.#peers.get(node)?.isReady !== true)',
-      ],
-    ],
+    changes: [[FORWARDING, '(hints.has(node) || !peer', '(!peer']],
   },
   {
     what: 'what is published before a node is ready is sent to it',
-    changes: [[FORWARDING, '(hints.has(node) || this.#peers.get(node)?.isReady !== true)', 'hints.has(node)']],
+    changes: [[FORWARDING, '|| !peer.isReady || peer.isLate)', '|| peer.isLate)']],
   },
   {
     what: 'what is kept is sent as well',
@@ -131,7 +129,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what was kept reaches sessions that end with their connection',
-    changes: [[FORWARDER, "this.#dispatch(plain, 'durable')", "this.#dispatch(plain, 'all')"]],
+    changes: [[FORWARDER, "this.#dispatch(node, plain, 'durable')", "this.#dispatch(node, plain, 'all')"]],
   },
   {
     what: 'a hint is not on disc when its publisher is acknowledged',
@@ -150,29 +148,21 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'hints are not given when a member is ready',
-    changes: [
-      [FORWARDING, 'if (!this.#giveHints(node)) this.#sendHints(node, NO_HINTS)', 'this.#sendHints(node, NO_HINTS)'],
-    ],
+    changes: [[FORWARDING, 'const page = hints?.read(peer.node, HINT_PAGE_BYTES)', 'const page = undefined']],
   },
   {
     what: 'a node that has kept nothing does not say so',
-    changes: [[FORWARDING, 'if (!this.#giveHints(node)) this.#sendHints(node, NO_HINTS)', 'this.#giveHints(node)']],
+    changes: [[FORWARDING, 'if (page === undefined && !peer.isOwedWord) return', 'if (page === undefined) return']],
   },
   {
     what: 'a page is all there is',
-    changes: [
-      [
-        FORWARDING,
-        'this.#options.hints?.remove(node, last)\n    this.#giveHints(node)',
-        'this.#options.hints?.remove(node, last)',
-      ],
-    ],
+    changes: [[FORWARDING, 'peer.isGiven = false\n    this.#give(peer)', '']],
   },
   {
     what: 'hints are given one by one, and the last page is not known',
     changes: [
       [FORWARDING, 'const HINT_PAGE_BYTES = 262_144', 'const HINT_PAGE_BYTES = 1'],
-      [HINTS, 'more: at < log.next', 'more: false'],
+      [HINTS, 'more: log.count > hints.length', 'more: false'],
     ],
   },
   {
@@ -180,8 +170,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
     changes: [
       [
         FORWARDING,
-        'if (page !== undefined) this.#sendHints(node, page)',
-        'if (page !== undefined) {\n      this.#sendHints(node, page)\n      this.#options.hints?.remove(node, page.last)\n    }',
+        'peer.isGiven = page !== undefined',
+        'peer.isGiven = page !== undefined\n    if (page !== undefined) hints?.remove(peer.node, page.last)',
       ],
     ],
   },
@@ -214,6 +204,138 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'a member that was lost and is back has given what it has kept',
     changes: [[FORWARDING, 'this.#given.delete(node)', '']],
+  },
+
+  // What is on its way to a node that stands still
+  {
+    what: 'what a node that stands still has not confirmed is not kept',
+    changes: [[FORWARDING, 'if (kept === undefined) this.#keepUnderWay(peer, seq, receipt)', '']],
+  },
+  {
+    what: 'what a node that stands still has not confirmed is not on disc when its publisher goes on',
+    changes: [
+      [
+        FORWARDING,
+        'if (kept === undefined) this.#keepUnderWay(peer, seq, receipt)',
+        'if (kept === undefined) this.#keepUnderWay(peer, seq, undefined)',
+      ],
+    ],
+  },
+  {
+    what: 'what is on its way to members of groups on a node that stands still is not kept',
+    changes: [[PEER, 'return run.matched.qos > 0 ? [run.batch as Batch] : []', 'return []']],
+  },
+  {
+    what: 'what follows for members of groups on a node that stands still is not kept',
+    changes: [[FORWARDING, 'if (peer.isLate) this.#keepUnderWay(peer, seq, receipt)', '']],
+  },
+  {
+    what: 'what follows is sent to a node that stands still, and not kept',
+    changes: [[FORWARDING, '|| !peer.isReady || peer.isLate)', '|| !peer.isReady)']],
+  },
+  {
+    what: 'what is published when no more may be on its way is dropped',
+    changes: [
+      [
+        FORWARDING,
+        'if (mustKeep && peer.isReady && !peer.hasRoom(weightOf(batches).bytes, maxBytes)) this.#late(peer)',
+        '',
+      ],
+      [
+        FORWARDING,
+        'if (receipt !== undefined && hints !== undefined && !this',
+        'if (receipt !== undefined && hints === undefined && !this',
+      ],
+    ],
+  },
+  {
+    what: 'what is kept behind what is on its way is given before that is confirmed',
+    changes: [[FORWARDING, ' || peer.keptUnderWay > 0', '']],
+  },
+  {
+    what: 'what a node that stood still confirms stays kept',
+    changes: [[FORWARDING, 'this.#forgetKept(node, entry)\n        entry.receipt?.taken()', 'entry.receipt?.taken()']],
+  },
+  {
+    what: 'what other members of a group have got is kept for the node that stood still as well',
+    changes: [
+      [FORWARDING, 'if (!others.hasFailed) this.#forgetKept(node, entry)', ''],
+      [
+        FORWARDING,
+        'if (others === undefined) this.#forgetKept(node, entry)\n        else receipt',
+        'if (others !== undefined) receipt',
+      ],
+    ],
+  },
+  {
+    what: 'what is on its way and kept is kept once more when the link is lost',
+    changes: [[FORWARDING, 'if (entry.kept === undefined)\n        for (', 'for (']],
+  },
+
+  // What comes too late for a session that has given way
+  {
+    what: 'a session that gives way is not noted',
+    changes: [['session/giving-way.ts', 'if (!this.#isNoted && !isCopy', 'if (isCopy && !isCopy']],
+  },
+  {
+    what: 'that a session has given way is forgotten at a restart',
+    changes: [
+      [FORMER, 'for (const [, value] of options.store?.entries(SPACE) ?? []) {', 'for (const value of NONE) {'],
+    ],
+  },
+  {
+    what: 'of what comes for a session that has given way only what was kept is passed on',
+    changes: [[FORWARDER, "if (reach === 'volatile' || !", "if (reach !== 'durable' || !"]],
+  },
+  {
+    what: 'what is passed on is confirmed before it is kept',
+    changes: [
+      [FORWARDER, 'this.#passingOn.passOn(node, fresh, all)', 'this.#passingOn.passOn(node, fresh, new Receipt())'],
+    ],
+  },
+  {
+    what: 'what is passed on is confirmed before the session has it on disc',
+    changes: [
+      [
+        FORWARDER,
+        'this.#passingOn.take(heir, messages, receipt)',
+        'this.#passingOn.take(heir, messages, new Receipt())',
+      ],
+    ],
+  },
+  {
+    what: 'what is passed on for one session reaches all of its node',
+    changes: [[FORWARDER, 'share === undefined && heir === undefined', 'share === undefined']],
+  },
+  {
+    what: 'a member counts as having given all for a session that has given way, whatever it has',
+    changes: [[FORWARDER, 'else if (this.#fences.hasCome(message)) this.#passingOn', 'else this.#passingOn']],
+  },
+  {
+    what: 'a session that has given way is waited for by members that are none any more',
+    changes: [[FORMER, 'waitsFor.filter((node) => others.includes(node))', 'waitsFor']],
+  },
+  {
+    what: 'nobody asks the members for a session that has given way',
+    changes: [[PASSING_ON, 'for (const node of nodes) {', 'for (const node of [] as string[]) {']],
+  },
+  {
+    what: 'what is passed on to a session that is being started is dropped',
+    changes: [[PASSING_ON, 'if (row === undefined && places.of(clientId).includes(node)) {', 'if (row === null) {']],
+  },
+  {
+    what: 'what is passed on goes no further when the session is not there any more',
+    changes: [
+      [
+        PASSING_ON,
+        "if (to === undefined) reportDropped(environment, clientId, 'session_ended', messages)\n    else this",
+        "if (to === '') this",
+      ],
+    ],
+  },
+  {
+    what: 'a session on its way to another node takes what is handed to it',
+    changes: [['session/session.ts', 'const isMoving = this.#moves?.isUnderWay === true', 'const isMoving = false']],
   },
 
   // Readiness

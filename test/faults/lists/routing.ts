@@ -225,7 +225,7 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what was sent to a member of a group that is not there any more goes to nobody',
-    changes: [[FORWARDING, 'if (entry !== undefined) this.#failed(entry, false)', 'entry?.receipt?.taken()']],
+    changes: [[FORWARDING, 'if (entry !== undefined) this.#failed(node, entry, false)', 'entry?.receipt?.taken()']],
   },
   {
     what: 'what was sent to a member of a group that is lost is not kept for members that are away',

@@ -123,7 +123,7 @@ export const SESSION_FAULTS: readonly Fault[] = [
     changes: [
       [
         'session/session.ts',
-        'if (this.#storage === undefined) this.#answer(answer)',
+        'if (isMoving || this.#storage === undefined) this.#answer(answer)',
         'if (message !== undefined) this.#answer(answer)',
       ],
     ],

@@ -41,8 +41,6 @@ export interface ClientWorld {
   refused?(client: SimClient, code: number): void
   /** A message has been sent for the first time. */
   sent?(link: Link, message: Published): void
-  /** PUBACK or PUBREC of a message has come for the first time. */
-  accepted?(message: Published): void
   /** A subscription stands. */
   subscribed?(interest: Interest): void
 }
@@ -423,7 +421,6 @@ export class SimClient {
     }
     if (outgoing.message.acceptedAtMs === undefined) {
       outgoing.message.acceptedAtMs = this.#world.nowMs
-      this.#world.accepted?.(outgoing.message)
     }
     if (cmd === 'puback') {
       this.#outgoing.delete(messageId)

@@ -26,8 +26,6 @@ export class ClusterLedger extends Ledger {
   /** When a session was first seen by its client. */
   readonly #knownAtMs = new Map<string, number>()
   readonly #heirs = new Heirs()
-  /** Nodes that were down for the publisher's node while a message was on its way, by key. */
-  readonly #down = new Map<string, readonly string[]>()
 
   constructor(world: ClusterWorld) {
     super(world.sim)
@@ -54,21 +52,6 @@ export class ClusterLedger extends Ledger {
   inherits(interest: Interest, isApart: (a: string, b: string) => boolean): void {
     const { places } = this.#world
     this.#heirs.subscribed(interest, (session, former) => isApart(places.nodeOf(session), places.nodeOf(former)))
-  }
-
-  /** A message has been sent, while these nodes were down for the publisher’s node. */
-  sent({ key }: Published, down: readonly string[]): void {
-    this.#down.set(key, down)
-  }
-
-  /** It has been acknowledged, while these were. */
-  accepted({ key }: Published, down: readonly string[]): void {
-    const before = this.#down.get(key)
-    if (before !== undefined)
-      this.#down.set(
-        key,
-        before.filter((node) => down.includes(node)),
-      )
   }
 
   /** Messages that should have reached sessions that are still there, as sentences. To be asked when nothing is under way any more. */
@@ -170,40 +153,33 @@ export class ClusterLedger extends Ledger {
     return from!.every((a) => to!.every((b) => calm.was(a, b, firstSentAtMs, untilMs)))
   }
 
-  /**
-   * Whether a message has to reach a lasting session whatever happens to its node and to the links: the publisher's node knew of the subscription, and lived
-   * on to give what it had kept, or knew that the other one was down.
-   */
-  #mustBeKept({ key, topic, firstSentAtMs, acceptedAtMs, session }: Published, interest: Interest): boolean {
-    const { calm, killedAtMs, matches, places } = this.#world
+  /** Whether a message has to reach a lasting session whatever happens to nodes and links: the publisher's node knew of the subscription. With `isInherited` it may come to who follows. */
+  #mustBeKept(
+    { topic, firstSentAtMs, acceptedAtMs, session }: Published,
+    interest: Interest,
+    isInherited = false,
+  ): boolean {
+    const { calm, matches, places } = this.#world
     if (!interest.isPersistent || firstSentAtMs <= interest.fromMs || acceptedAtMs! >= interest.untilMs) return false
     if (!matches(interest.filter.replace(SHARE, '$2'), topic)) return false
     const from = places.nodesOf(session, firstSentAtMs, acceptedAtMs)
     const to = places.nodesOf(interest.session, firstSentAtMs, acceptedAtMs)
-    // For a node that was down it was on disc before it was acknowledged.
-    const hasDied = from.some((node) => (killedAtMs.get(node) ?? 0) >= firstSentAtMs)
-    const down = this.#down.get(key) ?? []
-    if (hasDied && !to.every((node) => down.includes(node))) return false
     // What is kept comes when the nodes meet again, and only to who subscribes then.
     const { fromMs, untilMs } = interest
     const meet = (a: string, b: string) => calm.hadSome(a, b, acceptedAtMs!, untilMs, KNOWN_MS)
-    const hasLeft = untilMs !== Number.POSITIVE_INFINITY && !from.every((a) => to.every((b) => meet(a, b)))
+    const hasLeft =
+      !isInherited && untilMs !== Number.POSITIVE_INFINITY && !from.every((a) => to.every((b) => meet(a, b)))
     if (hasLeft) return false
     // It does not move without all members knowing where it goes.
     const stays = places.staysOf(interest.session, fromMs, firstSentAtMs)
     return from.every((a) => stays.some((stay) => calm.hadSome(a, stay.node, stay.fromMs, stay.toMs, KNOWN_MS)))
   }
 
-  /** Whether a session that has given way must have handed a message over: it had it, or got it from who was there when it met its heir. */
+  /** Whether what a session had, or would have had, must have come to the one to which it has given way. */
   #mustBeHandedOver(message: Published, { former, heir }: Inheritance): boolean {
     // While its client has none, the former session goes on getting messages.
     const interest = { ...former, untilMs: heir.fromMs }
-    const { places } = this.#world
-    const [from, to] = [message, heir].map(({ session }) => places.nodesOf(session, message.firstSentAtMs))
-    const isFromThere = from!.length === 1 && to!.length === 1 && from![0] === to![0]
-    const formerNode = places.nodeOf(former.session)
-    if (!isFromThere && !this.#world.isCalmWithout(formerNode, message.firstSentAtMs)) return false
-    return this.#mustReach(message, interest) || this.#mustBeKept(message, interest)
+    return this.#mustReach(message, interest) || this.#mustBeKept(message, interest, true)
   }
 
   /** Subscriptions to each group, also those that are over. */
@@ -240,13 +216,14 @@ export class ClusterLedger extends Ledger {
     return !hasLeft || (message.qos === 1 && isCalm)
   }
 
-  /** The group has never had another member, so that nobody else can have taken the message with it. */
+  /** All who have ever been members are there and must get what is kept, so that nobody else can have taken the message with it. */
   #mustBeKeptForGroup(
     message: Published,
     members: readonly Interest[],
     isLive: (interest: Interest) => boolean,
   ): boolean {
-    const [only, ...others] = members
-    return others.length === 0 && isLive(only!) && this.#mustBeKept(message, only!)
+    return members.every((member) => {
+      return member.untilMs === Number.POSITIVE_INFINITY && isLive(member) && this.#mustBeKept(message, member)
+    })
   }
 }

@@ -205,6 +205,10 @@ export class ClusterWorld implements ClientWorld {
     this.sim.network.freeze(fullName(a), fullName(b))
   }
 
+  mend(a: string, b: string): void {
+    this.sim.network.mend(fullName(a), fullName(b))
+  }
+
   /** Mends all links; nodes that stand still go on doing so. */
   mendAll(): void {
     this.sim.network.mendAll()
@@ -320,7 +324,6 @@ export class ClusterWorld implements ClientWorld {
   sent(link: Link, message: Published): void {
     if (message.qos === 0) return
     const from = this.places.nodeOf(message.session)
-    this.ledger.sent(message, this.#downFor(from))
     const door = this.wires.get(link.wire)!
     const fromMs = this.nowMs
     this.sim.time.set(ACCEPT_MS, () => {
@@ -329,10 +332,6 @@ export class ClusterWorld implements ClientWorld {
         [door, from].every((node) => this.#runsSince(node, fromMs)) && this.calm.isAmong(fromMs, [door, from])
       if (isDue) this.ledger.violation(message.publisher, `${message.key} has no acknowledgement after ${ACCEPT_MS} ms`)
     })
-  }
-
-  accepted(message: Published): void {
-    this.ledger.accepted(message, this.#downFor(this.places.nodeOf(message.session)))
   }
 
   #unansweredOf(client: SimClient): Set<Link> {
@@ -344,13 +343,6 @@ export class ClusterWorld implements ClientWorld {
   /** Whether a node has run, and not stood still, since a time. */
   #runsSince(node: string, fromMs: number): boolean {
     return this.services.has(node) && !this.frozen.has(node) && (this.#awayAtMs.get(node) ?? 0) < fromMs
-  }
-
-  /** Nodes that do not run, and of which a node knows that. */
-  #downFor(node: string): string[] {
-    const running = this.services.get(node)?.mnesia.status().running
-    if (running === undefined) return []
-    return [...this.#discs.keys()].filter((name) => !this.sim.isRunning(name) && !running.includes(fullName(name)))
   }
 
   /** Neither of two nodes takes the other for one that runs. */

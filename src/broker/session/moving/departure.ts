@@ -96,6 +96,11 @@ export class Departure {
     this.#session = session
   }
 
+  /** The session is on its way to another node, or may be there. */
+  get isUnderWay(): boolean {
+    return this.#attempt !== undefined || this.#doubt !== undefined
+  }
+
   /** The session is there again that had been given to another node, which may have it. */
   restored(): void {
     this.#beginDoubt(undefined)

@@ -59,6 +59,11 @@ export class Moves implements Leaver, Comer {
     if (this.state.moved !== undefined) this.#departure.restored()
   }
 
+  /** It is not settled where the session is. */
+  get isUnderWay(): boolean {
+    return this.#departure.isUnderWay || this.#arrival?.isComing === true
+  }
+
   /** A connection wants the session. Returns whether that is seen to here. */
   open(home: RemoteName, client: ClientInfo): boolean {
     if (this.#arrival?.isComing === true) return true
