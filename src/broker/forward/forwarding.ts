@@ -60,7 +60,12 @@ interface Unconfirmed {
   /** For a session as the member of a group. */
   readonly to: Pid | undefined
   readonly run: Run | undefined
+  /** Told what becomes of it, in place of the receipt and of others in its group: whoever has sent it keeps it until then. */
+  readonly keeper?: Told | undefined
 }
+
+/** `refused`: the session is not there; `lost`: its node is, and may have it. */
+export type Told = (outcome: 'taken' | 'refused' | 'lost') => void
 
 /** What is known of a node that is forwarded to. */
 class Peer {
@@ -106,6 +111,11 @@ export class Forwarding {
     } else this.#send(node, batches, receipt, mustKeep ? batches : NONE, 'all')
   }
 
+  /** Whether anything is kept for members that are away. */
+  get canKeep(): boolean {
+    return this.#options.hints !== undefined
+  }
+
   /** Keeps batches for a member that is away; with `share` for that group. */
   keep(node: string, batches: readonly Batch[], receipt: Receipt, share?: Share): void {
     for (const { messages } of batches) this.#keep(node, { messages, share }, receipt)
@@ -139,13 +149,16 @@ export class Forwarding {
     runtime.send({ name: FORWARDER, node }, message)
   }
 
-  /** Sends a run to a session of another node, as the member of a group. */
-  sendTo(to: Pid, run: Run, receipt: Receipt | undefined): void {
+  /**
+   * Sends a run to a session of another node, as the member of a group. With a keeper, that hears what becomes of it, however long it takes. Returns false
+   * when it is not sent, since so much is on its way to the node, or that is not ready.
+   */
+  sendTo(to: Pid, run: Run, receipt: Receipt | undefined, keeper?: Told): boolean {
     const { runtime } = this.#options
     const batch = run.batch as Batch
-    const peer = this.#admit(to.node, batch.messages.length, batch.bytes)
-    if (peer === undefined) return
-    const seq = this.#expect(peer, { receipt, bytes: batch.bytes, batches: NONE, to, run })
+    const peer = this.#admit(to.node, batch.messages.length, batch.bytes, keeper !== undefined)
+    if (peer === undefined) return false
+    const seq = this.#expect(peer, { receipt, bytes: batch.bytes, batches: NONE, to, run, keeper })
     const message: ForwardTo = {
       tag: 'forward_to',
       node: runtime.node.name,
@@ -155,6 +168,7 @@ export class Forwarding {
       run: travellingRun(run),
     }
     runtime.send({ name: FORWARDER, node: to.node }, message)
+    return true
   }
 
   /** Takes what a node says of what was sent to it. */
@@ -163,7 +177,11 @@ export class Forwarding {
     if (peer === undefined || peer.stream !== stream) return
     peer.isLate = false
     for (let i = 0; i + 1 < taken.length; i += 2) {
-      for (let seq = taken[i]!; seq <= taken[i + 1]!; seq += 1) this.#settle(peer, seq)?.receipt?.taken()
+      for (let seq = taken[i]!; seq <= taken[i + 1]!; seq += 1) {
+        const entry = this.#settle(peer, seq)
+        entry?.receipt?.taken()
+        entry?.keeper?.('taken')
+      }
     }
     const again = refused.map((seq) => this.#settle(peer, seq))
     for (const entry of again) if (entry !== undefined) this.#failed(entry, false)
@@ -308,11 +326,13 @@ export class Forwarding {
     return status
   }
 
-  /** The peer, unless so much is on its way to it that these must be dropped. */
-  #admit(node: string, messages: number, bytes: number): Peer | undefined {
+  /** The peer, unless so much is on its way to it that these must be dropped, or wait if they are kept. */
+  #admit(node: string, messages: number, bytes: number, isKept = false): Peer | undefined {
     const { metrics, maxBytes } = this.#options
     const peer = this.#peer(node)
-    if (peer.bytes > 0 && peer.bytes + bytes > maxBytes) {
+    const isFull = peer.bytes > 0 && peer.bytes + bytes > maxBytes
+    if (isKept && (isFull || !peer.isReady)) return undefined
+    if (isFull) {
       metrics['messages/dropped'] += messages
       metrics['messages/dropped/node_busy'] += messages
       return undefined
@@ -358,7 +378,11 @@ export class Forwarding {
   }
 
   /** `mayHave`: the session may have got it, and is on a node that is lost. Then what it gets at QoS 0 goes to nobody else [MQTT5-4.3.1]. */
-  #failed({ receipt, to, run }: Unconfirmed, mayHave: boolean): void {
+  #failed({ receipt, to, run, keeper }: Unconfirmed, mayHave: boolean): void {
+    if (keeper !== undefined) {
+      keeper(mayHave ? 'lost' : 'refused')
+      return
+    }
     const share = run?.matched.share
     if (to !== undefined && share !== undefined) {
       const { messages } = run!.batch as Batch

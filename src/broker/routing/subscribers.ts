@@ -74,6 +74,11 @@ export class Subscriber {
     this.#settle(message)?.failed()
   }
 
+  /** Whoever waits for a delivery waits for others as well, who have got it in place of the session. */
+  waitFor(message: object, others: Receipt): void {
+    this.owed?.find((each) => each.message === message)?.receipt.join(others)
+  }
+
   #settle(message: object): Receipt | undefined {
     if (this.owed?.[0]?.message !== message) return undefined
     const { receipt } = this.owed.shift()!
