@@ -67,7 +67,8 @@ export class SessionGroups {
       const { share } = matched
       if (share === undefined) continue
       for (const each of batch.messages) {
-        if (isKept === true) this.#send({ tag: 'returned', from: this.#self.pid, share, id: each.id })
+        if (isKept === true && this.#environment.groupLog?.has(share, each.id) === true)
+          this.#send({ tag: 'returned', from: this.#self.pid, share, id: each.id })
         else if (!this.#pass({ message: each, share }, 'parked', receipt)) lost.push(each)
       }
     }
