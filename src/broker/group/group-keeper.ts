@@ -183,8 +183,11 @@ class GroupKeeper {
       this.#options.onLost(message, clientId)
       return true
     }
-    if (to.pid.node === this.#self.pid.node) this.#giveHere({ ...kept, share, to }, to)
-    else if (away.isReady(to.pid.node)) this.#giveThere({ ...kept, share, to }, to)
+    if (to.pid.node === this.#self.pid.node) {
+      // It has ended.
+      if (to.subscriber === undefined) return false
+      this.#giveHere({ ...kept, share, to }, to)
+    } else if (away.isReady(to.pid.node)) this.#giveThere({ ...kept, share, to }, to)
     else return false
     return true
   }
@@ -231,12 +234,12 @@ class GroupKeeper {
     this.#end(attempt)
     switch (outcome) {
       case 'taken':
-        this.#log.remove(share, id)
+        this.#log.remove(share, id, attempt)
         // It may come back.
         this.#options.recent.forget(groupMessage(share, id))
         break
       case 'asked':
-        this.#log.remove(share, id)
+        this.#log.remove(share, id, attempt)
         break
       case 'refused':
       case 'busy':

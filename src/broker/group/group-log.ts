@@ -10,7 +10,7 @@ import type { Store } from '../../mnesia/store/store.ts'
 import type { HintLimits } from '../forward/hints.ts'
 import type { Message } from '../message.ts'
 import type { Share } from '../session/delivery.ts'
-import { groupSpace, type KeptMessage, keeping, readKept, releasing, shareOf } from './rows.ts'
+import { groupSpace, isSame, type KeptMessage, keeping, readKept, releasing, shareOf } from './rows.ts'
 
 export interface GroupLogOptions extends HintLimits {
   readonly store: Store
@@ -68,8 +68,10 @@ export class GroupLog {
   add(share: Share, messages: readonly Message[]): Promise<void> {
     const { store, now } = this.#options
     const keptAtMs = now()
-    const operations = messages.map((message) => keeping(share, { message, keptAtMs }))
-    store.commit(operations)
+    // One that is published again after a restart of the node may be on its way to a member.
+    const news = messages.filter(({ id }) => !this.has(share, id))
+    const operations = news.map((message) => keeping(share, { message, keptAtMs }))
+    if (operations.length > 0) store.commit(operations)
     for (const { key, value } of operations) this.#note(share, key, value!.length)
     this.#bound(share)
     return store.flushed()
@@ -114,11 +116,16 @@ export class GroupLog {
     return store.flushed().catch(() => {})
   }
 
-  /** A message is not to be kept any longer. */
-  remove(share: Share, id: string): void {
+  /** A message is not to be kept any longer. `kept`: unless it has come back, and is kept anew. */
+  remove(share: Share, id: string, kept?: KeptMessage): void {
     const { store } = this.#options
-    if (this.has(share, id)) store.commit([releasing(share, id)])
-    this.#forget(groupSpace(share), id)
+    const space = groupSpace(share)
+    const bytes = store.get(space, id)
+    if (bytes !== undefined) {
+      if (kept !== undefined && !isSame(kept, bytes)) return
+      store.commit([releasing(share, id)])
+    }
+    this.#forget(space, id)
   }
 
   /** A session may have taken a message off the disc. */

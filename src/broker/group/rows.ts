@@ -66,6 +66,13 @@ function keptBytes({ message, keptAtMs, mayHave }: KeptMessage): Buffer {
   return writer.take()
 }
 
+/** Whether a row is of the time at which a message was kept. */
+export function isSame({ keptAtMs }: KeptMessage, bytes: Uint8Array): boolean {
+  const reader = new BinaryReader(bytes)
+  reader.byte()
+  return reader.integer() === Math.floor(keptAtMs)
+}
+
 /** Throws `Damaged` for bytes that are no row of this version. */
 export function readKept(bytes: Uint8Array): KeptMessage {
   const reader = new BinaryReader(bytes)
