@@ -173,6 +173,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
   }
   const sessions = new Sessions(runtime, mnesia)
   const sessionStore = sessionStoreOf(options)
+  routing.subscribers.areStored = sessionStore !== undefined
   const recent = { durable: new RecentIds(nextMessageId), volatile: new RecentIds(nextMessageId) }
   const routers = new RouterPool(runtime)
   const ownGenerator = generatorOf(nextMessageId())

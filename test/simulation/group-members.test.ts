@@ -22,7 +22,10 @@ class Scene {
   readonly world: ClusterWorld
   readonly clients: SimClient[] = []
 
+  readonly seed: number
+
   constructor(seed: number) {
+    this.seed = seed
     this.world = new ClusterWorld({ seed, config: CONFIG })
     onTestFinished(() => this.world.sim.stop())
   }
@@ -63,11 +66,12 @@ class Scene {
 
   /** What was published has come to members but `former` at least once, and at QoS 2 to one of all members, once; nothing is kept any more. */
   check(messages: readonly Published[], former: SimClient): void {
+    const { seed } = this
     const others = this.clients.filter((client) => client !== former)
     for (const { key, qos } of messages) {
       const count = countOf(others, key)
-      if (qos === 2) expect({ key, count: count + countOf([former], key) }).toEqual({ key, count: 1 })
-      else expect({ key, isThere: count > 0 }).toEqual({ key, isThere: true })
+      if (qos === 2) expect({ seed, key, count: count + countOf([former], key) }).toEqual({ seed, key, count: 1 })
+      else expect({ seed, key, isThere: count > 0 }).toEqual({ seed, key, isThere: true })
     }
     expect(NAMES.map((name) => this.world.keptBy(name))).toEqual([0, 0, 0])
   }

@@ -154,6 +154,8 @@ const SCANNED = 16
 export type Presence = 'none' | 'present' | 'durable'
 
 export class Subscribers {
+  /** Those that outlive their connection are on disc, also when they have not said so yet. */
+  areStored = false
   readonly #byKey = new Map<string, Subscription | SubscriptionList>()
   readonly #byPid = new Map<string, Subscriber>()
   /** The latest session of each client id. */
@@ -220,6 +222,7 @@ export class Subscribers {
   /** Makes a session known that is not yet. */
   admit(pid: Pid, clientId: string, durable: boolean): Subscriber {
     const subscriber = new Subscriber(pid, clientId, durable)
+    subscriber.stores = durable && this.areStored
     this.#byPid.set(pid.key, subscriber)
     this.#byClient.set(clientId, subscriber)
     return subscriber
