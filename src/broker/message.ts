@@ -116,7 +116,7 @@ export interface Matched {
   /** Subscription identifiers of all matching subscriptions [MQTT5-3.3.4-3], or undefined when there are none. */
   readonly ids: readonly number[] | undefined
   /** Set when this is a delivery to a member of a shared subscription; `filter` is without the `$share/group/` prefix. */
-  readonly share: { readonly group: string; readonly filter: string } | undefined
+  readonly share: { readonly group: string; readonly filter: string; readonly local?: true | undefined } | undefined
 }
 
 /** One batch for one session. */
@@ -124,4 +124,6 @@ export interface Run {
   /** Plain when it came from another node; `batchOf` gives the batch. */
   readonly batch: Batch | PlainBatch
   readonly matched: Matched
+  /** It is kept for the group of `matched.share` on the disc of this node, until the session has it on the same. */
+  readonly isKept?: true
 }

@@ -2,6 +2,7 @@
  * Publishing with all that belongs to it: the hooks that may change or drop a message, routing, and the count of messages
  * that nobody gets. Sessions, wills and whoever else publishes on this node come through here.
  */
+import type { GroupLog } from './group/group-log.ts'
 import type { Hooks } from './hooks.ts'
 import type { Message } from './message.ts'
 import type { Metrics } from './monitor/metrics.ts'
@@ -47,6 +48,8 @@ export interface SessionEnvironment extends PublishEnvironment {
   readonly moving?: MovingSettings | undefined
   /** Where sessions that outlive their connection are stored; undefined: in memory only. */
   readonly sessionStore?: SessionStore | undefined
+  /** What is kept for groups; there when sessions are stored. */
+  readonly groupLog?: GroupLog | undefined
 }
 
 /**

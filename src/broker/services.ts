@@ -16,6 +16,7 @@ import { Forwarding } from './forward/forwarding.ts'
 import { HintLog } from './forward/hints.ts'
 import { ASK_MEMBERS, FORWARDER } from './forward/messages.ts'
 import { RecentIds } from './forward/recent-ids.ts'
+import { GroupLog } from './group/group-log.ts'
 import { generatorOf, guidGenerator } from './guid.ts'
 import { Hooks } from './hooks.ts'
 import type { Message } from './message.ts'
@@ -64,6 +65,8 @@ export interface Services extends SessionEnvironment {
   readonly retainer: Retainer
   readonly sessions: Sessions
   readonly sessionStore: SessionStore | undefined
+  /** What is kept for groups, beside the sessions if these are stored. */
+  readonly groupLog: GroupLog | undefined
   /** Which member has the stored session of a client id. */
   readonly places: StoredPlaces
   /** Sessions of this node that have given way. */
@@ -116,6 +119,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
   const routing = new Routing(runtime.node.name, mnesia, config.session.queue)
   const { maxMessages, maxPayloadBytes, expirySec } = config.retained
   const retainer = new Retainer(mnesia, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
+  const groupLog = groupLogOf(options, metrics)
   const pubsub = new PubSub({
     routing,
     send: (to, message) => runtime.send(to, message),
@@ -124,6 +128,17 @@ export async function createServices(options: ServicesOptions): Promise<Services
     retain: (message) => retain(retainer, metrics, message),
     forward: (to, batches, receipt) => forwarding.send(to, batches, receipt),
     park: (node, batches, receipt, share) => forwarding.keep(node, batches, receipt, { share }),
+    ...(groupLog !== undefined && {
+      keep: (share, messages, receipt) => {
+        metrics['messages/hinted'] += messages.length
+        receipt.expect()
+        const taken = () => receipt.taken()
+        groupLog.add(share, messages).then(taken, (error: unknown) => {
+          runtime.logger.error({ err: error, ...share }, 'what was published for a group that is away is not on disc')
+          taken()
+        })
+      },
+    }),
     forwardTo: (to, run, receipt) => forwarding.sendTo(to, run, receipt),
   })
   const forwarding = new Forwarding({
@@ -162,6 +177,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
   }
   const sessions = new Sessions(runtime, mnesia)
   const sessionStore = sessionStoreOf(options)
+  routing.subscribers.areStored = sessionStore !== undefined
   const recent = { durable: new RecentIds(nextMessageId), volatile: new RecentIds(nextMessageId) }
   const routers = new RouterPool(runtime)
   const ownGenerator = generatorOf(nextMessageId())
@@ -188,6 +204,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
     retainer,
     sessions,
     sessionStore,
+    groupLog,
     places: new StoredPlaces(runtime.node.name, mnesia, sessionStore),
     former: formerSessions(options),
     // Before those who ask for it when members change.
@@ -216,18 +233,39 @@ function movingSettings({ session }: BrokerConfig, mnesia: Mnesia, homes: Homes)
   return { waitMs: session.migrateWaitMs, homeWaitMs: session.homeWaitMs, canReach }
 }
 
-function hintLog({ config, hintStore, mnesia }: ServicesOptions, metrics: Metrics): HintLog | undefined {
-  if (hintStore === undefined) return undefined
-  return new HintLog({
-    store: hintStore,
+function hintLog(options: ServicesOptions, metrics: Metrics): HintLog | undefined {
+  const { hintStore: store } = options
+  return store === undefined ? undefined : new HintLog({ store, ...keepingOptions(options, metrics) })
+}
+
+/** Beside the sessions, where these are stored: what they leave to groups changes hands in one commit. */
+function groupLogOf(options: ServicesOptions, metrics: Metrics): GroupLog | undefined {
+  const { config, sessionStore, hintStore, mnesia } = options
+  const store = (config.session.durability === 'memory' ? undefined : sessionStore) ?? hintStore
+  if (store === undefined) return undefined
+  const { logger } = mnesia.runtime
+  return new GroupLog({
+    store,
+    ...keepingOptions(options, metrics),
+    onUnreadable: (space, id, reason) => {
+      logger.error(
+        { report: 'unreadable_group_message', space, id, reason },
+        `a message of ${space} cannot be read: ${reason}`,
+      )
+    },
+  })
+}
+
+function keepingOptions({ config, mnesia }: ServicesOptions, metrics: Metrics) {
+  return {
     maxBytes: config.broker.hintMaxBytes,
     maxAgeMs: config.broker.hintMaxAgeMs,
     now: () => mnesia.runtime.clock.now(),
-    onDropped: (messages) => {
+    onDropped: (messages: number) => {
       metrics['messages/dropped'] += messages
       metrics['messages/dropped/hints'] += messages
     },
-  })
+  }
 }
 
 function formerSessions({ config, hintStore, mnesia }: ServicesOptions): FormerSessions {

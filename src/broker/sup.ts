@@ -9,6 +9,7 @@
  *     ├─ session_restorer   has stored sessions started, and is gone when they are
  *     ├─ cluster            what members that come and go mean for clients
  *     ├─ trace              what clients do, and what happens on topics, to files
+ *     ├─ group_keeper       messages that are kept for shared subscriptions, to members that are there
  *     ├─ forwarder          messages from and to other nodes, which it tells that the sessions are there
  *     ├─ bridge_receiver    messages that bridges of other nodes bring
  *     ├─ bridge_sup         a bridge for each node and filter that messages are brought to
@@ -30,6 +31,7 @@ import { connectionEnvironment } from './connection/connection-services.ts'
 import { tcpListener } from './connection/listener-tcp.ts'
 import { forwarder } from './forward/forwarder.ts'
 import { FORWARDER } from './forward/messages.ts'
+import { GROUP_KEEPER, groupKeeper } from './group/group-keeper.ts'
 import { sysTopics } from './monitor/sys-topics.ts'
 import { sysmon } from './monitor/sysmon.ts'
 import { TRACE, trace } from './monitor/trace.ts'
@@ -37,6 +39,7 @@ import { reportUnrouted } from './publish.ts'
 import { retainer } from './retained/retainer.ts'
 import { router } from './routing/router.ts'
 import type { Services } from './services.ts'
+import { reportDropped } from './session/session-reports.ts'
 import { SESSION_SUP, sessionSup } from './session/session-sup.ts'
 import { sm } from './session/sm.ts'
 import { sessionRestorer } from './session/stored/session-restorer.ts'
@@ -104,6 +107,22 @@ export function serviceChildren(services: Services): ChildSpec[] {
       { name: CLUSTER },
     ]),
     child(TRACE, trace, [services.hooks, { name: TRACE }]),
+    child(GROUP_KEEPER, groupKeeper, [
+      {
+        log: services.groupLog,
+        pubsub,
+        routing,
+        forwarding,
+        mnesia,
+        away: services.away,
+        recent: services.recent.durable,
+        onLost: (message, clientId) => {
+          if (clientId === undefined) reportUnrouted(services, message)
+          else reportDropped(services, clientId, 'session_ended', [message])
+        },
+      },
+      { name: GROUP_KEEPER },
+    ]),
     child(FORWARDER, forwarder, [
       {
         forwarding,

@@ -93,7 +93,7 @@ test('a member is away from the loss of it until it is ready, in which time it m
   expect([found(), parked.nodes()]).toEqual([[[], [], []], []])
 })
 
-test('the groups of members that are away are known, and a node that keeps for them', () => {
+test('the groups of members that are away are known, and the nodes on which they are awaited', () => {
   const a = new Node(new TestTables('a@sim'))
   const b = new Node(a.tables.member('b@sim'))
   b.session(true, '$share/g/t/+', '$share/h/t/+', '$share/g/t/1', 't/#')
@@ -102,16 +102,13 @@ test('the groups of members that are away are known, and a node that keeps for t
   const { parked } = a.routing
   const g = { group: 'g', filter: 't/+' }
   parked.release('b@sim')
-  expect([parked.shares('t/1'), a.routing.keeperOf(g), b.routing.keeperOf(g)]).toEqual([[], 'b@sim', undefined])
+  expect([parked.shares('t/1'), a.routing.awaitedOn(g), b.routing.awaitedOn(g)]).toEqual([[], ['b@sim'], []])
   a.tables.network.kill('b@sim')
   a.tables.settle()
   expect(parked.match('t/1')).toEqual(['b@sim'])
-  const keys = parked.shares('t/1').map(({ group, filter, node }) => `${group} ${filter} ${node}`)
-  expect(keys.sort()).toEqual(['g t/+ b@sim', 'g t/1 b@sim', 'h t/+ b@sim'])
-  expect([a.routing.keeperOf(g), a.routing.keeperOf({ group: 'volatile', filter: 't/+' })]).toEqual([
-    'b@sim',
-    undefined,
-  ])
+  const keys = parked.shares('t/1').map(({ group, filter }) => `${group} ${filter}`)
+  expect(keys.sort()).toEqual(['g t/+', 'g t/1', 'h t/+'])
+  expect([a.routing.awaitedOn(g), a.routing.awaitedOn({ group: 'volatile', filter: 't/+' })]).toEqual([['b@sim'], []])
 })
 
 test('a member that is there and ready is not away, whatever comes of its rows', () => {

@@ -363,6 +363,15 @@ describe('shared subscriptions', () => {
     expect(rest.map((packet) => packet.message)).toEqual(all.slice(2))
   })
 
+  test('what it holds of a group that it has left is offered to others when it ends', () => {
+    const machine = worker()
+    const [one] = [message({ qos: 1 })]
+    machine.deliver(run([one!], matched(2, { share })))
+    machine.packets([{ cmd: 'unsubscribe', messageId: 2, unsubscriptions: ['$share/g/t'] }])
+    const [effect] = only(machine.event({ tag: 'discard', reasonCode: 0, reason: 'x' }), 'redispatch')
+    expect(effect?.inflight.map((held) => held.message)).toEqual([one])
+  })
+
   test('a message of an ordinary subscription stays', () => {
     const machine = worker()
     machine.deliver(run([message({ qos: 1 })], matched(2)))

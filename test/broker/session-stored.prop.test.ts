@@ -241,7 +241,8 @@ describe('a session that is found again in the store', () => {
     )
   })
 
-  test('leaves nothing in the store when it ends', () => {
+  test('leaves nothing in the store when it ends but what is for its groups', () => {
+    const isLast = (machine: StoredMachine, i: number) => machine.attach({ expirySec: 0, connection: pid(i) })
     const ends: Step[] = [
       (machine) => machine.event({ tag: 'discard', reasonCode: 0x98, reason: 'x' }),
       (machine) => machine.attach({ cleanStart: true, connection: pid(999) }),
@@ -249,7 +250,7 @@ describe('a session that is found again in the store', () => {
         if (machine.state.connection === undefined) machine.event(EXPIRED)
         else machine.detach({ expirySec: 0 })
       },
-      (machine) => machine.attach({ expirySec: 0, connection: pid(999) }),
+      isLast,
     ]
     fc.assert(
       fc.property(histories, fc.constantFrom(...ends), fc.boolean(), (past, end, isFound) => {
@@ -258,13 +259,21 @@ describe('a session that is found again in the store', () => {
         past.forEach((step, i) => {
           step(machine, i)
         })
-        end(isFound ? machine.found(store) : machine, past.length)
-        expect(store.spaces()).toEqual(['number'])
+        const ending = isFound ? machine.found(store) : machine
+        const { inflight, queue } = ending.state
+        const queued = queue?.select(({ number, share }) => number > 0 && share !== undefined) ?? []
+        const held = [...inflight.shared(), ...queued].map(({ message: { id } }) => id)
+        end(ending, past.length)
+        expect(store.spaces().filter((space) => space !== SPACE)).toEqual(['number'])
+        const kept = [...store.entries(SPACE)].map(([id]) => id)
+        // One that is not to outlive its connection has it in memory.
+        if (end !== isLast) expect(kept).toEqual(expect.arrayContaining(held))
       }),
     )
   })
 })
 
+const SPACE = 'group/$share/g/t'
 const EXPIRED: SessionEvent = { tag: 'timeout', timer: 'expiry' }
 
 function copyOf(store: MemoryStore): MemoryStore {

@@ -268,10 +268,16 @@ describe('redispatch', () => {
     expect([offline.ids(), congested.ids()]).toEqual([[], ['0']])
   })
 
-  test('finds the groups of $local too', () => {
+  test('gives what is of a group of $local to its members, and to none of a group of the same name', () => {
     const { pubsub, member } = broker()
     const [leaving, other] = [member('$local/$share/g/T'), member('$local/$share/g/T')]
-    expect(pubsub.redispatch(numbered('T', 1), { group: 'g', filter: 'T' }, leaving.pid, 'given_up')).toEqual([])
-    expect(other.ids()).toEqual(['0'])
+    const namesake = member('$share/g/T')
+    const share = { group: 'g', filter: 'T', local: true } as const
+    expect(pubsub.redispatch(numbered('T', 1), share, leaving.pid, 'given_up')).toEqual([])
+    expect([other.ids(), namesake.ids()]).toEqual([['0'], []])
+    const messages = numbered('T', 1)
+    other.subscriber.availability = 'down'
+    expect(pubsub.redispatch(messages, share, leaving.pid, 'parked')).toEqual(messages)
+    expect(namesake.ids()).toEqual([])
   })
 })

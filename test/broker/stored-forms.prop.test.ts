@@ -102,7 +102,7 @@ test('a delivery comes back as it was, and owns its bytes', () => {
     qos,
     retain: fc.boolean(),
     ids: maybe(fc.array(varint, { minLength: 1, maxLength: 3 })),
-    share: maybe(fc.record({ group: text, filter: text })),
+    share: maybe(fc.record({ group: text, filter: text, local: maybe(fc.constant(true as const)) })),
   })
   fc.assert(
     fc.property(delivery, fc.integer({ min: 0, max: 65_535 }), (each, sentAs) => {

@@ -52,11 +52,7 @@ export class StoredMachine extends Machine {
       const hasOther = ({ payload }: Message): boolean => !this.isAlone && payload.at(-1)! % 2 === 0
       const taken = inflight.filter(({ message }) => hasOther(message)).map(({ messageId }) => messageId)
       const passed = queued.filter(({ message }) => hasOther(message))
-      const answers = super.event({ tag: 'redispatched', taken, passed })
-      const { journal } = this.state
-      for (const number of journal?.takePassedOn() ?? []) journal!.dropped(number)
-      if (journal !== undefined) this.#store.commit(journal)
-      return answers
+      return super.event({ tag: 'redispatched', taken, passed })
     })
     return [...effects, ...more]
   }

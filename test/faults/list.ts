@@ -2,12 +2,14 @@
 import type { Fault } from './fault.ts'
 import { DIRECTORY_FAULTS } from './lists/directory.ts'
 import { FORWARDING_FAULTS } from './lists/forwarding.ts'
+import { GROUP_FAULTS } from './lists/groups.ts'
 import { ROUTING_FAULTS } from './lists/routing.ts'
 import { SESSION_FAULTS } from './lists/sessions.ts'
 import { STORAGE_FAULTS } from './lists/storage.ts'
 
 export const FAULTS: readonly Fault[] = [
   ...ROUTING_FAULTS,
+  ...GROUP_FAULTS,
   ...SESSION_FAULTS,
   ...STORAGE_FAULTS,
   ...FORWARDING_FAULTS,

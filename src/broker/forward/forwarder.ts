@@ -11,6 +11,7 @@ import { nodeNetworkOf } from '../../dist/node-network.ts'
 import { type SystemEventMessage, subscribeSystem } from '../../mnesia/events.ts'
 import type { Mnesia } from '../../mnesia/mnesia.ts'
 import type { SystemEvent } from '../../mnesia/system-events.ts'
+import { groupMessage } from '../group/rows.ts'
 import { batchOf, type Message, type PlainBatch } from '../message.ts'
 import type { PubSub, Reach, Repeated } from '../routing/pubsub.ts'
 import { Receipt } from '../routing/receipt.ts'
@@ -291,8 +292,8 @@ class ForwarderState {
   }
 
   /** Whether a message has not come for a group already. */
-  #isNewTo({ group, filter }: Share, { id, qos }: Message): boolean {
-    return qos < 2 || this.#options.recent.durable.add(`${id}/${group}/${filter}`)
+  #isNewTo(share: Share, { id, qos }: Message): boolean {
+    return qos < 2 || this.#options.recent.durable.add(groupMessage(share, id))
   }
 
   /**

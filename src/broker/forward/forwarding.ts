@@ -33,7 +33,7 @@ import {
   type Ranges,
   rangesOf,
 } from './messages.ts'
-import { keptOf, Peer, type Unconfirmed, weightOf } from './peer.ts'
+import { keptOf, Peer, type Told, type Unconfirmed, weightOf } from './peer.ts'
 
 export interface ForwardingOptions {
   readonly runtime: Runtime
@@ -76,6 +76,11 @@ export class Forwarding {
     } else this.#send(node, batches, receipt, mustKeep ? batches : NONE, 'all')
   }
 
+  /** Whether anything is kept for members that are away. */
+  get canKeep(): boolean {
+    return this.#options.hints !== undefined
+  }
+
   /** Keeps batches for a member, which gets them when it is ready; for a group, or for one session, if that is said. */
   keep(node: string, batches: readonly Batch[], receipt: Receipt, to: Pick<Hint, 'share' | 'heir'> = {}): void {
     for (const { messages } of batches) this.#keep(node, { ...to, messages }, receipt)
@@ -105,18 +110,24 @@ export class Forwarding {
     runtime.send({ name: FORWARDER, node }, message)
   }
 
-  /** Sends a run to a session of another node, as the member of a group. */
-  sendTo(to: Pid, run: Run, receipt: Receipt | undefined): void {
+  /**
+   * Sends a run to a session of another node, as the member of a group. With a keeper, that hears what becomes of it, however long it takes. Returns false
+   * when it is not sent, since so much is on its way to the node, or that is not ready.
+   */
+  sendTo(to: Pid, run: Run, receipt: Receipt | undefined, keeper?: Told): boolean {
     const { hints, maxBytes, runtime } = this.#options
     const batch = run.batch as Batch
     const { share } = run.matched
-    if (receipt !== undefined && hints !== undefined && !this.#peer(to.node).hasRoom(batch.bytes, maxBytes)) {
+    const known = this.#peer(to.node)
+    const hasRoom = known.hasRoom(batch.bytes, maxBytes)
+    if (keeper !== undefined && !(hasRoom && known.isReady)) return false
+    if (receipt !== undefined && hints !== undefined && !hasRoom) {
       this.keep(to.node, [batch], receipt, { share })
-      return
+      return true
     }
     const peer = this.#admit(to.node, batch.messages.length, batch.bytes)
-    if (peer === undefined) return
-    const seq = this.#expect(peer, { receipt, bytes: batch.bytes, batches: NONE, to, run })
+    if (peer === undefined) return false
+    const seq = this.#expect(peer, { receipt, bytes: batch.bytes, batches: NONE, to, run, keeper })
     if (peer.isLate) this.#keepUnderWay(peer, seq, receipt)
     const message: ForwardTo = {
       tag: 'forward_to',
@@ -127,6 +138,7 @@ export class Forwarding {
       run: travellingRun(run),
     }
     runtime.send({ name: FORWARDER, node: to.node }, message)
+    return true
   }
 
   /** Takes what a node says of what was sent to it. */
@@ -140,6 +152,7 @@ export class Forwarding {
         if (entry === undefined) continue
         this.#forgetKept(node, entry)
         entry.receipt?.taken()
+        entry.keeper?.('taken')
       }
     }
     const again = refused.map((seq) => peer.settle(seq))
@@ -361,7 +374,11 @@ export class Forwarding {
 
   /** `mayHave`: the session may have got it, and is on a node that is lost. Then what it gets at QoS 0 goes to nobody else [MQTT5-4.3.1]. */
   #failed(node: string, entry: Unconfirmed, mayHave: boolean): void {
-    const { receipt, to, run } = entry
+    const { receipt, to, run, keeper } = entry
+    if (keeper !== undefined) {
+      keeper(mayHave ? 'lost' : 'refused')
+      return
+    }
     const share = run?.matched.share
     if (to !== undefined && share !== undefined) {
       const { messages } = run!.batch as Batch

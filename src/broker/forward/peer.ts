@@ -3,6 +3,9 @@ import type { Pid } from '../../actors/pid.ts'
 import type { Batch, Run } from '../message.ts'
 import type { Receipt } from '../routing/receipt.ts'
 
+/** `refused`: the session is not there; `lost`: its node is, and may have it. */
+export type Told = (outcome: 'taken' | 'refused' | 'lost') => void
+
 /** What is on its way. */
 export interface Unconfirmed {
   /** Undefined when nobody waits, or not any more. */
@@ -15,6 +18,8 @@ export interface Unconfirmed {
   /** For a session as the member of a group. */
   readonly to: Pid | undefined
   readonly run: Run | undefined
+  /** Told what becomes of it, in place of the receipt and of others in its group: whoever has sent it keeps it until then. */
+  readonly keeper?: Told | undefined
   /** Numbers of the first and the last hint, when it is kept although it is on its way. */
   kept?: readonly [from: number, upTo: number] | undefined
 }
@@ -90,7 +95,8 @@ export function weightOf(batches: readonly Batch[]): { readonly bytes: number; r
 }
 
 /** The batches that are to be kept of what is on its way. */
-export function keptOf({ batches, run }: Unconfirmed): readonly Batch[] {
+export function keptOf({ batches, keeper, run }: Unconfirmed): readonly Batch[] {
   if (run === undefined) return batches
+  if (keeper !== undefined) return []
   return run.matched.qos > 0 ? [run.batch as Batch] : []
 }

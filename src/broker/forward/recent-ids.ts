@@ -10,7 +10,7 @@ export class RecentIds {
   readonly #mark: () => string
   readonly #max: number
   #young = new Map<string, string>()
-  #old: ReadonlyMap<string, string> = new Map()
+  #old = new Map<string, string>()
 
   /** `mark` returns marks that grow: a clock may be set back. */
   constructor(mark: () => string, max = MAX_IDS) {
@@ -33,5 +33,11 @@ export class RecentIds {
       this.#young = new Map()
     }
     return former === undefined
+  }
+
+  /** Forgets an id: what comes under it from now on is new. */
+  forget(id: string): void {
+    this.#young.delete(id)
+    this.#old.delete(id)
   }
 }

@@ -8,13 +8,8 @@
 import type { Table } from '../../mnesia/table.ts'
 import type { Share } from '../session/delivery.ts'
 import type { DurableRouteRow } from '../tables.ts'
-import { isWildcard, partsOf } from './topic.ts'
+import { filterKey, isWildcard, partsOf } from './topic.ts'
 import { Trie } from './trie.ts'
-
-/** A group with members on a node that is away. */
-export interface AwayShare extends Share {
-  readonly node: string
-}
 
 /** Some filters. */
 class Filters {
@@ -101,10 +96,14 @@ export class ParkedRoutes {
   }
 
   /** The groups that members that are away would be chosen from for messages of a topic. */
-  shares(topic: string): readonly AwayShare[] {
+  shares(topic: string): readonly Share[] {
     this.#refresh()
     if (this.#away.size === 0) return NONE
-    return [...this.#away].flatMap(([node, away]) => away.shares(topic).map((share) => ({ ...share, node })))
+    const found = new Map<string, Share>()
+    for (const away of this.#away.values()) {
+      for (const share of away.shares(topic)) found.set(filterKey(share.filter, share.group, false), share)
+    }
+    return [...found.values()]
   }
 
   /** Members that are away. */

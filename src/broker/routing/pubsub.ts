@@ -19,12 +19,11 @@ import type { BackPressure } from '../session/back-pressure.ts'
 import type { Share } from '../session/delivery.ts'
 import { MatchCache, type MatchCacheLimits, type Weighed } from './match-cache.ts'
 import { fold, Interning } from './matched.ts'
-import type { AwayShare } from './parked-routes.ts'
 import { Receipt } from './receipt.ts'
 import type { Routing } from './routing.ts'
 import type { Member, SharedStrategy, ShareGroup } from './shared-sub.ts'
 import { type Subscriber, Subscription } from './subscribers.ts'
-import { filterKey, isWildcard } from './topic.ts'
+import { isWildcard } from './topic.ts'
 
 /** What a session gets. */
 export type Deliver = Extract<ToSession, { tag: 'deliver' }>
@@ -40,8 +39,10 @@ export interface PubSubOptions {
   readonly retain?: (message: Message) => void
   /** Hands batches to another node, one call per node and publish; the receipt is told when the node has taken them over. */
   readonly forward?: (to: Destination, batches: readonly Batch[], receipt: Receipt | undefined) => void
-  /** Keeps batches for a member that is away; with `share` for some member of that group when the node is back. */
+  /** Keeps batches for a member that is away; with `share` for some member of that group, unless the node has had them. */
   readonly park?: (node: string, batches: readonly Batch[], receipt: Receipt, share?: Share) => void
+  /** Keeps messages for a group until a member of it is there. */
+  readonly keep?: (share: Share, messages: readonly Message[], receipt: Receipt) => void
   /** Hands a run to a session of another node, as the member of a group. @default sends it */
   readonly forwardTo?: (to: Pid, run: Run, receipt: Receipt | undefined) => void
   readonly cache?: MatchCacheLimits
@@ -80,15 +81,15 @@ interface Destinations extends Weighed {
   /** Members that are away. */
   readonly parked: readonly string[]
   readonly shares: readonly ShareGroup[]
-  /** Groups whose members are all on nodes that are away, each with one of these. */
-  readonly parkedShares: readonly AwayShare[]
+  /** Groups whose members are all on nodes that are away. */
+  readonly parkedShares: readonly Share[]
 }
 
 /** What becomes of messages for a group in which no other member is there for them. */
 export type Otherwise =
   /** The member that has them keeps them: they go to others only who are online. */
   | 'kept'
-  /** They are kept for a node that is away, if one of those with members outlives it. */
+  /** They are kept for the group, if one of its members on other nodes outlives its connection. */
   | 'parked'
   | 'given_up'
 
@@ -108,6 +109,7 @@ export class PubSub {
   readonly #retain: ((message: Message) => void) | undefined
   readonly #forward: PubSubOptions['forward']
   readonly #park: PubSubOptions['park']
+  readonly #keep: PubSubOptions['keep']
   readonly #forwardTo: NonNullable<PubSubOptions['forwardTo']>
   readonly #cache: MatchCache<Destinations>
   #wildcardChanges = 0
@@ -125,6 +127,7 @@ export class PubSub {
     this.#retain = options.retain
     this.#forward = options.forward
     this.#park = options.park
+    this.#keep = options.keep
     this.#forwardTo = options.forwardTo ?? ((to, run) => options.send(to, { tag: 'deliver', runs: [run] }))
     this.#cache = new MatchCache(options.cache ?? DEFAULT_CACHE)
     options.routing.onChange((filter) => {
@@ -207,20 +210,13 @@ export class PubSub {
    */
   redispatch(messages: readonly Message[], share: Share, exclude: Pid | undefined, otherwise: Otherwise): Message[] {
     this.#receipt = undefined
-    const { global, local } = this.#routing
-    const { filter, group } = share
-    const members = global.groups.of(filter).get(group) ?? local.groups.of(filter).get(group)
     const lost: Message[] = []
     const runs = new Map<Member, Run[]>()
     for (const message of messages) {
-      const member = members?.pick(this.#strategy, message, this.#random, exclude, otherwise === 'kept')
+      const member = this.memberFor(message, share, exclude, otherwise === 'kept')
       if (member === undefined) lost.push(message)
       else {
-        const batch = new Batch([message])
-        const run: Run = { batch, matched: member.matched }
-        if (member.subscriber !== undefined && isWeighed(batch, member.matched)) {
-          this.pressure.add(member.subscriber, 1, batch.bytes)
-        }
+        const run = this.#runFor(member, message)
         const held = runs.get(member)
         if (held === undefined) runs.set(member, [run])
         else held.push(run)
@@ -231,11 +227,37 @@ export class PubSub {
         for (const run of list) this.#forwardTo(pid, run, this.#expected())
         continue
       }
-      const message: Deliver = { tag: 'deliver', runs: list }
-      if (subscriber.stores) subscriber.owe(message, this.#expected())
-      this.#send(pid, message)
+      this.#deliverTo(subscriber, list)
     }
-    return otherwise === 'parked' ? this.#parkShare(lost, share) : lost
+    return otherwise === 'parked' ? this.#parkShare(lost, share, exclude?.node) : lost
+  }
+
+  /** The member of a group that is to get a message, never `exclude`, and with `onlineOnly` none that is offline; undefined when there is none. */
+  memberFor(message: Message, share: Share, exclude?: Pid, onlineOnly = false): Member | undefined {
+    const { global, local } = this.#routing
+    const { groups } = share.local === true ? local : global
+    return groups.of(share.filter).get(share.group)?.pick(this.#strategy, message, this.#random, exclude, onlineOnly)
+  }
+
+  /** Gives a message that is kept for a group to a member of this node. Returns what to wait for; undefined: a session that is not stored has it. */
+  give(message: Message, { matched, pid, subscriber }: Member): Receipt | undefined {
+    this.#receipt = undefined
+    const run: Run = { ...this.#runFor({ matched, subscriber }, message), isKept: true }
+    if (subscriber === undefined) this.#send(pid, { tag: 'deliver', runs: [run] })
+    else this.#deliverTo(subscriber, [run])
+    return this.takeReceipt()
+  }
+
+  #runFor({ matched, subscriber }: Pick<Member, 'matched' | 'subscriber'>, message: Message): Run {
+    const batch = new Batch([message])
+    if (subscriber !== undefined && isWeighed(batch, matched)) this.pressure.add(subscriber, 1, batch.bytes)
+    return { batch, matched }
+  }
+
+  #deliverTo(subscriber: Subscriber, runs: readonly Run[]): void {
+    const message: Deliver = { tag: 'deliver', runs }
+    if (subscriber.stores) subscriber.owe(message, this.#expected())
+    this.#send(subscriber.pid, message)
   }
 
   /** The record of a session of this node that has subscribed. */
@@ -374,16 +396,24 @@ export class PubSub {
     const count = parked.length + parkedShares.length
     if (this.#park === undefined || count === 0 || batch.maxQoS === 0) return 0
     for (const node of parked) this.#park(node, [batch], this.#expected())
-    for (const { node, group, filter } of parkedShares) this.#park(node, [batch], this.#expected(), { group, filter })
+    const kept = parkedShares.length === 0 ? NONE : batch.messages.filter(({ qos }) => qos > 0)
+    for (const share of parkedShares) this.#keep?.(share, kept, this.#expected())
     return count
   }
 
-  /** Keeps messages for a group whose members are away; returns those that are not kept. */
-  #parkShare(messages: readonly Message[], share: Share): Message[] {
-    const kept = messages.filter(({ qos }) => qos > 0)
-    const node = kept.length > 0 && this.#park !== undefined ? this.#routing.keeperOf(share) : undefined
-    if (node === undefined) return [...messages]
-    this.#park!(node, [new Batch(kept)], this.#expected(), share)
+  /**
+   * Keeps messages for a group whose members are away; returns those that are not kept. What a member of `node` may have got at QoS 2 is kept for that
+   * node, which knows.
+   */
+  #parkShare(messages: readonly Message[], share: Share, node: string | undefined): Message[] {
+    const awaited: readonly string[] =
+      share.local === true || this.#keep === undefined ? NONE : this.#routing.awaitedOn(share)
+    if (awaited.length === 0) return [...messages]
+    const isForNode = ({ qos }: Message): boolean => qos === 2 && node !== undefined && awaited.includes(node)
+    const forNode = messages.filter(isForNode)
+    if (forNode.length > 0) this.#park?.(node!, [new Batch(forNode)], this.#expected(), share)
+    const kept = messages.filter((message) => message.qos > 0 && !isForNode(message))
+    if (kept.length > 0) this.#keep!(share, kept, this.#expected())
     return messages.filter(({ qos }) => qos === 0)
   }
 
@@ -506,16 +536,11 @@ export class PubSub {
     }
   }
 
-  #parkedShares(topic: string): readonly AwayShare[] {
+  #parkedShares(topic: string): readonly Share[] {
     const { global, parked } = this.#routing
-    const away = parked.shares(topic)
+    const away = this.#keep === undefined ? NONE : parked.shares(topic)
     if (away.length === 0) return NONE
-    const found = new Map<string, AwayShare>()
-    for (const share of away) {
-      const key = filterKey(share.filter, share.group, false)
-      if (!global.groups.of(share.filter).has(share.group) && !found.has(key)) found.set(key, share)
-    }
-    return [...found.values()]
+    return away.filter(({ filter, group }) => !global.groups.of(filter).has(group))
   }
 }
 

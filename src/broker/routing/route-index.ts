@@ -23,16 +23,17 @@ export class RouteIndex {
   readonly groups: SharedGroups
   readonly #unsubscribe: () => void
 
-  /** `onChange` is called with a filter whenever what is known of it has changed. */
+  /** `onChange` is called with a filter whenever what is known of it has changed; `isLocal`: of `$local/…` subscriptions. */
   constructor(
     routes: Table<RouteRow>,
     members: Table<SharedMemberRow>,
     subscribers: Subscribers,
     onChange: (filter: string) => void,
+    isLocal = false,
   ) {
     this.routes = routes
     this.members = members
-    this.groups = new SharedGroups(members, subscribers, onChange)
+    this.groups = new SharedGroups(members, subscribers, onChange, isLocal)
     for (const filter of routes.keys()) if (isWildcard(filter)) this.trie.insert(filter)
     this.#unsubscribe = routes.subscribe((event) => {
       if (event.type === 'write' || event.type === 'delete') {

@@ -111,6 +111,7 @@ export class Routing {
       tables.open(LOCAL_SHARED_SUBSCRIPTION),
       this.subscribers,
       changed,
+      true,
     )
   }
 
@@ -251,14 +252,20 @@ export class Routing {
     }
   }
 
-  /** Another node, be it here or away, on which a member of a group outlives its connection; undefined when there is none. */
-  keeperOf({ group, filter }: Share): string | undefined {
+  /** The other nodes, be they here or away, on which a member of a group outlives its connection. */
+  awaitedOn({ group, filter }: Share): string[] {
     const key = filterKey(filter, group, false)
     const rows = [...this.#durable.read(key), ...this.#durable.readParked(key)]
-    return rows
-      .map(({ node }) => node)
-      .filter((node) => node !== this.node)
-      .sort()[0]
+    return rows.map(({ node }) => node).filter((node) => node !== this.node)
+  }
+
+  /** Calls `listener` when a group may have another member, or none any more who outlives its connection; returns what ends that. */
+  onMembers(listener: () => void): () => void {
+    const tables = [this.global.members, this.local.members, this.#durable]
+    const ends = tables.map((table) => (table as Table<SharedMemberRow | DurableRouteRow>).subscribe(listener))
+    return () => {
+      for (const end of ends) end()
+    }
   }
 
   /** Stops following the tables. */

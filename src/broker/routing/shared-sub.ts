@@ -13,6 +13,7 @@
 import type { Pid } from '../../actors/pid.ts'
 import type { Table, TableEvent } from '../../mnesia/table.ts'
 import type { Matched, Message } from '../message.ts'
+import type { Share } from '../session/delivery.ts'
 import type { SharedMemberRow } from '../tables.ts'
 import type { Availability, Subscriber, Subscribers } from './subscribers.ts'
 
@@ -36,10 +37,10 @@ export class Member {
   /** Place in the list of its group. */
   index: number
 
-  constructor(row: SharedMemberRow, subscriber: Subscriber | undefined, index: number) {
-    const { group, filter, qos, rap, id } = row
+  constructor(row: SharedMemberRow, share: Share, subscriber: Subscriber | undefined, index: number) {
+    const { qos, rap, id } = row
     this.pid = row.pid
-    this.matched = { qos, noLocal: false, rap, ids: id === undefined ? undefined : [id], share: { group, filter } }
+    this.matched = { qos, noLocal: false, rap, ids: id === undefined ? undefined : [id], share }
     this.subscriber = subscriber
     // A node of an earlier version does not say it.
     this.#isOnline = row.online !== false
@@ -59,21 +60,19 @@ export class Member {
 
 /** The members of one group of one filter. */
 export class ShareGroup {
-  readonly group: string
-  readonly filter: string
+  readonly share: Share
   readonly members: Member[] = []
   readonly #byPid = new Map<string, Member>()
   /** Where the next choice begins: round_robin moves it on, sticky keeps it. */
   #position = 0
 
-  constructor(group: string, filter: string) {
-    this.group = group
-    this.filter = filter
+  constructor(share: Share) {
+    this.share = share
   }
 
   put(row: SharedMemberRow, subscriber: Subscriber | undefined): void {
     const known = this.#byPid.get(row.pid.key)
-    const member = new Member(row, subscriber, known === undefined ? this.members.length : known.index)
+    const member = new Member(row, this.share, subscriber, known === undefined ? this.members.length : known.index)
     this.members[member.index] = member
     this.#byPid.set(row.pid.key, member)
   }
@@ -158,12 +157,19 @@ export class SharedGroups {
   readonly #table: Table<SharedMemberRow>
   readonly #subscribers: Subscribers
   readonly #onChange: (filter: string) => void
+  readonly #isLocal: boolean
   readonly #groups = new Map<string, Map<string, ShareGroup>>()
   readonly #unsubscribe: () => void
 
-  /** `onChange` is called when a filter gets a group or loses one. */
-  constructor(table: Table<SharedMemberRow>, subscribers: Subscribers, onChange: (filter: string) => void) {
+  /** `onChange` is called when a filter gets a group or loses one; `isLocal`: of `$local/…` subscriptions. */
+  constructor(
+    table: Table<SharedMemberRow>,
+    subscribers: Subscribers,
+    onChange: (filter: string) => void,
+    isLocal = false,
+  ) {
     this.#table = table
+    this.#isLocal = isLocal
     this.#subscribers = subscribers
     this.#onChange = onChange
     for (const row of table.rows()) this.#put(row)
@@ -212,7 +218,8 @@ export class SharedGroups {
     }
     let group = groups.get(row.group)
     if (group === undefined) {
-      group = new ShareGroup(row.group, row.filter)
+      const share = { group: row.group, filter: row.filter }
+      group = new ShareGroup(this.#isLocal ? { ...share, local: true } : share)
       groups.set(row.group, group)
       this.#onChange(row.filter)
     }

@@ -74,6 +74,11 @@ export class Subscriber {
     this.#settle(message)?.failed()
   }
 
+  /** Whoever waits for a delivery waits for others as well, who have got it in place of the session. */
+  waitFor(message: object, others: Receipt): void {
+    this.owed?.find((each) => each.message === message)?.receipt.join(others)
+  }
+
   #settle(message: object): Receipt | undefined {
     if (this.owed?.[0]?.message !== message) return undefined
     const { receipt } = this.owed.shift()!
@@ -149,6 +154,8 @@ const SCANNED = 16
 export type Presence = 'none' | 'present' | 'durable'
 
 export class Subscribers {
+  /** Those that outlive their connection are on disc, also when they have not said so yet. */
+  areStored = false
   readonly #byKey = new Map<string, Subscription | SubscriptionList>()
   readonly #byPid = new Map<string, Subscriber>()
   /** The latest session of each client id. */
@@ -215,6 +222,7 @@ export class Subscribers {
   /** Makes a session known that is not yet. */
   admit(pid: Pid, clientId: string, durable: boolean): Subscriber {
     const subscriber = new Subscriber(pid, clientId, durable)
+    subscriber.stores = durable && this.areStored
     this.#byPid.set(pid.key, subscriber)
     this.#byClient.set(clientId, subscriber)
     return subscriber

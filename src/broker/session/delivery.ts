@@ -39,6 +39,8 @@ export interface Share {
   readonly group: string
   /** Without the `$share/group/` prefix. */
   readonly filter: string
+  /** It began with `$local/`: its members are those of this node. */
+  readonly local?: true | undefined
 }
 
 /** A QoS 1 message of a shared subscription that the client has not acknowledged. */

@@ -22,8 +22,6 @@ export type Own =
   | { readonly tag: 'drain' }
   | ReadRetained
   | TakenOver
-  /** Others have taken over these messages of the store. */
-  | { readonly tag: 'passed_on'; readonly numbers: readonly number[] }
   | typeof ASK_ROUTER_AGAIN
   | typeof GATE_TIMEOUT
   | typeof SETTLED

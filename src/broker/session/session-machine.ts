@@ -328,7 +328,7 @@ function detach(
     if (delaySec === 0) publishWill(state, nowMs, effects)
     else effects.push({ tag: 'start_timer', timer: 'will', delayMs: delaySec * 1000 })
   }
-  redispatch(state, effects)
+  redispatch(state, nowMs, effects)
   dropQoS0Offline(state, effects)
   startExpiry(state, effects)
   state.journal?.session(state)
@@ -368,7 +368,7 @@ function end(
   if (connection !== undefined) effects.push({ tag: 'close', to: connection, reasonCode, reason })
   // The session's end makes a will due that is still there [MQTT5-3.1.3-9].
   publishWill(state, nowMs, effects)
-  redispatch(state, effects)
+  redispatch(state, nowMs, effects)
   for (const { message } of state.queue?.extract(() => true) ?? []) drop(state, effects, 'session_ended', message)
   state.queue = undefined
   unstore(state)

@@ -34,7 +34,8 @@ const RETAINED_LOW_WATER = 64
 
 /** Takes the runs of one publisher's batches. */
 export function deliver(state: SessionState, nowMs: number, runs: readonly Run[], effects: Effect[]): void {
-  for (const { batch: sent, matched } of runs) {
+  for (const { batch: sent, matched, isKept } of runs) {
+    if (isKept === true) for (const { id } of sent.messages) state.journal?.taken(matched.share!, id)
     const batch = state.seam === undefined ? batchOf(sent) : unseen(state.seam, batchOf(sent))
     if (batch === undefined) continue
     if (matched.noLocal && batch.from === state.clientId) {
@@ -366,35 +367,48 @@ function reportAcked(state: SessionState, effects: Effect[], message: Message): 
 
 /**
  * Offers what the session holds as a member of shared subscriptions, and has not delivered, to the other members. QoS 2
- * messages in flight stay: their delivery must be completed here or not at all [MQTT5-4.8.2-4, 5].
+ * messages in flight stay: their delivery must be completed here or not at all [MQTT5-4.8.2-4, 5]. What a session that is over leaves is on disc for them
+ * in the commit that removes the session.
  */
-export function redispatch(state: SessionState, effects: Effect[]): void {
-  if (state.sharedCount === 0) return
-  const { queue, ended: isLast } = state
+export function redispatch(state: SessionState, nowMs: number, effects: Effect[]): void {
+  const { queue, journal, ended: isLast } = state
+  // One that is over may hold something of a group that it has left before.
+  if (state.sharedCount === 0 && !isLast) return
   const isShared = ({ share }: Delivery): boolean => share !== undefined
   const inflight = state.inflight.shared()
   // Those that nobody takes keep their places, unless the session is over.
   const queued = (isLast ? queue?.extract(isShared) : queue?.select(isShared)) ?? []
-  if (inflight.length + queued.length > 0) effects.push({ tag: 'redispatch', inflight, queued })
+  if (inflight.length + queued.length === 0) return
+  const isKept = isLast && journal !== undefined
+  if (isKept) {
+    for (const { message, share } of inflight) journal.left(share, message, nowMs)
+    for (const { number, message, share } of queued) if (number > 0) journal.left(share!, message, nowMs)
+  }
+  effects.push({ tag: 'redispatch', inflight, queued, isKept })
 }
 
-/** Takes the answer: what others have is forgotten, the rest waits for the client. */
+/** Takes the answer: what others are to have is forgotten, and on disc for them, the rest waits for the client. */
 export function redispatched(
   state: SessionState,
   nowMs: number,
   { taken, passed }: Extract<SessionEvent, { tag: 'redispatched' }>,
   effects: Effect[],
 ): void {
+  const { journal } = state
+  const gone = new Set(taken)
   // In the same turn as the question, so the client can have acknowledged nothing in between.
-  for (const messageId of taken) {
+  for (const { messageId, message, share } of state.inflight.shared().filter(({ messageId: id }) => gone.has(id))) {
     const place = placeOf(state, messageId)
-    if (place !== undefined) state.journal?.passedOn(place.number, place.order === place.number ? 0 : messageId)
+    if (place !== undefined) journal?.acknowledged(messageId, place)
+    journal?.left(share, message, nowMs)
     state.inflight.puback(messageId)
   }
   if (passed.length > 0) {
-    const gone = new Set(passed)
-    for (const { number } of state.queue?.extract((delivery) => gone.has(delivery)) ?? []) {
-      if (number > 0) state.journal?.passedOn(number, 0)
+    const others = new Set(passed)
+    for (const { number, message, share } of state.queue?.extract((delivery) => others.has(delivery)) ?? []) {
+      if (number === 0) continue
+      journal?.dropped(number)
+      journal?.left(share!, message, nowMs)
     }
   }
   drain(state, nowMs, effects)

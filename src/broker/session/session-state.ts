@@ -94,7 +94,7 @@ export type SessionEvent =
   /** Part of the retained messages of a filter; `done` with the last part. */
   | { readonly tag: 'retained'; readonly ticket: number; readonly messages: readonly Message[]; readonly done: boolean }
   | { readonly tag: 'timeout'; readonly timer: SessionTimer }
-  /** What of a `redispatch` effect other members have got: packet identifiers and deliveries. */
+  /** What of a `redispatch` effect other members get: packet identifiers and deliveries. */
   | {
       readonly tag: 'redispatched'
       readonly taken: readonly number[]
@@ -131,9 +131,14 @@ export type Effect =
   | { readonly tag: 'forget_retained'; readonly ticket: number }
   /**
    * Other members of the groups are to get these, as far as there are any; answered by `redispatched`, unless the session is over: then
-   * what nobody gets is lost.
+   * what nobody gets is lost. `isKept`: what was on disc for the session is on disc for the groups.
    */
-  | { readonly tag: 'redispatch'; readonly inflight: readonly SharedInflight[]; readonly queued: readonly Delivery[] }
+  | {
+      readonly tag: 'redispatch'
+      readonly inflight: readonly SharedInflight[]
+      readonly queued: readonly Delivery[]
+      readonly isKept: boolean
+    }
   | { readonly tag: 'dropped'; readonly reason: DropReason; readonly messages: Message[] }
   /** The client has these; only when `reportAcked` is set. */
   | { readonly tag: 'acked'; readonly messages: Message[] }

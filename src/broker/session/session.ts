@@ -29,10 +29,10 @@ import { GivingWay, type HandOverAnswer, noneOf, refusalOf } from './giving-way.
 import type { HandedOver } from './hand-over.ts'
 import type { Arrive } from './moving/messages.ts'
 import { type Mover, Moves } from './moving/moves.ts'
-import { passOn, redispatchAll } from './redispatch.ts'
 import { type RetainedPage, RetainedReads } from './retained-reads.ts'
 import { SessionBacklog } from './session-backlog.ts'
 import { SessionConnection } from './session-connection.ts'
+import { SessionGroups } from './session-groups.ts'
 import type { Incoming, Own } from './session-incoming.ts'
 import { handle } from './session-machine.ts'
 import type { FromManager, ToManager } from './session-messages.ts'
@@ -86,6 +86,7 @@ class SessionProcess implements Mover {
   readonly #retained: RetainedReads
   readonly #publisher: SessionPublisher
   readonly #backlog: SessionBacklog
+  readonly #groups: SessionGroups
   /** Undefined when nothing of the session has to do with a disc. */
   readonly #storage: SessionStorage | undefined
   /** The messages of a stored session, while they are still where they were found. */
@@ -104,6 +105,7 @@ class SessionProcess implements Mover {
     this.#environment = environment
     this.#router = new RouterLink(self, environment.routers)
     this.#backlog = new SessionBacklog(self, environment.pubsub)
+    this.#groups = new SessionGroups(self, environment)
     this.#retained = new RetainedReads(self, environment.retainer)
     this.#timers = new SessionTimers(self)
     this.#givingWay = new GivingWay(self, environment, this)
@@ -169,12 +171,12 @@ class SessionProcess implements Mover {
     switch (message.tag) {
       case 'deliver':
         this.#backlog.takeOff(message.runs)
-        if (this.#moves?.keeps(message) === true) {
-          this.#backlog.taken(message)
-          break
+        if (this.#moves?.keeps(message) === true) break
+        if (this.state.ended) this.#groups.passOn(this.state.clientId, message)
+        else {
+          this.handle(message)
+          if (this.state.journal === undefined) this.#groups.took(message.runs)
         }
-        if (this.state.ended) passOn(this.#environment.pubsub, message.runs, this.#self.pid)
-        else this.handle(message)
         this.#givingWay.add(message.runs)
         this.#storage?.took(message)
         break
@@ -240,10 +242,6 @@ class SessionProcess implements Mover {
         break
       case 'read_retained':
         this.#take(message.ticket, this.#retained.readOn(message.ticket, message.max))
-        break
-      case 'passed_on':
-        for (const number of message.numbers) this.state.journal?.dropped(number)
-        this.#storage?.commit()
         break
       case 'taken':
         this.#publisher.taken(message)
@@ -346,7 +344,8 @@ class SessionProcess implements Mover {
         this.#retained.forget(effect.ticket)
         break
       case 'redispatch':
-        this.#redispatch(effect)
+        if (state.ended) this.#groups.leave(state, effect)
+        else this.#groups.offer(state, effect, (event) => this.handle(event))
         break
       case 'dropped':
         reportDropped(this.#environment, state.clientId, effect.reason, effect.messages)
@@ -464,6 +463,8 @@ class SessionProcess implements Mover {
       router: this.#router,
       publisher: this.#publisher,
       givingWay: this.#givingWay,
+      backlog: this.#backlog,
+      groups: this.#groups,
       storage: this.#storage,
       ...(arrive !== undefined && { arrive }),
     })
@@ -509,27 +510,6 @@ class SessionProcess implements Mover {
   /** Takes a page of retained messages. */
   #take(ticket: number, page: RetainedPage | undefined): void {
     if (page !== undefined) this.handle({ tag: 'retained', ticket, ...page })
-  }
-
-  #redispatch(effect: Extract<Effect, { tag: 'redispatch' }>): void {
-    const { state } = this
-    const { pubsub } = this.#environment
-    const { taken, passed, lost, receipt } = redispatchAll(
-      pubsub,
-      effect,
-      this.#self.pid,
-      state.ended ? 'parked' : 'kept',
-    )
-    if (state.ended) {
-      if (lost.length > 0) reportDropped(this.#environment, state.clientId, 'session_ended', lost)
-      return
-    }
-    this.handle({ tag: 'redispatched', taken, passed })
-    const numbers = state.journal?.takePassedOn() ?? []
-    if (numbers.length === 0) return
-    const { runtime, pid } = this.#self
-    // What others have not stored yet stays stored here.
-    receipt.whenDone(() => runtime.send(pid, { tag: 'passed_on', numbers } satisfies Own))
   }
 }
 

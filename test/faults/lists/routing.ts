@@ -189,35 +189,21 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what a member holds that ends goes to nobody',
-    changes: [[MACHINE, 'redispatch(state, effects)\n  for (const { message } of', 'for (const { message } of']],
+    changes: [[MACHINE, 'redispatch(state, nowMs, effects)\n  for (const { message } of', 'for (const { message } of']],
   },
   {
     what: 'what a member holds whose client goes is not offered to others',
-    changes: [[MACHINE, 'redispatch(state, effects)\n  dropQoS0Offline', 'dropQoS0Offline']],
+    changes: [[MACHINE, 'redispatch(state, nowMs, effects)\n  dropQoS0Offline', 'dropQoS0Offline']],
   },
   {
     what: 'what comes to a member that has ended goes to nobody',
     changes: [
-      [
-        SESSION,
-        'if (this.state.ended) passOn(this.#environment.pubsub, message.runs, this.#self.pid)\n        else ',
-        '',
-      ],
+      [SESSION, 'if (this.state.ended) this.#groups.passOn(this.state.clientId, message)\n        else {', '{'],
     ],
   },
   {
     what: 'a member ends before the groups know',
     changes: [[SESSION, 'if (!this.#router.farewell(state)) this.#isOver = true', 'this.#isOver = true']],
-  },
-  {
-    what: 'what a member has passed on leaves its disc before others have it on theirs',
-    changes: [
-      [
-        SESSION,
-        "receipt.whenDone(() => runtime.send(pid, { tag: 'passed_on', numbers } satisfies Own))",
-        "void receipt\n    runtime.send(pid, { tag: 'passed_on', numbers } satisfies Own)",
-      ],
-    ],
   },
   {
     what: 'what was sent to a member of a group that is lost goes to nobody',
@@ -238,12 +224,8 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   {
     what: 'what is published is kept for a group although it has members that are here',
     changes: [
-      [PUBSUB, 'if (!global.groups.of(share.filter).has(share.group) && !found.has(key))', 'if (!found.has(key))'],
+      [PUBSUB, 'return away.filter(({ filter, group }) => !global.groups.of(filter).has(group))', 'return away'],
     ],
-  },
-  {
-    what: 'what is kept for a group is kept for each of its nodes',
-    changes: [[PUBSUB, '&& !found.has(key)) found.set(key, share)', ') found.set(key + share.node, share)']],
   },
   {
     what: 'the node of a group does not know QoS 2 messages by their ids',

@@ -131,7 +131,7 @@ export class Invariants {
       }
       const grouped = [...new Set(rows.map((row) => row.split(' ')[0]!))].flatMap((filter) => {
         return [...global.groups.of(filter).values()].flatMap((group) => {
-          return group.members.map(({ pid }) => `${filter} ${group.group} ${pid.key}`)
+          return group.members.map(({ pid }) => `${filter} ${group.share.group} ${pid.key}`)
         })
       })
       same(

@@ -196,9 +196,7 @@ export class ClusterLedger extends Ledger {
 
   /** Some member that is there has been all the time, and none that was chosen can have taken the message with it. */
   #mustReachGroup(message: Published, members: readonly Interest[], isLive: (interest: Interest) => boolean): boolean {
-    const sessions = [message.session, ...members.map(({ session }) => session)]
-    const nodes = new Set(sessions.flatMap((each) => this.#world.places.nodesOf(each, message.firstSentAtMs)))
-    if ([...nodes].some((node) => (this.#world.killedAtMs.get(node) ?? 0) >= message.firstSentAtMs)) return false
+    if (!this.#isKeptByAll(message, members)) return false
     const stays = members.some((member) => {
       return (
         member.isPersistent &&
@@ -213,7 +211,22 @@ export class ClusterLedger extends Ledger {
     const isThere = ({ untilMs }: Interest) => !isCalm || untilMs + LEAVES_WITHIN_MS >= message.firstSentAtMs
     const hasLeft = members.some((member) => !isLive(member) && isThere(member))
     // What is in flight at QoS 2 to a session that ends may not be given to another member [MQTT5-4.8.2-5].
-    return !hasLeft || (message.qos === 1 && isCalm)
+    return !hasLeft || message.qos === 1
+  }
+
+  /**
+   * Whether no node that died has taken a message with it: the publisher's not before the others had it, and those of members not at all, if these outlive their
+   * connections.
+   */
+  #isKeptByAll({ firstSentAtMs, acceptedAtMs, session }: Published, members: readonly Interest[]): boolean {
+    const { calm, killedAtMs, places } = this.#world
+    const nodesOf = (each: string) => places.nodesOf(each, firstSentAtMs)
+    const hasDied = (nodes: readonly string[]) => nodes.some((node) => (killedAtMs.get(node) ?? 0) >= firstSentAtMs)
+    const from = nodesOf(session)
+    if (members.some((member) => !member.isPersistent && hasDied(nodesOf(member.session)))) return false
+    if (!hasDied(from)) return true
+    const to = members.flatMap((member) => nodesOf(member.session))
+    return from.every((a) => to.every((b) => calm.was(a, b, firstSentAtMs, acceptedAtMs!)))
   }
 
   /** All who have ever been members are there and must get what is kept, so that nobody else can have taken the message with it. */

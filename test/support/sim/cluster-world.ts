@@ -362,10 +362,14 @@ export class ClusterWorld implements ClientWorld {
     this.#unanswered.clear()
   }
 
-  /** Messages that a node keeps on disc for others. */
+  /** Messages that a node keeps on disc for others, and for groups. */
   keptBy(name: string): number {
-    const { contents } = this.#discsOf(name).hints
-    return contents.spaces().reduce((sum, space) => sum + [...contents.entries(space)].length, 0)
+    const { hints, sessions } = this.#discsOf(name)
+    const count = ({ contents }: LossyDisc, prefix: string) => {
+      const spaces = contents.spaces().filter((space) => space.startsWith(prefix))
+      return spaces.reduce((sum, space) => sum + contents.count(space), 0)
+    }
+    return count(hints, '') + count(sessions, 'group/')
   }
 
   refused(client: SimClient, code: number): void {

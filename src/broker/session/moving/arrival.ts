@@ -11,9 +11,9 @@ import type { Ref } from '../../../actors/ref.ts'
 import type { RemoteName } from '../../../actors/signal.ts'
 import { Damaged } from '../../../mnesia/binary.ts'
 import type { Fenced } from '../../forward/fences.ts'
-import type { Run } from '../../message.ts'
-import type { ClientInfo, ToSession } from '../../process-messages.ts'
+import type { ClientInfo } from '../../process-messages.ts'
 import type { SessionEnvironment } from '../../publish.ts'
+import type { Deliver } from '../../routing/pubsub.ts'
 import type { SessionState, Subscription } from '../session-state.ts'
 import { requestFence } from './departure.ts'
 import { idsOf, isLasting, type Unpacked, Unpacking } from './luggage.ts'
@@ -38,12 +38,14 @@ export interface Comer {
   whenStored(mark: ArrivalMark): void
   /** Takes in what it has been given, then what has come meanwhile, and opens. */
   moveIn(arrived: Arrived): void
-  /** Ends without a trace. */
-  abandon(): void
+  /** Ends without a trace; what came for groups goes to others. */
+  abandon(owed: readonly Deliver[]): void
 }
 
 export interface Arrived extends Unpacked {
-  readonly live: readonly (readonly Run[])[]
+  readonly live: readonly Deliver[]
+  /** Those of it that nobody has taken over: they came when the newcomer was joining the groups, for which it may be the only one to have them. */
+  readonly owed: readonly Deliver[]
   readonly homes: readonly RemoteName[]
   readonly client: ClientInfo
 }
@@ -60,7 +62,8 @@ export class Arrival {
   readonly #move: number
   readonly #monitor: Ref
   #luggage = new Unpacking()
-  #live: (readonly Run[])[] = []
+  #live: Deliver[] = []
+  #owed: Deliver[] = []
   #liveMessages = 0
   #inTo: Pick<Extract<ToNewcomer, { tag: 'move_in' }>, 'homes' | 'client'> | undefined
   #phase: 'coming' | 'here' | 'said' = 'coming'
@@ -94,11 +97,16 @@ export class Arrival {
     return this.#phase === 'said'
   }
 
-  /** Something is published for the session, which it gets where it is as well. */
-  deliver({ runs }: Extract<ToSession, { tag: 'deliver' }>): void {
-    this.#live.push(runs)
+  /** Something is published for the session, which it gets where it is as well, unless it is of a group. Returns whether it is to be taken over. */
+  deliver(message: Deliver): boolean {
+    const { runs } = message
+    const isOwed = this.#inTo !== undefined
+    this.#live.push(message)
+    if (isOwed) this.#owed.push(message)
     for (const { batch } of runs) this.#liveMessages += batch.messages.length
-    if (this.#liveMessages > this.#environment.limits.queue.maxLength) this.#refuse('too much is published meanwhile')
+    if (this.#liveMessages > this.#environment.limits.queue.maxLength && !isOwed)
+      this.#refuse('too much is published meanwhile')
+    return isOwed
   }
 
   take(message: ToNewcomer | Fenced): void {
@@ -113,7 +121,7 @@ export class Arrival {
         this.#moveIn(message)
         break
       case 'move_off':
-        if (this.isComing) this.#session.abandon()
+        if (this.isComing) this.#session.abandon(this.#owed)
         break
     }
   }
@@ -142,7 +150,7 @@ export class Arrival {
   /** Takes a DOWN; returns whether it was of the session. */
   takeDown(ref: Ref): boolean {
     if (!this.#monitor.equals(ref)) return false
-    if (this.isComing) this.#session.abandon()
+    if (this.isComing) this.#session.abandon(this.#owed)
     return true
   }
 
@@ -191,12 +199,14 @@ export class Arrival {
     const live = this.#live
     const { contents, volatile } = this.#luggage.unpacked()
     // At QoS 0 one may have been lost on its way to where the session was, and others behind it not: what has come both ways keeps its place here.
-    const here = new Set(live.flat().flatMap(({ batch }) => batch.messages.map(({ id }) => id)))
+    const here = new Set(live.flatMap(({ runs }) => runs).flatMap(({ batch }) => batch.messages.map(({ id }) => id)))
     const unpacked: Unpacked = { contents, volatile: volatile.filter(({ message }) => !here.has(message.id)) }
     this.#luggage = new Unpacking()
     this.#live = []
+    const owed = this.#owed
+    this.#owed = []
     this.#session.state.seam = idsOf(unpacked)
-    this.#session.moveIn({ ...unpacked, live, ...this.#inTo! })
+    this.#session.moveIn({ ...unpacked, live, owed, ...this.#inTo! })
     this.#session.whenStored({ tag: 'arrival_mark', say: { tag: 'moved_in', from: this.#self.pid } })
   }
 
@@ -214,7 +224,7 @@ export class Arrival {
 
   #refuse(reason: string): void {
     this.#say({ tag: 'move_refused', move: this.#move, reason })
-    this.#session.abandon()
+    this.#session.abandon(this.#owed)
   }
 
   #say(message: ToMoving): void {

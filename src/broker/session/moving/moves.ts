@@ -8,6 +8,8 @@ import type { Fenced } from '../../forward/fences.ts'
 import type { ClientInfo, ToSession } from '../../process-messages.ts'
 import type { SessionEnvironment } from '../../publish.ts'
 import type { Giver, GivingWay } from '../giving-way.ts'
+import type { SessionBacklog } from '../session-backlog.ts'
+import type { SessionGroups } from '../session-groups.ts'
 import type { SessionPublisher } from '../session-publisher.ts'
 import type { RouterLink } from '../session-router.ts'
 import type { SessionEvent, SessionState, Subscription } from '../session-state.ts'
@@ -33,6 +35,8 @@ export interface MovesOptions {
   readonly router: RouterLink
   readonly publisher: SessionPublisher
   readonly givingWay: GivingWay
+  readonly backlog: SessionBacklog
+  readonly groups: SessionGroups
   /** Undefined when nothing of the session has to do with a disc. */
   readonly storage: SessionStorage | undefined
   /** Given for a session that comes from another node. */
@@ -73,7 +77,7 @@ export class Moves implements Leaver, Comer {
   /** Something is published for the session. Returns whether it is kept here until the session is. */
   keeps(message: Extract<ToSession, { tag: 'deliver' }>): boolean {
     if (this.#arrival?.isComing !== true) return false
-    this.#arrival.deliver(message)
+    if (!this.#arrival.deliver(message)) this.#options.backlog.taken(message)
     return true
   }
 
@@ -174,16 +178,20 @@ export class Moves implements Leaver, Comer {
     this.#options.storage?.commit()
   }
 
-  moveIn({ contents, volatile, live, homes, client }: Arrived): void {
+  moveIn({ contents, volatile, live, owed, homes, client }: Arrived): void {
     this.handle({ tag: 'contents', contents, volatile })
-    for (const runs of live) this.handle({ tag: 'deliver', runs })
+    for (const { runs } of live) this.handle({ tag: 'deliver', runs })
+    const { storage, groups } = this.#options
+    if (storage === undefined) for (const { runs } of owed) groups.took(runs)
     // On disc together with the row that makes it a session.
     this.state.journal?.arrived()
     for (const home of homes) this.serve(home, client)
+    for (const message of owed) storage?.took(message)
   }
 
-  abandon(): void {
-    const { journal, subscriptions } = this.state
+  abandon(owed: Arrived['owed']): void {
+    const { journal, subscriptions, clientId } = this.state
+    for (const message of owed) this.#options.groups.passOn(clientId, message)
     journal?.arrived()
     journal?.ended(subscriptions.keys())
     this.commit()

@@ -98,7 +98,7 @@ export class ContentsReader {
       else queued.push(delivery)
     }
     return {
-      queued: queued.concat(keepLatest(inflight)).sort((a, b) => a.number - b.number),
+      queued: queued.sort((a, b) => a.number - b.number),
       inflight: inflight.sort((a, b) => a.order - b.order),
       received: this.#received,
       arrivals,
@@ -106,31 +106,6 @@ export class ContentsReader {
       known,
     }
   }
-}
-
-/**
- * Leaves one use of each packet identifier, the latest, and returns the messages of the others, which were being passed on to other members
- * of a group when the node ended.
- */
-function keepLatest(inflight: FoundInFlight[]): Delivery[] {
-  const used = new Set<number>()
-  const rest: Delivery[] = []
-  inflight.sort((a, b) => b.order - a.order)
-  const kept = inflight.filter((each) => {
-    const messageId = each.phase === 'pubrel' ? each.messageId : each.packet.messageId
-    if (!used.has(messageId)) {
-      used.add(messageId)
-      return true
-    }
-    if (each.phase === 'publish') {
-      const { number, packet, share } = each
-      const { message, qos, retain, ids } = packet
-      rest.push({ number, message, qos, retain, ids, share })
-    }
-    return false
-  })
-  inflight.splice(0, inflight.length, ...kept)
-  return rest
 }
 
 function sent({ number, message, qos, retain, ids, share }: Delivery, messageId: number, order: number) {

@@ -172,7 +172,10 @@ export function readSubscription(key: string, bytes: Uint8Array): Subscription {
 /** A delivery with the identifier with which it was sent at once; 0: it is queued. */
 export function deliveryBytes({ message, qos, retain, ids, share }: Delivery, sentAs: number): Buffer {
   begin()
-  writer.byte(qos | (retain ? 4 : 0) | (ids === undefined ? 0 : 8) | (share === undefined ? 0 : 16))
+  const isLocal = share?.local === true
+  writer.byte(
+    qos | (retain ? 4 : 0) | (ids === undefined ? 0 : 8) | (share === undefined ? 0 : 16) | (isLocal ? 32 : 0),
+  )
   writer.varint(sentAs)
   if (ids !== undefined) {
     writer.varint(ids.length)
@@ -196,7 +199,8 @@ export function readDelivery(number: number, bytes: Uint8Array): StoredDelivery 
     ids = []
     for (let left = reader.varint(); left > 0; left--) ids.push(reader.varint())
   }
-  const share = flag & 16 ? { group: reader.text(), filter: reader.text() } : undefined
+  const local = flag & 32 ? (true as const) : undefined
+  const share = flag & 16 ? { group: reader.text(), filter: reader.text(), local } : undefined
   const message = readMessage(reader)
   return { delivery: { number, message, qos: qosOf(flag), retain: (flag & 4) !== 0, ids, share }, sentAs }
 }

@@ -6,6 +6,8 @@
  * later names its number. This is data and no input or output: the machine stays a function of state, time and event.
  */
 import type { StoreOperation } from '../../../mnesia/store/store.ts'
+import { keeping, releasing } from '../../group/rows.ts'
+import type { Message } from '../../message.ts'
 import type { OutPublish } from '../../process-messages.ts'
 import type { Delivery, Share } from '../delivery.ts'
 import type { InFlight } from '../inflight.ts'
@@ -29,7 +31,8 @@ export class Journal {
   readonly name: string
   readonly #space: string
   #operations: StoreOperation[] = []
-  #passedOn: number[] = []
+  /** What keeps messages for groups, of a session that is over as well. */
+  #left: StoreOperation[] = []
   #isOver = false
 
   constructor(number: number, clientId: string) {
@@ -48,10 +51,11 @@ export class Journal {
     return `${this.name}/${this.clientId}`
   }
 
-  /** Returns the operations since the last call, in order; of a session that is over, the removals of its subscriptions. */
+  /** Returns the operations since the last call, in order; of a session that is over, the removals of its subscriptions and what it leaves to its groups. */
   drain(): readonly StoreOperation[] {
-    const operations = this.#operations
+    const operations = this.#left.length === 0 ? this.#operations : [...this.#operations, ...this.#left]
     if (operations.length > 0) this.#operations = []
+    if (this.#left.length > 0) this.#left = []
     return operations
   }
 
@@ -135,17 +139,16 @@ export class Journal {
     this.#remove(this.#space, identifierKey(messageId))
   }
 
-  /** A message has been given to somebody else, who may not have stored it yet; `messageId` is that with which it was sent out of the queue. */
-  passedOn(number: number, messageId: number): void {
-    if (messageId > 0) this.#remove(this.#space, identifierKey(messageId))
-    this.#passedOn.push(number)
+  // Groups
+
+  /** A message is for other members of a group from now on. */
+  left(share: Share, message: Message, atMs: number): void {
+    this.#left.push(keeping(share, { message, keptAtMs: atMs }))
   }
 
-  /** Returns the numbers of the messages that were passed on since the last call; they are `dropped` when others have them. */
-  takePassedOn(): readonly number[] {
-    const numbers = this.#passedOn
-    this.#passedOn = []
-    return numbers
+  /** What was kept for a group has come to the session. */
+  taken(share: Share, id: string): void {
+    this.#operations.push(releasing(share, id))
   }
 
   // From the client

@@ -1,0 +1,124 @@
+/** Faults of what is kept for groups. */
+import type { Fault } from '../fault.ts'
+
+const KEEPER = 'group/group-keeper.ts'
+const GROUPS = 'session/session-groups.ts'
+const MOVES = 'session/moving/moves.ts'
+
+export const GROUP_FAULTS: readonly Fault[] = [
+  {
+    what: 'what a member that ends leaves to its group is not on disc for it',
+    changes: [
+      [
+        'session/stored/journal.ts',
+        'this.#left.length === 0 ? this.#operations : [...this.#operations, ...this.#left]',
+        'this.#operations',
+      ],
+    ],
+  },
+  {
+    what: 'what is kept for a group leaves the disc when it is sent to another node',
+    changes: [
+      [
+        KEEPER,
+        'if (message.qos < 2) this.#send(attempt, to)',
+        'if (message.qos < 2) {\n      this.#send(attempt, to)\n      this.#log.remove(share, message.id)\n    }',
+      ],
+    ],
+  },
+  {
+    what: 'what is kept for a group leaves the disc when it is given to a session of the node',
+    changes: [
+      [
+        KEEPER,
+        "receipt.whenDone(() => this.#tell(attempt, 'handled'))",
+        "this.#log.remove(share, message.id)\n      receipt.whenDone(() => this.#tell(attempt, 'handled'))",
+      ],
+    ],
+  },
+  {
+    what: 'a session that takes what is kept for its group does not remove it in the same commit',
+    changes: [
+      ['session/stored/journal.ts', 'this.#operations.push(releasing(share, id))', 'void releasing(share, id)'],
+      [KEEPER, 'this.#log.settle(share, id)', 'this.#log.remove(share, id)'],
+    ],
+  },
+  {
+    what: 'it is not noted to which other node a message of a group goes',
+    changes: [[KEEPER, 'if (message.qos < 2) this.#send(attempt, to)', 'if (message.qos < 3) this.#send(attempt, to)']],
+  },
+  {
+    what: 'a message of a group goes to another node before that is noted on disc',
+    changes: [
+      [
+        KEEPER,
+        "else void this.#log.mark(share, attempt, to.pid.node).then(() => this.#tell(attempt, 'marked'))",
+        'else {\n      void this.#log.mark(share, attempt, to.pid.node)\n      this.#send(attempt, to)\n    }',
+      ],
+    ],
+  },
+  {
+    what: 'what another node may have is given to any member of the group',
+    changes: [[KEEPER, 'if (mayHave !== undefined && this.#canAsk(mayHave)) {', 'if (mayHave === null) {']],
+  },
+  {
+    what: 'what was sent to a node that is lost is not given to anybody else',
+    changes: [
+      [
+        KEEPER,
+        "case 'lost':\n        this.#give(share, id, to!.pid)",
+        "case 'lost':\n        this.#log.remove(share, id)",
+      ],
+    ],
+  },
+  {
+    what: 'what is kept for groups is not given after a restart',
+    changes: [['group/group-log.ts', 'if (share === undefined) continue', 'continue']],
+  },
+  {
+    what: 'what is kept for a group does not go to a member that comes',
+    changes: [[KEEPER, 'self.onExit(options.routing.onMembers(look))', '']],
+  },
+  {
+    what: 'what is kept for a group does not go to a member whose node was away',
+    changes: [[KEEPER, 'self.onExit(options.away.onRelease(look))', '']],
+  },
+  {
+    what: 'what is kept for a group whose members are on nodes that are away is dropped',
+    changes: [[KEEPER, 'if (this.#isAwaited(share)) return false', '']],
+  },
+  {
+    what: 'publishers do not wait for who has got a message in place of a member that has ended',
+    changes: [[GROUPS, 'this.#environment.pubsub.subscriber(this.#self.pid)?.waitFor(message, receipt)', '']],
+  },
+  {
+    what: 'what comes for a group to a session that moves in counts as taken over at once',
+    changes: [
+      [
+        MOVES,
+        'if (!this.#arrival.deliver(message)) this.#options.backlog.taken(message)',
+        'this.#arrival.deliver(message)\n    this.#options.backlog.taken(message)',
+      ],
+    ],
+  },
+  {
+    what: 'what came for a group to a session that was moving in, and does not, goes to nobody',
+    changes: [[MOVES, 'for (const message of owed) this.#options.groups.passOn(clientId, message)', '']],
+  },
+  {
+    what: 'what a session holds of a group that it has left before goes to nobody when it ends',
+    changes: [
+      [
+        'session/session-outbound.ts',
+        'if (state.sharedCount === 0 && !isLast) return',
+        'if (state.sharedCount === 0) return',
+      ],
+    ],
+  },
+  {
+    what: 'a group of $local is known only by its name',
+    changes: [
+      ['routing/shared-sub.ts', 'this.#isLocal ? { ...share, local: true } : share', 'this.#isLocal ? share : share'],
+    ],
+  },
+]
