@@ -176,7 +176,7 @@ class SessionProcess implements Mover {
         if (this.state.ended) passOn(this.#environment.pubsub, message.runs, this.#self.pid)
         else this.handle(message)
         this.#givingWay.add(message.runs)
-        this.#storage?.took(message)
+        this.#storage?.tookDelivery(message, this.state.arrivals, this.state.connection !== undefined)
         break
       case 'packets':
         if (this.state.connection?.equals(message.from) !== true) {
@@ -185,6 +185,7 @@ class SessionProcess implements Mover {
         }
         this.state.reportAcked = this.#environment.hooks.chains['message.acked'].length > 0
         this.handle(this.#connection.isFar ? { ...message, packets: arrivedPackets(message.packets) } : message)
+        this.#storage?.settle()
         break
       case 'detach':
       case 'drain':

@@ -118,9 +118,10 @@ function* rowsOf(state: SessionState): Generator<LuggageRow> {
     else {
       const { packet, share, order, number } = each
       const { message, qos, retain, ids, messageId } = packet
-      if (order === number) journal.sent(number, packet, share)
+      const delivery = { number, message, qos, retain, ids, share }
+      if (order === number) journal.sent(delivery, messageId)
       else {
-        journal.queued({ number, message, qos, retain, ids, share })
+        journal.queued(delivery)
         journal.dequeued(messageId, number, order)
       }
     }
@@ -139,7 +140,7 @@ function* rowsOf(state: SessionState): Generator<LuggageRow> {
 }
 
 function* drained(journal: Journal): Generator<LuggageRow> {
-  for (const { key, value } of journal.drain()) if (value !== undefined) yield [key, value]
+  for (const { key, value } of journal.drain(0)) if (value !== undefined) yield [key, value]
 }
 
 function* volatileRows(waiting: readonly Delivery[]): Generator<LuggageRow> {

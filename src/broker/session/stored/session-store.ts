@@ -11,6 +11,7 @@
  * is in charge is told, and publishers are told the truth by the sessions. When the disc has taken all that waited, that is told too.
  */
 import type { Pid } from '../../../actors/pid.ts'
+import type { System, TimerHandle } from '../../../actors/system.ts'
 import { Damaged } from '../../../mnesia/binary.ts'
 import type { Store, StoreOperation } from '../../../mnesia/store/store.ts'
 import type { Subscription } from '../session-state.ts'
@@ -34,7 +35,17 @@ const NUMBERS = { space: 'number', key: 'next' }
 /** Numbers that are reserved with one operation. */
 const RESERVED_AT_A_TIME = 1000
 
+/**
+ * What waits for the disc `soon` waits this long, ms, since the client may acknowledge it first. A flush takes as long or longer, and whatever is
+ * acknowledged before it begins is never written.
+ */
+const SOON_MS = 2
+
+/** How urgent it is that something is on disc. */
+export type Haste = 'now' | 'soon'
+
 export interface SessionStoreOptions {
+  readonly timers: System['timers']
   readonly send: (to: Pid, message: typeof SETTLED) => void
   /** The disc refuses; it is tried again. Not called again before `onRecovery`. */
   readonly onFailure: (error: Error) => void
@@ -73,7 +84,12 @@ export class SessionStore {
   #reservedTo: number
   #committed = 0
   #flushed = 0
+  /** Journals that have noted something which the store has not taken. */
+  readonly #noted = new Set<Journal>()
   #isFlushing = false
+  /** Who waits for the next flush does not want to. */
+  #isUrgent = false
+  #timer: TimerHandle | undefined
   #waiting = new Set<Pid>()
   #failure: Error | undefined
 
@@ -93,6 +109,11 @@ export class SessionStore {
   /** The number of the last commit. */
   get committed(): number {
     return this.#committed
+  }
+
+  /** The last commit that is on disc. */
+  get flushed(): number {
+    return this.#flushed
   }
 
   /** Number of sessions that are stored. */
@@ -119,15 +140,19 @@ export class SessionStore {
     return journal
   }
 
-  /** Gives the store what a journal has noted since the last time. */
+  /** Sees to what a journal has noted since the last time; the store takes it when it is about to write. */
   commit(journal: Journal): void {
     if (!journal.isOver) {
-      this.#commit(journal.drain())
+      if (!journal.hasNews()) return
+      this.#committed += 1
+      this.#noted.add(journal)
+      this.#startFlush('soon')
       return
     }
     if (this.#journals.get(journal.clientId) !== journal) return
     this.#journals.delete(journal.clientId)
-    this.#removeSession(journal.key, journal.drain())
+    this.#noted.delete(journal)
+    this.#removeSession(journal.key, journal.drain(this.#committed))
     // Behind those that were removed before.
     this.#removed.delete(journal.clientId)
     this.#removed.set(journal.clientId, this.#committed)
@@ -139,13 +164,20 @@ export class SessionStore {
   }
 
   /** Has `SETTLED` sent to a process when all that has been committed is settled. */
-  notify(pid: Pid): void {
+  notify(pid: Pid, haste: Haste): void {
     this.#waiting.add(pid)
-    this.#startFlush()
+    this.#startFlush(haste)
+  }
+
+  /** Gives the store all that has been committed. */
+  write(): void {
+    for (const journal of this.#noted) this.#store.commit(journal.drain(this.#committed))
+    this.#noted.clear()
   }
 
   /** The rows of the messages of a session: keys and bytes, which are good until the next step. */
   messages(journal: Journal): IterableIterator<readonly [key: string, value: Uint8Array]> {
+    this.write()
     return this.#store.entries(messageSpace(journal.name))
   }
 
@@ -156,6 +188,7 @@ export class SessionStore {
 
   /** What the row of a stored session says. */
   rowOf(clientId: string): StoredSession | undefined {
+    this.write()
     const journal = this.#journals.get(clientId)
     const bytes = journal === undefined ? undefined : this.#store.get(SESSIONS, journal.key)
     return bytes === undefined ? undefined : this.#readSession(journal!.key, bytes)
@@ -284,14 +317,29 @@ export class SessionStore {
     this.#store.commit(operations)
   }
 
-  #startFlush(): void {
-    if (this.#isFlushing) return
+  #startFlush(haste: Haste): void {
+    if (this.#isFlushing) {
+      if (haste === 'now') this.#isUrgent = true
+      return
+    }
+    const { timers } = this.#options
+    if (haste === 'soon') {
+      this.#timer ??= timers.set(SOON_MS, () => {
+        this.#timer = undefined
+        this.#startFlush('now')
+      })
+      return
+    }
+    if (this.#timer !== undefined) timers.clear(this.#timer)
+    this.#timer = undefined
     this.#isFlushing = true
     // After what runs now, which may commit more.
     queueMicrotask(() => this.#flush())
   }
 
   #flush(): void {
+    this.write()
+    this.#isUrgent = false
     const committed = this.#committed
     const waiting = this.#waiting
     this.#waiting = new Set()
@@ -320,6 +368,7 @@ export class SessionStore {
     for (const pid of waiting) this.#options.send(pid, SETTLED)
     this.#isFlushing = false
     // As long as the disc refuses it is asked again: that is how its recovery is noticed.
-    if (this.#waiting.size > 0 || this.#failure !== undefined) this.#startFlush()
+    if (this.#isUrgent || this.#failure !== undefined) this.#startFlush('now')
+    else if (this.#waiting.size + this.#noted.size > 0) this.#startFlush('soon')
   }
 }
