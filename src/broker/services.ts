@@ -229,6 +229,7 @@ function sessionStoreOf({ config, sessionStore, mnesia, alarms }: ServicesOption
   if (sessionStore === undefined || config.session.durability === 'memory') return undefined
   const { runtime } = mnesia
   return new SessionStore(sessionStore, {
+    clock: runtime.clock,
     timers: runtime.timers,
     send: (to, message) => runtime.send(to, message),
     ...reportStore(alarms, runtime.logger),

@@ -17,6 +17,7 @@ function sessionStore(store: Store, unreadable?: (row: UnreadableRow) => void): 
     throw new Error(JSON.stringify(what))
   }
   return new SessionStore(store, {
+    clock: { monotonic: () => 0 },
     timers: { set: () => ({}), clear: () => {} },
     send: () => {},
     onFailure: fail,

@@ -16,6 +16,8 @@ import type { LuggageRow } from './messages.ts'
 const PART_BYTES = 262_144
 const PART_ROWS = 500
 
+const WHOLE = { number: 0, written: 0, nowMs: 0, all: true }
+
 /** Keys of what waits at QoS 0. */
 const VOLATILE = 'v'
 
@@ -140,7 +142,7 @@ function* rowsOf(state: SessionState): Generator<LuggageRow> {
 }
 
 function* drained(journal: Journal): Generator<LuggageRow> {
-  for (const { key, value } of journal.drain(0)) if (value !== undefined) yield [key, value]
+  for (const { key, value } of journal.drain(WHOLE)) if (value !== undefined) yield [key, value]
 }
 
 function* volatileRows(waiting: readonly Delivery[]): Generator<LuggageRow> {

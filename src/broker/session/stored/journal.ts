@@ -30,6 +30,22 @@ interface Received {
   readonly id: string | undefined
 }
 
+/** A write of the store. */
+export interface Write {
+  readonly number: number
+  /** Number of the last one that is on disc. */
+  readonly written: number
+  /** On a clock that never goes back, ms. */
+  readonly nowMs: number
+  /** Nothing is left out. */
+  readonly all: boolean
+}
+
+/** A client that has acknowledged nothing for so long, ms, is not expected to. */
+const MOVING_MS = 5
+/** Messages are left out for at least so long, ms, before they are written although the client acknowledges others, and for twice as long at most. */
+const MARK_MS = 20
+
 export class Journal {
   readonly clientId: string
   /** The session's name in the store. */
@@ -40,14 +56,26 @@ export class Journal {
   // Made when they are needed: there are many sessions of which nothing is under way.
   /** Messages that the store has not taken, by number, in order; undefined for one whose place an identifier has taken. */
   #contents: Map<number, StoredDelivery | undefined> | undefined
-  /** Messages that the store took last, and that are not over, by number, in order. */
+  /** Messages that the store has taken since the write before the last that is on disc, and that are not over, by number, in order. */
   #taken: Map<number, unknown> | undefined
-  /** The commit with which it took them. */
+  /** The write with which it took the last of them. */
   #takenWith = 0
+  /** The client has acknowledged something since the last write. */
+  #hasMoved = false
+  #movedAtMs = Number.NEGATIVE_INFINITY
+  /** The last message, as of now, of the last mark, and of the one before. */
+  #latest = 0
+  #mark = 0
+  #formerMark = 0
+  #markedAtMs = Number.NEGATIVE_INFINITY
+  /** Nothing may be left out of the next write. */
+  #isPressing = false
   /** Numbers of messages that the store has taken and that are over. */
   #over: number[] | undefined
   /** What has become of identifiers; undefined for one that is free. */
   #identifiers: Map<number, StoredIdentifier | undefined> | undefined
+  /** Identifiers of which the store has a row. */
+  #identified: Set<number> | undefined
   #received: Map<number, Received | undefined> | undefined
   /** Something has been noted since the last `hasNews`. */
   #hasNews = false
@@ -78,11 +106,11 @@ export class Journal {
   }
 
   /**
-   * The number of the first message that is neither over nor on disc, as far as messages of QoS 1 go; Infinity when there is none. `flushed`: the last commit
+   * The number of the first message that is neither over nor on disc, as far as messages of QoS 1 go; Infinity when there is none. `written`: the last write
    * that is on disc.
    */
-  firstUnsafe(flushed: number): number {
-    const first = this.#takenWith > flushed ? firstOf(this.#taken) : undefined
+  firstUnsafe(written: number): number {
+    const first = this.#takenWith > written ? firstOf(this.#taken) : undefined
     return first ?? firstOf(this.#contents) ?? Number.POSITIVE_INFINITY
   }
 
@@ -91,31 +119,92 @@ export class Journal {
     return this.#contents?.has(number) === true
   }
 
+  /** Something is left that the store has not taken. */
+  get hasMore(): boolean {
+    return this.#contents !== undefined
+  }
+
+  /** These identifiers have rows in the store. */
+  found(identifiers: Iterable<number>): void {
+    for (const messageId of identifiers) this.#hasRow(messageId)
+  }
+
+  /** Has the next write leave nothing out. */
+  press(): void {
+    this.#isPressing = true
+  }
+
   /**
-   * Returns what the store is to write, as one commit, which has the number `commit` or a lower one; of a session that is over, the removals of its
-   * subscriptions.
+   * Returns what the store is to write, as one commit; of a session that is over, the removals of its subscriptions. Messages of QoS 1 are left out as long
+   * as the client acknowledges others, up to 40 ms.
    */
-  drain(commit: number): readonly StoreOperation[] {
-    const space = this.#space
+  drain(write: Write): readonly StoreOperation[] {
     const operations = this.#operations ?? []
     this.#operations = undefined
-    for (const [number, content] of this.#contents ?? NONE) {
-      if (content === undefined) continue
-      operations.push({ space, key: contentKey(number), value: deliveryBytes(content.delivery, content.sentAs) })
-    }
+    if (this.#takenWith <= write.written) this.#taken = undefined
+    if (this.#contents !== undefined) this.#drainContents(this.#contents, write, operations)
+    const space = this.#space
     for (const number of this.#over ?? NONE) operations.push({ space, key: contentKey(number), value: undefined })
-    for (const [messageId, identifier] of this.#identifiers ?? NONE) {
-      const value = identifier === undefined ? undefined : identifierBytes(identifier)
-      operations.push({ space, key: identifierKey(messageId), value })
-    }
+    this.#over = undefined
+    this.#drainIdentifiers(operations)
     for (const [messageId, received] of this.#received ?? NONE) {
       const value = received === undefined ? undefined : receivedBytes(received.id)
       operations.push({ space, key: receivedKey(messageId), value })
     }
-    this.#taken = this.#contents
-    this.#takenWith = commit
-    this.#forget()
+    this.#received = undefined
     return operations
+  }
+
+  #drainContents(contents: Map<number, StoredDelivery | undefined>, write: Write, operations: StoreOperation[]): void {
+    const upTo = this.#mayBeLeftOut(write) ? this.#formerMark : Number.POSITIVE_INFINITY
+    for (const [number, content] of contents) {
+      if (number > upTo) break
+      this.#taken ??= new Map()
+      this.#taken.set(number, content)
+      this.#takenWith = write.number
+      contents.delete(number)
+      if (content === undefined) continue
+      const value = deliveryBytes(content.delivery, content.sentAs)
+      operations.push({ space: this.#space, key: contentKey(number), value })
+    }
+    if (contents.size === 0) this.#contents = undefined
+  }
+
+  #mayBeLeftOut({ nowMs, all }: Write): boolean {
+    const isPressing = this.#isPressing
+    this.#isPressing = false
+    if (this.#hasMoved) this.#movedAtMs = nowMs
+    this.#hasMoved = false
+    if (nowMs - this.#markedAtMs >= MARK_MS) {
+      this.#formerMark = this.#mark
+      this.#mark = this.#latest
+      this.#markedAtMs = nowMs
+    }
+    return !all && !isPressing && nowMs - this.#movedAtMs < MOVING_MS
+  }
+
+  /** But for those of messages that have been left out. */
+  #drainIdentifiers(operations: StoreOperation[]): void {
+    const identifiers = this.#identifiers
+    if (identifiers === undefined) return
+    for (const [messageId, identifier] of identifiers) {
+      if (identifier?.phase === 'publish' && this.isUntaken(identifier.number)) continue
+      identifiers.delete(messageId)
+      let value: Buffer | undefined
+      if (identifier === undefined) this.#identified?.delete(messageId)
+      else {
+        this.#hasRow(messageId)
+        value = identifierBytes(identifier)
+      }
+      operations.push({ space: this.#space, key: identifierKey(messageId), value })
+    }
+    if (identifiers.size === 0) this.#identifiers = undefined
+    if (this.#identified?.size === 0) this.#identified = undefined
+  }
+
+  #hasRow(messageId: number): void {
+    this.#identified ??= new Set()
+    this.#identified.add(messageId)
   }
 
   /** Expiry, will, connection: the row of the session itself. */
@@ -136,6 +225,7 @@ export class Journal {
   /** A row of the messages that the session had where it comes from. */
   copied(key: string, value: Uint8Array): void {
     this.#put(this.#space, key, value)
+    if (key.startsWith(IDENTIFIER)) this.#hasRow(Number(key.slice(IDENTIFIER.length)))
   }
 
   /** The session is over, or not to be stored any more; `filterKeys` are those of its subscriptions. */
@@ -167,6 +257,9 @@ export class Journal {
     if (this.#isOver) return
     this.#contents ??= new Map()
     this.#contents.set(delivery.number, { delivery, sentAs: messageId })
+    this.#latest = delivery.number
+    // Its client gets it when it is on disc.
+    if (delivery.qos === 2 || delivery.message.qos === 2) this.#isPressing = true
     this.#hasNews = true
   }
 
@@ -177,13 +270,17 @@ export class Journal {
 
   /** A message of the queue will not be sent. */
   dropped(number: number): void {
-    if (this.#contents?.delete(number) === true) return
+    if (this.#contents?.delete(number) === true) {
+      if (this.#contents.size === 0) this.#contents = undefined
+      return
+    }
     this.#taken?.delete(number)
     this.#end(number)
   }
 
   /** The flow of a message that was in flight is over. */
   acknowledged(messageId: number, { number, order }: InFlight): void {
+    this.#hasMoved = true
     this.dropped(number)
     if (order !== number) this.#identify(messageId, undefined)
   }
@@ -247,6 +344,11 @@ export class Journal {
 
   #identify(messageId: number, identifier: StoredIdentifier | undefined): void {
     if (this.#isOver) return
+    if (identifier === undefined && this.#identified?.has(messageId) !== true) {
+      // It leaves no trace.
+      this.#identifiers?.delete(messageId)
+      return
+    }
     this.#identifiers ??= new Map()
     this.#identifiers.set(messageId, identifier)
     this.#hasNews = true

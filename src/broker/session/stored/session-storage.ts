@@ -48,6 +48,7 @@ interface Owed {
   readonly commit: number
   /** The greatest number of its messages, if it is settled as well when all up to that are over. */
   readonly upTo: number
+  readonly haste: Haste
   readonly message: Taken
 }
 
@@ -162,7 +163,9 @@ export class SessionStorage {
   }
 
   #took(message: Taken, upTo: number, haste: Haste): void {
-    this.#owed.push({ commit: this.#commit, upTo, message })
+    const journal = this.#journal
+    if (haste === 'now' && journal?.hasMore) this.#commit = this.#store.press(journal)
+    this.#owed.push({ commit: this.#commit, upTo, haste, message })
     this.settle()
     if (this.#owed.length > 0) this.#ask(haste)
   }
@@ -173,7 +176,8 @@ export class SessionStorage {
     this.#publish()
     this.#release()
     this.settle()
-    if (this.#held.length + this.#unpublished.length > 0) this.#ask('now')
+    const isUrgent = this.#held.length + this.#unpublished.length > 0 || this.#owed.some(({ haste }) => haste === 'now')
+    if (isUrgent) this.#ask('now')
     else if (this.#owed.length > 0) this.#ask('soon')
   }
 
@@ -201,12 +205,13 @@ export class SessionStorage {
     const owed = this.#owed
     if (owed.length === 0) return
     const store = this.#store
-    const firstUnsafe = this.#journal?.firstUnsafe(store.flushed) ?? 0
+    const firstUnsafe = this.#journal?.firstUnsafe(store.written)
     let count = 0
     for (; count < owed.length; count++) {
       const { commit, upTo, message } = owed[count]!
-      if (upTo < firstUnsafe || store.isFlushed(commit)) this.#creditors.taken(message)
-      else if (store.isSettled(commit)) this.#creditors.refused(message)
+      const isByCommit = firstUnsafe === undefined || upTo === Number.POSITIVE_INFINITY
+      if (isByCommit ? store.isFlushed(commit) : upTo < firstUnsafe) this.#creditors.taken(message)
+      else if (store.isFailing) this.#creditors.refused(message)
       else break
     }
     if (count > 0) this.#owed = owed.slice(count)

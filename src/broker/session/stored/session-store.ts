@@ -25,7 +25,7 @@ import {
   type StoredSession,
   SUBSCRIPTIONS,
 } from './forms.ts'
-import { Journal } from './journal.ts'
+import { Journal, type Write } from './journal.ts'
 
 /** The message to a session that has asked for it: look at `isSettled` again. */
 export const SETTLED = { tag: 'settled' } as const
@@ -45,6 +45,7 @@ const SOON_MS = 2
 export type Haste = 'now' | 'soon'
 
 export interface SessionStoreOptions {
+  readonly clock: Pick<System['clock'], 'monotonic'>
   readonly timers: System['timers']
   readonly send: (to: Pid, message: typeof SETTLED) => void
   /** The disc refuses; it is tried again. Not called again before `onRecovery`. */
@@ -86,6 +87,9 @@ export class SessionStore {
   #flushed = 0
   /** Journals that have noted something which the store has not taken. */
   readonly #noted = new Set<Journal>()
+  /** Times that journals were drained, and those up to which all is on disc. */
+  #writes = 0
+  #written = 0
   #isFlushing = false
   /** Who waits for the next flush does not want to. */
   #isUrgent = false
@@ -111,9 +115,9 @@ export class SessionStore {
     return this.#committed
   }
 
-  /** The last commit that is on disc. */
-  get flushed(): number {
-    return this.#flushed
+  /** The last write that is on disc, as journals count them. */
+  get written(): number {
+    return this.#written
   }
 
   /** Number of sessions that are stored. */
@@ -121,7 +125,7 @@ export class SessionStore {
     return this.#journals.size
   }
 
-  /** Whether all commits up to this number are on disc. */
+  /** Whether all commits up to this number are on disc, but for messages of QoS 1 that were left out: of these the journal knows. */
   isFlushed(commit: number): boolean {
     return commit <= this.#flushed
   }
@@ -152,7 +156,7 @@ export class SessionStore {
     if (this.#journals.get(journal.clientId) !== journal) return
     this.#journals.delete(journal.clientId)
     this.#noted.delete(journal)
-    this.#removeSession(journal.key, journal.drain(this.#committed))
+    this.#removeSession(journal.key, journal.drain(this.#nextWrite(true)))
     // Behind those that were removed before.
     this.#removed.delete(journal.clientId)
     this.#removed.set(journal.clientId, this.#committed)
@@ -169,10 +173,36 @@ export class SessionStore {
     this.#startFlush(haste)
   }
 
+  /** Has nothing of a journal left out; returns the number of the commit with which all of it is on disc. */
+  press(journal: Journal): number {
+    journal.press()
+    this.#committed += 1
+    this.#noted.add(journal)
+    return this.#committed
+  }
+
   /** Gives the store all that has been committed. */
   write(): void {
-    for (const journal of this.#noted) this.#store.commit(journal.drain(this.#committed))
-    this.#noted.clear()
+    this.#write(true)
+  }
+
+  /** Returns whether there was anything. Unless it is `all`, messages of clients that acknowledge others may be left for the next time. */
+  #write(all: boolean): boolean {
+    const write = this.#nextWrite(all)
+    let hasWritten = false
+    for (const journal of this.#noted) {
+      const operations = journal.drain(write)
+      if (!journal.hasMore) this.#noted.delete(journal)
+      if (operations.length === 0) continue
+      this.#store.commit(operations)
+      hasWritten = true
+    }
+    return hasWritten
+  }
+
+  #nextWrite(all: boolean): Write {
+    this.#writes += 1
+    return { number: this.#writes, written: this.#written, nowMs: this.#options.clock.monotonic(), all }
   }
 
   /** The rows of the messages of a session: keys and bytes, which are good until the next step. */
@@ -326,7 +356,12 @@ export class SessionStore {
     if (haste === 'soon') {
       this.#timer ??= timers.set(SOON_MS, () => {
         this.#timer = undefined
-        this.#startFlush('now')
+        // All of it is about to be acknowledged.
+        if (!this.#write(false) && this.#noted.size > 0) this.#startFlush('soon')
+        else {
+          this.#isFlushing = true
+          this.#flush()
+        }
       })
       return
     }
@@ -334,18 +369,22 @@ export class SessionStore {
     this.#timer = undefined
     this.#isFlushing = true
     // After what runs now, which may commit more.
-    queueMicrotask(() => this.#flush())
+    queueMicrotask(() => {
+      this.#write(false)
+      this.#flush()
+    })
   }
 
   #flush(): void {
-    this.write()
     this.#isUrgent = false
     const committed = this.#committed
+    const writes = this.#writes
     const waiting = this.#waiting
     this.#waiting = new Set()
     this.#store.flushed().then(
       () => {
         this.#flushed = committed
+        this.#written = writes
         for (const [clientId, commit] of this.#removed) {
           if (commit > committed) break
           this.#removed.delete(clientId)
