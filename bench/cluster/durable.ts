@@ -71,7 +71,8 @@ function say(what: string, kinds: readonly Kind[], rounds: readonly (readonly Fi
     const rate = median(rounds.map((figures) => figures[i]!.perSec))
     const cpu = median(rounds.map((figures) => figures[i]!.cpuUs))
     const ratios = rounds.map((figures) => figures[i]!.perSec / figures[0]!.perSec)
-    const each = i === 0 ? '' : `; of memory ${median(ratios).toFixed(2)} (${ratios.map((ratio) => ratio.toFixed(2)).join(' ')})`
+    const each =
+      i === 0 ? '' : `; of memory ${median(ratios).toFixed(2)} (${ratios.map((ratio) => ratio.toFixed(2)).join(' ')})`
     process.stdout.write(
       `${`${what}, ${name}`.padEnd(52)} ${Math.round(rate).toLocaleString('en')}/s  ${cpu.toFixed(1)} us CPU each${each}\n`,
     )

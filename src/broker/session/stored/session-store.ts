@@ -181,13 +181,11 @@ export class SessionStore {
     return this.#committed
   }
 
-  /** Gives the store all that has been committed. */
-  write(): void {
-    this.#write(true)
-  }
-
-  /** Returns whether there was anything. Unless it is `all`, messages of clients that acknowledge others may be left for the next time. */
-  #write(all: boolean): boolean {
+  /**
+   * Gives the store what has been committed; returns whether there was anything. Unless it is `all`, messages of clients that acknowledge others may be left
+   * for the next time.
+   */
+  write(all: boolean): boolean {
     const write = this.#nextWrite(all)
     let hasWritten = false
     for (const journal of this.#noted) {
@@ -207,7 +205,7 @@ export class SessionStore {
 
   /** The rows of the messages of a session: keys and bytes, which are good until the next step. */
   messages(journal: Journal): IterableIterator<readonly [key: string, value: Uint8Array]> {
-    this.write()
+    this.write(true)
     return this.#store.entries(messageSpace(journal.name))
   }
 
@@ -218,7 +216,7 @@ export class SessionStore {
 
   /** What the row of a stored session says. */
   rowOf(clientId: string): StoredSession | undefined {
-    this.write()
+    this.write(true)
     const journal = this.#journals.get(clientId)
     const bytes = journal === undefined ? undefined : this.#store.get(SESSIONS, journal.key)
     return bytes === undefined ? undefined : this.#readSession(journal!.key, bytes)
@@ -357,7 +355,7 @@ export class SessionStore {
       this.#timer ??= timers.set(SOON_MS, () => {
         this.#timer = undefined
         // All of it is about to be acknowledged.
-        if (!this.#write(false) && this.#noted.size > 0) this.#startFlush('soon')
+        if (!this.write(false) && this.#noted.size > 0) this.#startFlush('soon')
         else {
           this.#isFlushing = true
           this.#flush()
@@ -370,7 +368,7 @@ export class SessionStore {
     this.#isFlushing = true
     // After what runs now, which may commit more.
     queueMicrotask(() => {
-      this.#write(false)
+      this.write(false)
       this.#flush()
     })
   }
