@@ -64,7 +64,9 @@ class Noting {
     const rows = new Map(this.#rows)
     this.#writes += 1
     const write = { number: this.#writes, written: this.written, nowMs: this.nowMs, all }
-    for (const operation of this.journal.drain(write)) apply(rows, operation)
+    const operations: StoreOperation[] = []
+    this.journal.drain(write, operations)
+    for (const operation of operations) apply(rows, operation)
     this.#rows = rows
     this.#writing.push({ number: this.#writes, rows })
   }

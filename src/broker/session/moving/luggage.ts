@@ -4,6 +4,7 @@
  *
  * A session is read as it is when the reading begins, whatever comes to it meanwhile.
  */
+import type { StoreOperation } from '../../../mnesia/store/store.ts'
 import type { Delivery } from '../delivery.ts'
 import type { SessionState } from '../session-state.ts'
 import { type Contents, ContentsReader } from '../stored/contents.ts'
@@ -142,7 +143,9 @@ function* rowsOf(state: SessionState): Generator<LuggageRow> {
 }
 
 function* drained(journal: Journal): Generator<LuggageRow> {
-  for (const { key, value } of journal.drain(WHOLE)) if (value !== undefined) yield [key, value]
+  const operations: StoreOperation[] = []
+  journal.drain(WHOLE, operations)
+  for (const { key, value } of operations) if (value !== undefined) yield [key, value]
 }
 
 function* volatileRows(waiting: readonly Delivery[]): Generator<LuggageRow> {

@@ -135,11 +135,11 @@ export class Journal {
   }
 
   /**
-   * Returns what the store is to write, as one commit; of a session that is over, the removals of its subscriptions. Messages of QoS 1 are left out as long
+   * Adds what the store is to write; of a session that is over, the removals of its subscriptions. Messages of QoS 1 are left out as long
    * as the client acknowledges others, up to 40 ms.
    */
-  drain(write: Write): readonly StoreOperation[] {
-    const operations = this.#operations ?? []
+  drain(write: Write, operations: StoreOperation[]): void {
+    for (const operation of this.#operations ?? NONE) operations.push(operation)
     this.#operations = undefined
     if (this.#takenWith <= write.written) this.#taken = undefined
     if (this.#contents !== undefined) this.#drainContents(this.#contents, write, operations)
@@ -152,7 +152,6 @@ export class Journal {
       operations.push({ space, key: receivedKey(messageId), value })
     }
     this.#received = undefined
-    return operations
   }
 
   #drainContents(contents: Map<number, StoredDelivery | undefined>, write: Write, operations: StoreOperation[]): void {

@@ -41,6 +41,9 @@ const RESERVED_AT_A_TIME = 1000
  */
 const SOON_MS = 2
 
+/** Journals that have noted something, above which the store takes it at once: one commit of all of them would be very large. */
+const MOST_NOTED = 1000
+
 /** How urgent it is that something is on disc. */
 export type Haste = 'now' | 'soon'
 
@@ -150,13 +153,18 @@ export class SessionStore {
       if (!journal.hasNews()) return
       this.#committed += 1
       this.#noted.add(journal)
+      if (this.#noted.size > MOST_NOTED) this.write(false)
       this.#startFlush('soon')
       return
     }
     if (this.#journals.get(journal.clientId) !== journal) return
     this.#journals.delete(journal.clientId)
     this.#noted.delete(journal)
-    this.#removeSession(journal.key, journal.drain(this.#nextWrite(true)))
+    // In their order.
+    this.write(false)
+    const operations: StoreOperation[] = []
+    journal.drain(this.#nextWrite(true), operations)
+    this.#removeSession(journal.key, operations)
     // Behind those that were removed before.
     this.#removed.delete(journal.clientId)
     this.#removed.set(journal.clientId, this.#committed)
@@ -186,16 +194,16 @@ export class SessionStore {
    * for the next time.
    */
   write(all: boolean): boolean {
+    if (this.#noted.size === 0) return false
     const write = this.#nextWrite(all)
-    let hasWritten = false
+    const operations: StoreOperation[] = []
     for (const journal of this.#noted) {
-      const operations = journal.drain(write)
+      journal.drain(write, operations)
       if (!journal.hasMore) this.#noted.delete(journal)
-      if (operations.length === 0) continue
-      this.#store.commit(operations)
-      hasWritten = true
     }
-    return hasWritten
+    // One commit: what a session notes may have come of what another one has noted.
+    this.#store.commit(operations)
+    return operations.length > 0
   }
 
   #nextWrite(all: boolean): Write {
