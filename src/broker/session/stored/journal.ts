@@ -42,7 +42,7 @@ export interface Write {
 }
 
 /** A client that has acknowledged nothing for so long, ms, is not expected to. */
-const MOVING_MS = 5
+export const MOVING_MS = 5
 /** Messages are left out for at least so long, ms, before they are written although the client acknowledges others, and for twice as long at most. */
 const MARK_MS = 20
 

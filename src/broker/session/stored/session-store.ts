@@ -25,7 +25,7 @@ import {
   type StoredSession,
   SUBSCRIPTIONS,
 } from './forms.ts'
-import { Journal, type Write } from './journal.ts'
+import { Journal, MOVING_MS, type Write } from './journal.ts'
 
 /** The message to a session that has asked for it: look at `isSettled` again. */
 export const SETTLED = { tag: 'settled' } as const
@@ -90,6 +90,11 @@ export class SessionStore {
   #flushed = 0
   /** Journals that have noted something which the store has not taken. */
   readonly #noted = new Set<Journal>()
+  /** Those of which the last write has left something out; they are looked at again after `MOVING_MS`. */
+  readonly #leftOut = new Set<Journal>()
+  #lookedAtMs = 0
+  /** The store has been given something since the last flush began. */
+  #isFlushDue = false
   /** Times that journals were drained, and those up to which all is on disc. */
   #writes = 0
   #written = 0
@@ -160,6 +165,7 @@ export class SessionStore {
     if (this.#journals.get(journal.clientId) !== journal) return
     this.#journals.delete(journal.clientId)
     this.#noted.delete(journal)
+    this.#leftOut.delete(journal)
     // In their order.
     this.write(false)
     const operations: StoreOperation[] = []
@@ -190,20 +196,26 @@ export class SessionStore {
   }
 
   /**
-   * Gives the store what has been committed; returns whether there was anything. Unless it is `all`, messages of clients that acknowledge others may be left
-   * for the next time.
+   * Gives the store what has been committed. Unless it is `all`, messages of clients that acknowledge others may be left out.
    */
-  write(all: boolean): boolean {
-    if (this.#noted.size === 0) return false
+  write(all: boolean): void {
+    if (this.#noted.size + this.#leftOut.size === 0) return
     const write = this.#nextWrite(all)
+    if (all || write.nowMs - this.#lookedAtMs >= MOVING_MS) {
+      this.#lookedAtMs = write.nowMs
+      for (const journal of this.#leftOut) this.#noted.add(journal)
+      this.#leftOut.clear()
+    }
     const operations: StoreOperation[] = []
     for (const journal of this.#noted) {
       journal.drain(write, operations)
-      if (!journal.hasMore) this.#noted.delete(journal)
+      if (journal.hasMore) this.#leftOut.add(journal)
     }
+    this.#noted.clear()
+    if (operations.length === 0) return
     // One commit: what a session notes may have come of what another one has noted.
     this.#store.commit(operations)
-    return operations.length > 0
+    this.#isFlushDue = true
   }
 
   #nextWrite(all: boolean): Write {
@@ -213,7 +225,8 @@ export class SessionStore {
 
   /** The rows of the messages of a session: keys and bytes, which are good until the next step. */
   messages(journal: Journal): IterableIterator<readonly [key: string, value: Uint8Array]> {
-    this.write(true)
+    this.press(journal)
+    this.write(false)
     return this.#store.entries(messageSpace(journal.name))
   }
 
@@ -224,7 +237,7 @@ export class SessionStore {
 
   /** What the row of a stored session says. */
   rowOf(clientId: string): StoredSession | undefined {
-    this.write(true)
+    this.write(false)
     const journal = this.#journals.get(clientId)
     const bytes = journal === undefined ? undefined : this.#store.get(SESSIONS, journal.key)
     return bytes === undefined ? undefined : this.#readSession(journal!.key, bytes)
@@ -351,6 +364,7 @@ export class SessionStore {
     if (operations.length === 0) return
     this.#committed += 1
     this.#store.commit(operations)
+    this.#isFlushDue = true
   }
 
   #startFlush(haste: Haste): void {
@@ -362,8 +376,8 @@ export class SessionStore {
     if (haste === 'soon') {
       this.#timer ??= timers.set(SOON_MS, () => {
         this.#timer = undefined
-        // All of it is about to be acknowledged.
-        if (!this.write(false) && this.#noted.size > 0) this.#startFlush('soon')
+        this.write(false)
+        if (!this.#isFlushDue && this.#leftOut.size > 0) this.#startFlush('soon')
         else {
           this.#isFlushing = true
           this.#flush()
@@ -383,6 +397,7 @@ export class SessionStore {
 
   #flush(): void {
     this.#isUrgent = false
+    this.#isFlushDue = false
     const committed = this.#committed
     const writes = this.#writes
     const waiting = this.#waiting
@@ -414,6 +429,6 @@ export class SessionStore {
     this.#isFlushing = false
     // As long as the disc refuses it is asked again: that is how its recovery is noticed.
     if (this.#isUrgent || this.#failure !== undefined) this.#startFlush('now')
-    else if (this.#waiting.size + this.#noted.size > 0) this.#startFlush('soon')
+    else if (this.#waiting.size + this.#noted.size + this.#leftOut.size > 0) this.#startFlush('soon')
   }
 }
