@@ -12,7 +12,7 @@ type Rows = ReadonlyMap<string, Uint8Array>
 
 /** A session at QoS 1 that notes what it does, and a disc that takes it in writes, each of which is there some time after it was begun. */
 class Noting {
-  readonly journal = new Journal(1, 'c')
+  journal = new Journal(1, 'c')
   /** Numbers of messages that wait, and those in flight by packet identifier. */
   readonly queue: number[] = []
   readonly inflight = new Map<number, InFlight>()
@@ -77,6 +77,14 @@ class Noting {
       this.written = number
       this.onDisc = rows
     }
+  }
+
+  /** The session is found again on the disc, which has all of it. */
+  restart(): void {
+    this.write(true)
+    this.flushed(true)
+    this.journal = new Journal(1, 'c')
+    this.journal.found(readContents(this.onDisc, fail).identifiers)
   }
 
   /** Messages that are not over. */
@@ -147,6 +155,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     ),
   },
   { weight: 2, arbitrary: fc.constant<Step>((noting) => noting.flushed()) },
+  { weight: 1, arbitrary: fc.constant<Step>((noting) => noting.restart()) },
   {
     weight: 2,
     arbitrary: fc.integer({ min: 1, max: 25 }).map(

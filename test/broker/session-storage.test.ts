@@ -26,11 +26,13 @@ function acknowledge(connection: Connection): void {
   connection.packets(...connection.publishes().map(({ messageId }) => ack('puback', messageId)))
 }
 
-/** Keys of all messages that the disc holds. */
+/** Rows of all messages that the disc holds. */
 function messagesOnDisc(node: SessionNode): string[] {
   const { contents } = node.stored!.disc
   const spaces = contents.spaces().filter((space) => space.startsWith('m/'))
-  return spaces.flatMap((space) => [...contents.entries(space)].map(([key]) => key))
+  return spaces.flatMap((space) =>
+    [...contents.entries(space)].map(([, value]) => Buffer.from(value).toString('latin1')),
+  )
 }
 
 function shown(node: SessionNode, clientId: string): SessionSnapshot {
@@ -166,6 +168,26 @@ describe('what waits for the disc', () => {
     }
     expect(before).toEqual([[], [], []])
     expect(after).toEqual([['publish', 'pubrec'], ['pubcomp'], ['pubrel']])
+  })
+
+  test('a message at QoS 2, whatever else its client acknowledges meanwhile', async () => {
+    const node = await storing()
+    const sub = await subscriber(node)
+    sub.subscribe('u', 2)
+    const pub = node.connect({ clientId: 'pub', expirySec: 0 })
+    await node.pass('50ms')
+    const exchange = async () => {
+      pub.publish('t', 'x', 1)
+      await node.run()
+      acknowledge(sub)
+      await node.pass('1ms')
+    }
+    await exchange()
+    pub.publish('u', 'once', 2)
+    for (let ms = 0; ms < 100 && !sub.payloads().includes('once'); ms += 1) await exchange()
+    const { message } = sub.publishes().find(({ qos }) => qos === 2)!
+    expect(message.payload.toString()).toBe('once')
+    expect(messagesOnDisc(node).filter((row) => row.includes('once')).length).toBe(1)
   })
 
   test('nothing of a session that is not stored', async () => {

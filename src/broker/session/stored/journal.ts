@@ -54,8 +54,8 @@ export class Journal {
   /** Rows of the session itself, in order. */
   #operations: StoreOperation[] | undefined
   // Made when they are needed: there are many sessions of which nothing is under way.
-  /** Messages that the store has not taken, by number, in order; undefined for one whose place an identifier has taken. */
-  #contents: Map<number, StoredDelivery | undefined> | undefined
+  /** Messages that the store has not taken, by number, in order. */
+  #contents: Map<number, StoredDelivery> | undefined
   /** Messages that the store has taken since the write before the last that is on disc, and that are not over, by number, in order. */
   #taken: Map<number, unknown> | undefined
   /** The write with which it took the last of them. */
@@ -154,7 +154,7 @@ export class Journal {
     this.#received = undefined
   }
 
-  #drainContents(contents: Map<number, StoredDelivery | undefined>, write: Write, operations: StoreOperation[]): void {
+  #drainContents(contents: Map<number, StoredDelivery>, write: Write, operations: StoreOperation[]): void {
     const upTo = this.#mayBeLeftOut(write) ? this.#formerMark : Number.POSITIVE_INFINITY
     for (const [number, content] of contents) {
       if (number > upTo) break
@@ -162,7 +162,6 @@ export class Journal {
       this.#taken.set(number, content)
       this.#takenWith = write.number
       contents.delete(number)
-      if (content === undefined) continue
       const value = deliveryBytes(content.delivery, content.sentAs)
       operations.push({ space: this.#space, key: contentKey(number), value })
     }
@@ -286,9 +285,7 @@ export class Journal {
 
   /** The client has received a QoS 2 message: PUBREL is due, with a new order. */
   received(messageId: number, number: number, order: number, id: string): void {
-    // Whoever published it waits until the identifier is on disc.
-    if (this.#contents?.has(number) === true) this.#contents.set(number, undefined)
-    else this.#end(number)
+    this.dropped(number)
     this.#identify(messageId, { phase: 'pubrel', order, messageId: id })
   }
 
