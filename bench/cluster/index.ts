@@ -2,7 +2,8 @@
  * What a cluster costs: `npm run bench -- cluster [--quick]`. The nodes are the built code (`npm run build`).
  *
  *     deliver    QoS 1, 100 at a time, from a publisher on n1 to a subscriber on n1, and to one on n2: CPU of all nodes for each delivery
- *     durable    the same on one node to a session that outlives its connection, on disc and in memory
+ *     durable    QoS 1, 100 and 1,000 at a time, to a session that outlives its connection, in memory and on disc in turns, its client there and
+ *                away; `--base DIR` has a node of another checkout, built, beside
  *     subscribe  wildcard filters, pipelined, on one node of 1, 2 and 3: SUBACKs a second, of a node that has run for a while and of a new one
  *     at once    clients on three nodes that each subscribe a wildcard filter at the same moment: until the last SUBACK
  *     connect    lasting sessions on disc, 100 CONNECTs at a time: new ones, and those that are there, from another node too
@@ -15,6 +16,8 @@
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { LoadClient } from './client.ts'
+import { Delivery, type Figures } from './delivery.ts'
+import { compareDurable } from './durable.ts'
 import { BenchCluster, type ClusterNode } from './nodes.ts'
 import type { RouteFigures } from './routes.ts'
 import { connectRate, joinWithRoutes, restartWithSessions, subscribeAtOnce } from './scale.ts'
@@ -23,15 +26,14 @@ const isQuick = process.argv.includes('--quick')
 const MESSAGES = isQuick ? 5000 : 40_000
 const FILTERS = isQuick ? 2000 : 20_000
 const WINDOW = 100
-const PAYLOAD = Buffer.alloc(64, 'x')
 const CLIENTS = isQuick ? 1000 : 10_000
 const JOIN_ROUTES = isQuick ? 50_000 : 1_000_000
 const SESSIONS = isQuick ? 2000 : 100_000
 const ROUTES = isQuick ? 500_000 : 10_000_000
 
-interface Figures {
-  readonly perSec: number
-  readonly cpuUs: number
+function option(name: string): string | undefined {
+  const at = process.argv.indexOf(name)
+  return at < 0 ? undefined : process.argv[at + 1]
 }
 
 async function deliver(
@@ -40,31 +42,12 @@ async function deliver(
   to: ClusterNode,
   clean: boolean,
 ): Promise<Figures> {
-  const subscriber = await LoadClient.open(to.port, 'subscriber', clean)
-  subscriber.subscribe('bench/t', 1)
-  await subscriber.until(() => subscriber.subscribed === 1)
-  const publisher = await LoadClient.open(from.port, 'publisher')
-  const run = async (count: number) => {
-    const [heard, acked] = [subscriber.published, publisher.acknowledged]
-    for (let sent = 0; sent < count; ) {
-      for (; sent < count && sent - (publisher.acknowledged - acked) < WINDOW; sent += 1) {
-        publisher.publish('bench/t', PAYLOAD, 1, 1 + (sent % 65_000))
-      }
-      const floor = publisher.acknowledged + 1
-      await publisher.until(() => publisher.acknowledged >= floor)
-    }
-    await subscriber.until(() => subscriber.published - heard >= count)
-  }
+  const delivery = await Delivery.open(from, to, clean)
   // The cost of a broker that has run for a while: what is called often is compiled by then, which on two nodes is twice as much.
-  await run(3 * MESSAGES)
-  const cpu = nodes.map((node) => node.cpuMs())
-  const begun = performance.now()
-  await run(MESSAGES)
-  const seconds = (performance.now() - begun) / 1000
-  const cpuMs = nodes.reduce((sum, node, i) => sum + node.cpuMs() - cpu[i]!, 0)
-  publisher.close()
-  subscriber.close()
-  return { perSec: MESSAGES / seconds, cpuUs: (cpuMs * 1000) / MESSAGES }
+  await delivery.run(3 * MESSAGES, WINDOW)
+  const figures = await delivery.measure(nodes, MESSAGES, WINDOW)
+  delivery.close()
+  return figures
 }
 
 /** SUBACKs a second of a node that has just been started, and of one whose code is compiled. */
@@ -130,13 +113,7 @@ const scenarios: Readonly<Record<string, () => Promise<void>>> = {
   },
 
   async durable() {
-    const lasting = (sets: readonly string[]) =>
-      withCluster(1, sets, ({ nodes }) => deliver(nodes, nodes[0]!, nodes[0]!, false))
-    const memory = await lasting(['session.durability=memory'])
-    say('lasting session, in memory', memory)
-    const disc = await lasting([])
-    say('lasting session, on disc', disc)
-    line('  rate, times that in memory', `${(disc.perSec / memory.perSec).toFixed(2)} (at least 0.5 wanted)`)
+    await compareDurable({ rounds: isQuick ? 2 : 5, messages: MESSAGES, base: option('--base') })
   },
 
   async subscribe() {
@@ -183,8 +160,7 @@ const scenarios: Readonly<Record<string, () => Promise<void>>> = {
   },
 }
 
-const at = process.argv.indexOf('--only')
-const only = at < 0 ? Object.keys(scenarios) : process.argv[at + 1]!.split(',')
+const only = option('--only')?.split(',') ?? Object.keys(scenarios)
 for (const name of only) {
   const scenario = scenarios[name]
   if (scenario === undefined) throw new Error(`${name} is none of ${Object.keys(scenarios).join(', ')}`)

@@ -40,17 +40,20 @@ export class BenchCluster {
   readonly #children = new Map<string, ChildProcess>()
   readonly #sets: readonly string[]
   readonly #epmd: EpmdServer
+  readonly #root: string
 
-  private constructor(epmd: EpmdServer, sets: readonly string[]) {
+  private constructor(epmd: EpmdServer, sets: readonly string[], root: string) {
     this.#epmd = epmd
     this.#sets = sets
+    this.#root = root
   }
 
-  static async start(count: number, sets: readonly string[] = []): Promise<BenchCluster> {
+  /** `root`: another checkout, built, whose nodes these are. */
+  static async start(count: number, sets: readonly string[] = [], root: string = ROOT): Promise<BenchCluster> {
     const { timers, randomFill } = realSystem()
     const started = await startEpmdServer({ transport: tcpTransport(), timers, randomFill, port: 0 })
     if (!started.ok) throw new Error('no port for epmd')
-    const cluster = new BenchCluster(started.server, sets)
+    const cluster = new BenchCluster(started.server, sets, root)
     for (let i = 1; i <= count; i += 1) await cluster.add()
     return cluster
   }
@@ -74,7 +77,7 @@ export class BenchCluster {
 
   /** What a command of bin/ctl prints. */
   async ctl({ name }: ClusterNode, ...words: readonly string[]): Promise<string> {
-    const args = [join(ROOT, 'build/src/boot/ctl-main.js'), '--name', name, '--cookie', 'bench', ...words]
+    const args = [join(this.#root, 'build/src/boot/ctl-main.js'), '--name', name, '--cookie', 'bench', ...words]
     return (await run(process.execPath, args, { env: this.#env })).stdout
   }
 
@@ -105,7 +108,7 @@ export class BenchCluster {
     ]
     const child = spawn(
       process.execPath,
-      [join(ROOT, 'build/src/boot/main.js'), ...args, ...all.flatMap((set) => ['--set', set])],
+      [join(this.#root, 'build/src/boot/main.js'), ...args, ...all.flatMap((set) => ['--set', set])],
       {
         env: this.#env,
         stdio: ['ignore', 'pipe', 'pipe'],

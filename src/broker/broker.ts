@@ -119,7 +119,10 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
     const started = await application.start(runtime, brokerApplication(services), 'permanent')
     if (!started.ok) throw new Exit(started.reason)
     const { host, port } = await tcpListener.call(runtime, LISTENER_TCP, 'info')
-    return brokerHandle(services, [{ name: 'mqtt', host, port }], stop)
+    return brokerHandle(services, [{ name: 'mqtt', host, port }], async () => {
+      await stop()
+      services.sessionStore?.write(true)
+    })
   } catch (error) {
     if (given === undefined) runtime.stop()
     else await stop()

@@ -119,7 +119,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
   const routing = new Routing(runtime.node.name, mnesia, config.session.queue)
   const { maxMessages, maxPayloadBytes, expirySec } = config.retained
   const retainer = new Retainer(mnesia, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
-  const groupLog = groupLogOf(options, metrics)
+  const groupLog = groupLogOf(options, metrics, () => sessionStore?.write(false))
   const pubsub = new PubSub({
     routing,
     send: (to, message) => runtime.send(to, message),
@@ -239,13 +239,14 @@ function hintLog(options: ServicesOptions, metrics: Metrics): HintLog | undefine
 }
 
 /** Beside the sessions, where these are stored: what they leave to groups changes hands in one commit. */
-function groupLogOf(options: ServicesOptions, metrics: Metrics): GroupLog | undefined {
+function groupLogOf(options: ServicesOptions, metrics: Metrics, catchUp: () => void): GroupLog | undefined {
   const { config, sessionStore, hintStore, mnesia } = options
   const store = (config.session.durability === 'memory' ? undefined : sessionStore) ?? hintStore
   if (store === undefined) return undefined
   const { logger } = mnesia.runtime
   return new GroupLog({
     store,
+    catchUp,
     ...keepingOptions(options, metrics),
     onUnreadable: (space, id, reason) => {
       logger.error(
@@ -289,6 +290,8 @@ function sessionStoreOf({ config, sessionStore, mnesia, alarms }: ServicesOption
   if (sessionStore === undefined || config.session.durability === 'memory') return undefined
   const { runtime } = mnesia
   return new SessionStore(sessionStore, {
+    clock: runtime.clock,
+    timers: runtime.timers,
     send: (to, message) => runtime.send(to, message),
     ...reportStore(alarms, runtime.logger),
   })

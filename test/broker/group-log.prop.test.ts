@@ -23,6 +23,7 @@ class Fixture {
   open(maxBytes = 1_000_000): GroupLog {
     return new GroupLog({
       store: this.store,
+      catchUp: () => {},
       maxBytes,
       maxAgeMs: MAX_AGE_MS,
       now: () => this.nowMs,

@@ -96,6 +96,8 @@ export class SessionNode {
       recoveries: 0,
     }
     const store = new SessionStore(disc.open(), {
+      clock: this.runtime.clock,
+      timers: this.runtime.timers,
       send: (to, message) => this.runtime.send(to, message),
       onFailure: (error) => void told.failures.push(error),
       onRecovery: () => {

@@ -21,6 +21,20 @@ const cmds = ({ received }: Connection) => received.map(({ cmd }) => cmd)
 const acks = ({ received }: Connection) =>
   received.filter((packet): packet is AckPacket => packet.cmd.startsWith('pub'))
 
+/** Acknowledges all that has come. */
+function acknowledge(connection: Connection): void {
+  connection.packets(...connection.publishes().map(({ messageId }) => ack('puback', messageId)))
+}
+
+/** Rows of all messages that the disc holds. */
+function messagesOnDisc(node: SessionNode): string[] {
+  const { contents } = node.stored!.disc
+  const spaces = contents.spaces().filter((space) => space.startsWith('m/'))
+  return spaces.flatMap((space) =>
+    [...contents.entries(space)].map(([, value]) => Buffer.from(value).toString('latin1')),
+  )
+}
+
 function shown(node: SessionNode, clientId: string): SessionSnapshot {
   const { pid } = node.sessions.lookup(clientId)!
   return node.runtime.process(pid)!.behaviour.state as SessionSnapshot
@@ -79,6 +93,58 @@ describe('what waits for the disc', () => {
     expect(acks(pub)).toEqual([{ cmd: 'puback', messageId: 1 }])
   })
 
+  test('no PUBACK for a message that its client has acknowledged, which then is never on disc', async () => {
+    const node = await storing()
+    const sub = await subscriber(node)
+    const pub = node.connect({ clientId: 'pub', expirySec: 0 })
+    await node.run()
+    pub.publish('t', 'x', 1)
+    await node.run()
+    acknowledge(sub)
+    await node.run()
+    expect(acks(pub)).toEqual([{ cmd: 'puback', messageId: 1 }])
+    await node.pass('1s')
+    expect(messagesOnDisc(node)).toEqual([])
+  })
+
+  test('no PUBACK for a message that its client acknowledges while the disc writes it, and PUBACK for those before it and behind', async () => {
+    const node = await storing()
+    const sub = await subscriber(node)
+    const pub = node.connect({ clientId: 'pub', expirySec: 0 })
+    await node.run()
+    for (const text of ['x', 'y', 'z']) pub.publish('t', text, 1)
+    await node.pass('5ms')
+    sub.packets(ack('puback', sub.publishes()[1]!.messageId))
+    await node.run()
+    expect(acks(pub)).toEqual([])
+    acknowledge(sub)
+    await node.run()
+    expect(acks(pub).map(({ messageId }) => messageId)).toEqual([1, 2, 3])
+    await node.pass('1s')
+    expect(messagesOnDisc(node)).toEqual([])
+  })
+
+  test('a message out of the queue, as long as the disc may have it as one that waits', async () => {
+    const node = await storing()
+    const sub = node.connect({ clientId: 'sub', receiveMaximum: 1 })
+    await node.pass('50ms')
+    sub.subscribe('t', 1)
+    await node.pass('50ms')
+    const pub = node.connect({ clientId: 'pub', expirySec: 0 })
+    await node.run()
+    for (const text of ['x', 'y', 'z']) pub.publish('t', text, 1)
+    await node.run()
+    acknowledge(sub)
+    await node.run()
+    expect(sub.payloads()).toEqual(['x', 'y'])
+    await node.pass('30ms')
+    acknowledge(sub)
+    await node.run()
+    expect(sub.payloads()).toEqual(['x', 'y'])
+    await node.pass('30ms')
+    expect(sub.payloads()).toEqual(['x', 'y', 'z'])
+  })
+
   test('every step of an exchange at QoS 2, on both sides', async () => {
     const node = await storing()
     const sub = await subscriber(node, 'sub', 't', 2)
@@ -102,6 +168,26 @@ describe('what waits for the disc', () => {
     }
     expect(before).toEqual([[], [], []])
     expect(after).toEqual([['publish', 'pubrec'], ['pubcomp'], ['pubrel']])
+  })
+
+  test('a message at QoS 2, whatever else its client acknowledges meanwhile', async () => {
+    const node = await storing()
+    const sub = await subscriber(node)
+    sub.subscribe('u', 2)
+    const pub = node.connect({ clientId: 'pub', expirySec: 0 })
+    await node.pass('50ms')
+    const exchange = async () => {
+      pub.publish('t', 'x', 1)
+      await node.run()
+      acknowledge(sub)
+      await node.pass('1ms')
+    }
+    await exchange()
+    pub.publish('u', 'once', 2)
+    for (let ms = 0; ms < 100 && !sub.payloads().includes('once'); ms += 1) await exchange()
+    const { message } = sub.publishes().find(({ qos }) => qos === 2)!
+    expect(message.payload.toString()).toBe('once')
+    expect(messagesOnDisc(node).filter((row) => row.includes('once')).length).toBe(1)
   })
 
   test('nothing of a session that is not stored', async () => {

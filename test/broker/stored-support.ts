@@ -16,7 +16,11 @@ function sessionStore(store: Store, unreadable?: (row: UnreadableRow) => void): 
   const fail = (what: unknown): never => {
     throw new Error(JSON.stringify(what))
   }
+  let nowMs = 0
   return new SessionStore(store, {
+    // Each write of the store is some time after the one before.
+    clock: { monotonic: () => (nowMs += 4) },
+    timers: { set: () => ({}), clear: () => {} },
     send: () => {},
     onFailure: fail,
     onRecovery: () => {},
@@ -57,8 +61,14 @@ export class StoredMachine extends Machine {
     return [...effects, ...more]
   }
 
+  /** The store takes what has been committed. */
+  write(all: boolean): void {
+    this.#store.write(all)
+  }
+
   /** The session as another start finds it in a store, with its messages; the connection is gone. */
   found(store: Store): StoredMachine {
+    this.write(true)
     const { clientId, client } = this.state
     const sessions = sessionStore(store)
     for (const _ of sessions.sessions());
@@ -106,6 +116,7 @@ export class StoredMachine extends Machine {
       more = part.more
     }
     sessions.commit(journal)
+    sessions.write(true)
   }
 
   load(): Effect[] {

@@ -14,6 +14,8 @@ import { groupSpace, isSame, type KeptMessage, keeping, readKept, releasing, sha
 
 export interface GroupLogOptions extends HintLimits {
   readonly store: Store
+  /** Has the store take what sessions have noted. */
+  readonly catchUp: () => void
   /** Wall clock, ms. */
   readonly now: () => number
   /** So many messages are given up. */
@@ -61,7 +63,7 @@ export class GroupLog {
 
   /** Whether a message is kept for a group. */
   has(share: Share, id: string): boolean {
-    return this.#options.store.get(groupSpace(share), id) !== undefined
+    return this.#row(groupSpace(share), id) !== undefined
   }
 
   /** Keeps messages. Resolves when they are on disc; rejects with a `StoreError` when the disc refuses. */
@@ -79,10 +81,9 @@ export class GroupLog {
 
   /** A session has kept messages with a commit of its own. */
   found(share: Share, ids: readonly string[]): void {
-    const { store } = this.#options
     const space = groupSpace(share)
     for (const id of ids) {
-      const value = store.get(space, id)
+      const value = this.#row(space, id)
       if (value !== undefined) this.#note(share, id, value.length)
     }
     this.#bound(share)
@@ -90,9 +91,9 @@ export class GroupLog {
 
   /** A message that is kept; undefined when it is not any more, is too old, or cannot be read. */
   read(share: Share, id: string): KeptMessage | undefined {
-    const { store, now, maxAgeMs, onUnreadable } = this.#options
+    const { now, maxAgeMs, onUnreadable } = this.#options
     const space = groupSpace(share)
-    const bytes = store.get(space, id)
+    const bytes = this.#row(space, id)
     if (bytes === undefined) {
       this.#forget(space, id)
       return undefined
@@ -120,7 +121,7 @@ export class GroupLog {
   remove(share: Share, id: string, kept?: KeptMessage): void {
     const { store } = this.#options
     const space = groupSpace(share)
-    const bytes = store.get(space, id)
+    const bytes = this.#row(space, id)
     if (bytes !== undefined) {
       if (kept !== undefined && !isSame(kept, bytes)) return
       store.commit([releasing(share, id)])
@@ -138,6 +139,12 @@ export class GroupLog {
     const status: ReturnType<GroupLog['status']> = {}
     for (const [space, { rows, bytes }] of this.#groups) status[space] = { messages: rows.size, bytes }
     return status
+  }
+
+  #row(space: string, id: string): Uint8Array | undefined {
+    const { store, catchUp } = this.#options
+    catchUp()
+    return store.get(space, id)
   }
 
   #note(share: Share, id: string, bytes: number): void {

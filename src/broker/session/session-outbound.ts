@@ -144,8 +144,9 @@ function offer(
     if (state.known.size === 0) state.known = undefined
   } else if (isWindowOpen(state) && isReady(state) && (state.queue === undefined || state.queue.ackedLength === 0)) {
     const number = nextArrival(state)
-    const packet = send(state, effects, { number, message, qos, retain, ids, share }, number)
-    state.journal?.sent(number, packet, share)
+    const delivery = { number, message, qos, retain, ids, share }
+    const { messageId } = send(state, effects, delivery, number)
+    state.journal?.sent(delivery, messageId)
   } else {
     const delivery = { number: nextArrival(state), message, qos, retain, ids, share }
     // Before the queue may drop it again.
@@ -181,8 +182,9 @@ function send(state: SessionState, effects: Effect[], delivery: Delivery, order:
   const packet: OutPublish = { cmd: 'publish', message, qos, retain, dup: false, messageId, ids }
   state.inflight.add(packet, share, order, number)
   state.counters.deliverMsg += 1
-  // One that has been queued would be sent a second time without DUP; one that is published at QoS 2 perhaps from anew.
-  if (message.qos === 2 || qos === 2 || order !== number) outStored(state, effects, packet)
+  // One that is on disc as queued would be sent a second time without DUP; one that is published at QoS 2 perhaps from anew.
+  const isOnDisc = order !== number && state.journal?.isUntaken(number) !== true
+  if (message.qos === 2 || qos === 2 || isOnDisc) outStored(state, effects, packet)
   else out(state, effects, packet)
   return packet
 }

@@ -107,7 +107,8 @@ export function takeContents(
   volatile: readonly Delivery[],
   effects: Effect[],
 ): void {
-  const { queued, inflight, received, arrivals, done, known } = contents
+  const { queued, inflight, received, identifiers, arrivals, done, known } = contents
+  state.journal?.found(identifiers)
   state.arrivals = arrivals
   state.done.push(...done)
   if (known.size > 0) state.known = new Set(known)

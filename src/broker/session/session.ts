@@ -178,7 +178,7 @@ class SessionProcess implements Mover {
           if (this.state.journal === undefined) this.#groups.took(message.runs)
         }
         this.#givingWay.add(message.runs)
-        this.#storage?.took(message)
+        this.#storage?.tookDelivery(message, this.state.arrivals, this.state.connection !== undefined)
         break
       case 'packets':
         if (this.state.connection?.equals(message.from) !== true) {
@@ -187,6 +187,7 @@ class SessionProcess implements Mover {
         }
         this.state.reportAcked = this.#environment.hooks.chains['message.acked'].length > 0
         this.handle(this.#connection.isFar ? { ...message, packets: arrivedPackets(message.packets) } : message)
+        this.#storage?.settle()
         break
       case 'detach':
       case 'drain':
@@ -270,7 +271,8 @@ class SessionProcess implements Mover {
     this.#settleCongestion()
     this.#backlog.settle(this.state, hasRoom)
     this.#moves?.settle()
-    return this.#isOver
+    // Publishers are told that it is taken over when what it leaves to its groups is on disc.
+    return this.#isOver && this.#storage?.isOwing !== true
   }
 
   /** The client takes no more while its socket is full, or the disc is behind with what has to be there first. */

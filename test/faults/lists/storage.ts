@@ -27,7 +27,9 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'PUBACK comes before the sessions of the node have the message on disc',
-    changes: [[STORAGE, 'this.#owed.push({ commit: this.#commit, message })', 'this.#creditors.taken(message)']],
+    changes: [
+      [STORAGE, 'this.#owed.push({ commit: this.#commit, upTo, haste, message })', 'this.#creditors.taken(message)'],
+    ],
   },
   {
     what: 'QoS 2 leaves the node, or is kept for others, before its identifier is on disc',

@@ -4,6 +4,7 @@
  *
  * A session is read as it is when the reading begins, whatever comes to it meanwhile.
  */
+import type { StoreOperation } from '../../../mnesia/store/store.ts'
 import type { Delivery } from '../delivery.ts'
 import type { SessionState } from '../session-state.ts'
 import { type Contents, ContentsReader } from '../stored/contents.ts'
@@ -15,6 +16,8 @@ import type { LuggageRow } from './messages.ts'
 /** A part is closed when its values have so many bytes, or with so many rows. */
 const PART_BYTES = 262_144
 const PART_ROWS = 500
+
+const WHOLE = { number: 0, written: 0, nowMs: 0, all: true }
 
 /** Keys of what waits at QoS 0. */
 const VOLATILE = 'v'
@@ -118,9 +121,10 @@ function* rowsOf(state: SessionState): Generator<LuggageRow> {
     else {
       const { packet, share, order, number } = each
       const { message, qos, retain, ids, messageId } = packet
-      if (order === number) journal.sent(number, packet, share)
+      const delivery = { number, message, qos, retain, ids, share }
+      if (order === number) journal.sent(delivery, messageId)
       else {
-        journal.queued({ number, message, qos, retain, ids, share })
+        journal.queued(delivery)
         journal.dequeued(messageId, number, order)
       }
     }
@@ -139,7 +143,9 @@ function* rowsOf(state: SessionState): Generator<LuggageRow> {
 }
 
 function* drained(journal: Journal): Generator<LuggageRow> {
-  for (const { key, value } of journal.drain()) if (value !== undefined) yield [key, value]
+  const operations: StoreOperation[] = []
+  journal.drain(WHOLE, operations)
+  for (const { key, value } of operations) if (value !== undefined) yield [key, value]
 }
 
 function* volatileRows(waiting: readonly Delivery[]): Generator<LuggageRow> {

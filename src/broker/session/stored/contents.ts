@@ -28,6 +28,8 @@ export interface Contents {
   readonly inflight: readonly FoundInFlight[]
   /** QoS 2 messages of the client that wait for PUBREL; with the ids of those that may not have reached all. */
   readonly received: ReadonlyMap<number, string | undefined>
+  /** Packet identifiers that have rows of their own. */
+  readonly identifiers: readonly number[]
   /** The greatest number that has been given. */
   readonly arrivals: number
   /** Packet identifiers of QoS 2 messages that are done, in the order in which they were. */
@@ -101,6 +103,7 @@ export class ContentsReader {
       queued: queued.sort((a, b) => a.number - b.number),
       inflight: inflight.sort((a, b) => a.order - b.order),
       received: this.#received,
+      identifiers: [...this.#identifiers.keys()],
       arrivals,
       done: done.sort((a, b) => a.order - b.order).map(({ messageId }) => messageId),
       known,

@@ -8,7 +8,8 @@
  * To other nodes, and to what is kept for those that are away, waits what the client publishes at QoS 2, and all that is behind it: a repetition is known
  * only by what the disc has of it, and who is on this node loses that together with the message.
  *
- * To publishers: what the session was sent is `taken` when it is on disc, `refused` when the disc refuses.
+ * To publishers: what the session was sent is `taken` when all of it is on disc or over, since its client has acknowledged it; `refused` when the disc
+ * refuses.
  */
 import type { Pid } from '../../../actors/pid.ts'
 import type { ProcessContext } from '../../../actors/process.ts'
@@ -18,7 +19,7 @@ import type { ArrivalMark } from '../moving/arrival.ts'
 import type { MoveMark } from '../moving/departure.ts'
 import type { Effect } from '../session-state.ts'
 import type { Journal } from './journal.ts'
-import type { SessionStore } from './session-store.ts'
+import type { Haste, SessionStore } from './session-store.ts'
 
 /** Messages to the client that are kept back before the session queues what else there is. */
 const MAX_HELD = 64
@@ -45,13 +46,16 @@ interface Unpublished {
 
 interface Owed {
   readonly commit: number
+  /** The greatest number of its messages, if it is settled as well when all up to that are over. */
+  readonly upTo: number
+  readonly haste: Haste
   readonly message: Taken
 }
 
 /** Learns what has become of what a session was sent, and publishes what has waited. */
 export interface Creditors {
   publish(effect: Publish): void
-  /** All of it is on disc, or need not be. */
+  /** All of it is on disc, or need not be any more. */
   taken(message: Taken): void
   /** The disc refuses; the session has it in memory. */
   refused(message: Taken): void
@@ -67,7 +71,8 @@ export class SessionStorage {
   #held: Held[] = []
   #owed: Owed[] = []
   #unpublished: Unpublished[] = []
-  #hasAsked = false
+  /** When `SETTLED` comes. */
+  #asked: Haste | undefined
 
   /** `commit`: what else has to be on disc before the client is told anything. */
   constructor(
@@ -94,6 +99,11 @@ export class SessionStorage {
     return this.#held.length > MAX_HELD
   }
 
+  /** Somebody waits for what the session was sent. */
+  get isOwing(): boolean {
+    return this.#owed.length > 0
+  }
+
   /** Hands over what an event has brought about; comes before its effects. */
   commit(): void {
     const journal = this.#journal
@@ -110,7 +120,7 @@ export class SessionStorage {
       if (!waits || this.#store.isSettled(this.#commit)) return false
     }
     this.#held.push({ commit: this.#commit, connection, message })
-    this.#ask()
+    this.#ask('now')
     return true
   }
 
@@ -121,7 +131,7 @@ export class SessionStorage {
       if (!waits || this.#store.isSettled(this.#commit)) return false
     }
     this.#unpublished.push({ commit: this.#commit, effect })
-    this.#ask()
+    this.#ask('now')
     return true
   }
 
@@ -149,18 +159,31 @@ export class SessionStorage {
 
   /** The session has handled this. Whoever waits is told in the order of the calls. */
   took(message: Taken): void {
-    this.#owed.push({ commit: this.#commit, message })
-    this.#settle()
-    if (this.#owed.length > 0) this.#ask()
+    this.#took(message, Number.POSITIVE_INFINITY, 'now')
+  }
+
+  /** The session has handled a delivery, and the last message that it has is `upTo`. `isTaking`: its client may acknowledge it soon. */
+  tookDelivery(message: Taken, upTo: number, isTaking: boolean): void {
+    this.#took(message, upTo, isTaking ? 'soon' : 'now')
+  }
+
+  #took(message: Taken, upTo: number, haste: Haste): void {
+    const journal = this.#journal
+    if (haste === 'now' && journal?.hasMore) this.#commit = this.#store.press(journal)
+    this.#owed.push({ commit: this.#commit, upTo, haste, message })
+    this.settle()
+    if (this.#owed.length > 0) this.#ask(haste)
   }
 
   /** Takes `SETTLED`. */
   settled(): void {
-    this.#hasAsked = false
+    this.#asked = undefined
     this.#publish()
     this.#release()
-    this.#settle()
-    if (this.#held.length + this.#owed.length + this.#unpublished.length > 0) this.#ask()
+    this.settle()
+    const isUrgent = this.#held.length + this.#unpublished.length > 0 || this.#owed.some(({ haste }) => haste === 'now')
+    if (isUrgent) this.#ask('now')
+    else if (this.#owed.length > 0) this.#ask('soon')
   }
 
   #publish(): void {
@@ -182,20 +205,26 @@ export class SessionStorage {
     if (count > 0) this.#held = held.slice(count)
   }
 
-  #settle(): void {
+  /** Tells those who wait for what is on disc, or over, by now. */
+  settle(): void {
     const owed = this.#owed
+    if (owed.length === 0) return
+    const store = this.#store
+    const firstUnsafe = this.#journal?.firstUnsafe(store.written)
     let count = 0
-    for (; count < owed.length && this.#store.isSettled(owed[count]!.commit); count++) {
-      const { commit, message } = owed[count]!
-      if (this.#store.isFlushed(commit)) this.#creditors.taken(message)
-      else this.#creditors.refused(message)
+    for (; count < owed.length; count++) {
+      const { commit, upTo, message } = owed[count]!
+      const isByCommit = firstUnsafe === undefined || upTo === Number.POSITIVE_INFINITY
+      if (isByCommit ? store.isFlushed(commit) : upTo < firstUnsafe) this.#creditors.taken(message)
+      else if (store.isFailing) this.#creditors.refused(message)
+      else break
     }
     if (count > 0) this.#owed = owed.slice(count)
   }
 
-  #ask(): void {
-    if (this.#hasAsked) return
-    this.#hasAsked = true
-    this.#store.notify(this.#self.pid)
+  #ask(haste: Haste): void {
+    if (this.#asked === haste || this.#asked === 'now') return
+    this.#asked = haste
+    this.#store.notify(this.#self.pid, haste)
   }
 }

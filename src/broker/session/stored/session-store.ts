@@ -11,6 +11,7 @@
  * is in charge is told, and publishers are told the truth by the sessions. When the disc has taken all that waited, that is told too.
  */
 import type { Pid } from '../../../actors/pid.ts'
+import type { System, TimerHandle } from '../../../actors/system.ts'
 import { Damaged } from '../../../mnesia/binary.ts'
 import type { Store, StoreOperation } from '../../../mnesia/store/store.ts'
 import type { Subscription } from '../session-state.ts'
@@ -24,7 +25,7 @@ import {
   type StoredSession,
   SUBSCRIPTIONS,
 } from './forms.ts'
-import { Journal } from './journal.ts'
+import { Journal, MOVING_MS, type Write } from './journal.ts'
 
 /** The message to a session that has asked for it: look at `isSettled` again. */
 export const SETTLED = { tag: 'settled' } as const
@@ -34,7 +35,21 @@ const NUMBERS = { space: 'number', key: 'next' }
 /** Numbers that are reserved with one operation. */
 const RESERVED_AT_A_TIME = 1000
 
+/**
+ * What waits for the disc `soon` waits this long, ms, since the client may acknowledge it first. A flush takes as long or longer, and whatever is
+ * acknowledged before it begins is never written.
+ */
+const SOON_MS = 2
+
+/** Journals that have noted something, above which the store takes it at once: one commit of all of them would be very large. */
+const MOST_NOTED = 1000
+
+/** How urgent it is that something is on disc. */
+export type Haste = 'now' | 'soon'
+
 export interface SessionStoreOptions {
+  readonly clock: Pick<System['clock'], 'monotonic'>
+  readonly timers: System['timers']
   readonly send: (to: Pid, message: typeof SETTLED) => void
   /** The disc refuses; it is tried again. Not called again before `onRecovery`. */
   readonly onFailure: (error: Error) => void
@@ -73,7 +88,20 @@ export class SessionStore {
   #reservedTo: number
   #committed = 0
   #flushed = 0
+  /** Journals that have noted something which the store has not taken. */
+  readonly #noted = new Set<Journal>()
+  /** Those of which the last write has left something out; they are looked at again after `MOVING_MS`. */
+  readonly #leftOut = new Set<Journal>()
+  #lookedAtMs = 0
+  /** The store has been given something since the last flush began. */
+  #isFlushDue = false
+  /** Times that journals were drained, and those up to which all is on disc. */
+  #writes = 0
+  #written = 0
   #isFlushing = false
+  /** Who waits for the next flush does not want to. */
+  #isUrgent = false
+  #timer: TimerHandle | undefined
   #waiting = new Set<Pid>()
   #failure: Error | undefined
 
@@ -95,12 +123,17 @@ export class SessionStore {
     return this.#committed
   }
 
+  /** The last write that is on disc, as journals count them. */
+  get written(): number {
+    return this.#written
+  }
+
   /** Number of sessions that are stored. */
   get count(): number {
     return this.#journals.size
   }
 
-  /** Whether all commits up to this number are on disc. */
+  /** Whether all commits up to this number are on disc, but for messages of QoS 1 that were left out: of these the journal knows. */
   isFlushed(commit: number): boolean {
     return commit <= this.#flushed
   }
@@ -119,15 +152,25 @@ export class SessionStore {
     return journal
   }
 
-  /** Gives the store what a journal has noted since the last time. */
+  /** Sees to what a journal has noted since the last time; the store takes it when it is about to write. */
   commit(journal: Journal): void {
     if (!journal.isOver) {
-      this.#commit(journal.drain())
+      if (!journal.hasNews()) return
+      this.#committed += 1
+      this.#noted.add(journal)
+      if (this.#noted.size > MOST_NOTED) this.write(false)
+      this.#startFlush('soon')
       return
     }
     if (this.#journals.get(journal.clientId) !== journal) return
     this.#journals.delete(journal.clientId)
-    this.#removeSession(journal.key, journal.drain())
+    this.#noted.delete(journal)
+    this.#leftOut.delete(journal)
+    // In their order.
+    this.write(false)
+    const operations: StoreOperation[] = []
+    journal.drain(this.#nextWrite(true), operations)
+    this.#removeSession(journal.key, operations)
     // Behind those that were removed before.
     this.#removed.delete(journal.clientId)
     this.#removed.set(journal.clientId, this.#committed)
@@ -139,13 +182,51 @@ export class SessionStore {
   }
 
   /** Has `SETTLED` sent to a process when all that has been committed is settled. */
-  notify(pid: Pid): void {
+  notify(pid: Pid, haste: Haste): void {
     this.#waiting.add(pid)
-    this.#startFlush()
+    this.#startFlush(haste)
+  }
+
+  /** Has nothing of a journal left out; returns the number of the commit with which all of it is on disc. */
+  press(journal: Journal): number {
+    journal.press()
+    this.#committed += 1
+    this.#noted.add(journal)
+    return this.#committed
+  }
+
+  /**
+   * Gives the store what has been committed. Unless it is `all`, messages of clients that acknowledge others may be left out.
+   */
+  write(all: boolean): void {
+    if (this.#noted.size + this.#leftOut.size === 0) return
+    const write = this.#nextWrite(all)
+    if (all || write.nowMs - this.#lookedAtMs >= MOVING_MS) {
+      this.#lookedAtMs = write.nowMs
+      for (const journal of this.#leftOut) this.#noted.add(journal)
+      this.#leftOut.clear()
+    }
+    const operations: StoreOperation[] = []
+    for (const journal of this.#noted) {
+      journal.drain(write, operations)
+      if (journal.hasMore) this.#leftOut.add(journal)
+    }
+    this.#noted.clear()
+    if (operations.length === 0) return
+    // One commit: what a session notes may have come of what another one has noted.
+    this.#store.commit(operations)
+    this.#isFlushDue = true
+  }
+
+  #nextWrite(all: boolean): Write {
+    this.#writes += 1
+    return { number: this.#writes, written: this.#written, nowMs: this.#options.clock.monotonic(), all }
   }
 
   /** The rows of the messages of a session: keys and bytes, which are good until the next step. */
   messages(journal: Journal): IterableIterator<readonly [key: string, value: Uint8Array]> {
+    this.press(journal)
+    this.write(false)
     return this.#store.entries(messageSpace(journal.name))
   }
 
@@ -156,6 +237,7 @@ export class SessionStore {
 
   /** What the row of a stored session says. */
   rowOf(clientId: string): StoredSession | undefined {
+    this.write(false)
     const journal = this.#journals.get(clientId)
     const bytes = journal === undefined ? undefined : this.#store.get(SESSIONS, journal.key)
     return bytes === undefined ? undefined : this.#readSession(journal!.key, bytes)
@@ -282,22 +364,48 @@ export class SessionStore {
     if (operations.length === 0) return
     this.#committed += 1
     this.#store.commit(operations)
+    this.#isFlushDue = true
   }
 
-  #startFlush(): void {
-    if (this.#isFlushing) return
+  #startFlush(haste: Haste): void {
+    if (this.#isFlushing) {
+      if (haste === 'now') this.#isUrgent = true
+      return
+    }
+    const { timers } = this.#options
+    if (haste === 'soon') {
+      this.#timer ??= timers.set(SOON_MS, () => {
+        this.#timer = undefined
+        this.write(false)
+        if (!this.#isFlushDue && this.#leftOut.size > 0) this.#startFlush('soon')
+        else {
+          this.#isFlushing = true
+          this.#flush()
+        }
+      })
+      return
+    }
+    if (this.#timer !== undefined) timers.clear(this.#timer)
+    this.#timer = undefined
     this.#isFlushing = true
     // After what runs now, which may commit more.
-    queueMicrotask(() => this.#flush())
+    queueMicrotask(() => {
+      this.write(false)
+      this.#flush()
+    })
   }
 
   #flush(): void {
+    this.#isUrgent = false
+    this.#isFlushDue = false
     const committed = this.#committed
+    const writes = this.#writes
     const waiting = this.#waiting
     this.#waiting = new Set()
     this.#store.flushed().then(
       () => {
         this.#flushed = committed
+        this.#written = writes
         for (const [clientId, commit] of this.#removed) {
           if (commit > committed) break
           this.#removed.delete(clientId)
@@ -320,6 +428,7 @@ export class SessionStore {
     for (const pid of waiting) this.#options.send(pid, SETTLED)
     this.#isFlushing = false
     // As long as the disc refuses it is asked again: that is how its recovery is noticed.
-    if (this.#waiting.size > 0 || this.#failure !== undefined) this.#startFlush()
+    if (this.#isUrgent || this.#failure !== undefined) this.#startFlush('now')
+    else if (this.#waiting.size + this.#noted.size + this.#leftOut.size > 0) this.#startFlush('soon')
   }
 }
