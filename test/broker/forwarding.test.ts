@@ -126,7 +126,7 @@ describe('a node that says that it is ready', () => {
     const node = await new ForwardingNode().start()
     node.hide()
     await node.sayReady()
-    await node.event({ tag: 'mnesia_down', node: B, reason: 'closed' })
+    await node.event({ tag: 'mnesia_down', node: B, reason: 'nodedown' })
     await node.show()
     node.publish(plain('1'), true)
     await node.sim.advance('10ms')
@@ -138,7 +138,7 @@ describe('a node that says that it is ready', () => {
   test('is away when it was lost, although it was heard only then', async () => {
     const node = await new ForwardingNode().start()
     await node.sayReady()
-    await node.event({ tag: 'mnesia_down', node: B, reason: 'closed' })
+    await node.event({ tag: 'mnesia_down', node: B, reason: 'nodedown' })
     expect(node.told).toEqual([`ready ${B}`, `lost ${B}`])
   })
 

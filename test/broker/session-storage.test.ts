@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { AckPacket } from '../../src/broker/packet.ts'
+import { PubSub } from '../../src/broker/routing/pubsub.ts'
+import type { Receipt } from '../../src/broker/routing/receipt.ts'
 import type { SessionSnapshot } from '../../src/broker/session/session-snapshot.ts'
+import { SHARED_SUBSCRIPTION } from '../../src/broker/tables.ts'
+import { pidOf } from '../support/routing.ts'
 import { type Connection, SessionNode } from './session-node.ts'
 import { ack, LIMITS, message } from './session-support.ts'
 
@@ -114,6 +118,76 @@ describe('what waits for the disc', () => {
     pub.publish('t', 'x', 2)
     await node.run()
     expect([cmds(sub), cmds(pub)]).toEqual([['suback', 'publish'], ['pubrec']])
+  })
+})
+
+describe('in a cluster', () => {
+  /** A client whose session is stored, and one that is not and gets what that publishes. */
+  async function publisher(others: { readonly hasOthers: boolean }) {
+    const node = new SessionNode(1, LIMITS, 1000, true)
+    Object.assign(node.environment, { homes: others })
+    await node.start()
+    const watcher = node.connect({ clientId: 'watcher', expirySec: 0 })
+    const client = node.connect({ clientId: 'c' })
+    await node.pass('50ms')
+    watcher.subscribe('t', 2)
+    await node.run()
+    return { node, watcher, client }
+  }
+
+  test('what a client publishes at QoS 2 waits for the disc, and what is behind it, before it leaves the node', async () => {
+    const alone = await publisher({ hasOthers: false })
+    alone.client.publish('t', 'a', 2)
+    await alone.node.run()
+    expect(alone.watcher.payloads()).toEqual(['a'])
+    const { node, watcher, client } = await publisher({ hasOthers: true })
+    client.publish('t', 'a', 1)
+    client.publish('t', 'b', 2)
+    client.publish('t', 'c', 1)
+    await node.run()
+    expect(watcher.payloads()).toEqual(['a'])
+    await node.pass('50ms')
+    expect(watcher.payloads()).toEqual(['a', 'b', 'c'])
+  })
+
+  test('what waits like that is published when the session ends', async () => {
+    const { node, watcher, client } = await publisher({ hasOthers: true })
+    client.publish('t', 'a', 2)
+    client.disconnect(false, 0)
+    await node.run()
+    expect(watcher.payloads()).toEqual(['a'])
+  })
+
+  test('what a member of a group has passed on stays on its disc until the other has it', async () => {
+    const node = new SessionNode(1, LIMITS, 1000, true)
+    const receipts: Receipt[] = []
+    const pubsub = new PubSub({
+      routing: node.routing,
+      send: (to, sent) => node.runtime.send(to, sent),
+      random: () => 0,
+      forwardTo: (_to, _run, receipt) => {
+        receipt!.expect()
+        receipts.push(receipt!)
+      },
+    })
+    Object.assign(node.environment, { pubsub })
+    await node.start()
+    const member = await subscriber(node, 'c', '$share/g/t')
+    node.publish(message({ topic: 't', qos: 1 }))
+    await node.pass('50ms')
+    const other = pidOf(1, { name: 'b@sim', creation: 1 })
+    const options = { qos: 1 as const, rap: false, id: undefined, durable: true, online: true }
+    const there = node.tables.member('b@sim').open(SHARED_SUBSCRIPTION)
+    there.write({ filter: 't', group: 'g', pid: other, clientId: 'o', ...options })
+    node.tables.settle()
+    member.crash()
+    await node.pass('1s')
+    const { contents } = node.stored!.disc
+    const stored = () => contents.spaces().filter((space) => space.startsWith('m/')).length
+    expect([receipts.length, stored()]).toEqual([1, 1])
+    receipts[0]!.taken()
+    await node.pass('50ms')
+    expect(stored()).toBe(0)
   })
 })
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { sys } from '../../src/actors/index.ts'
+import type { FromManager, ToManager } from '../../src/broker/session/session-messages.ts'
 import type { SessionSnapshot } from '../../src/broker/session/session-snapshot.ts'
 import { SessionNode } from './session-node.ts'
 import { ack, limits, message, publish, will } from './session-support.ts'
@@ -58,6 +59,18 @@ describe('publishing from one session to another', () => {
     stale.packets()
     await node.run()
     expect(stale.closed).toMatchObject({ reasonCode: 0x88 })
+  })
+
+  test('a connection that another home asks for once more is not taken over by itself', async () => {
+    const node = await new SessionNode(1).start()
+    const connection = await node.connected()
+    const told: string[] = []
+    node.runtime.spawn({ receive: (message) => void told.push((message as ToManager).tag) }, { name: 'home' })
+    const home = { name: 'home', node: node.runtime.node.name }
+    const open: FromManager = { tag: 'open', home, client: connection.info }
+    node.runtime.send(connection.session.session, open)
+    await node.run()
+    expect([connection.isAlive, told]).toEqual([true, ['opened']])
   })
 
   test('what the full socket of a former connection says does not hold up the one that has taken its place', async () => {

@@ -190,7 +190,7 @@ export const SESSION_FAULTS: readonly Fault[] = [
     ],
   },
   {
-    what: 'a will does not wait anew when the node that has it has come back and is lost again',
+    what: 'a will that waits for the node that has it is published although its client has been back, and has left',
     changes: [
       [
         LOCAL,
