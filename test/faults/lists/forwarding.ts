@@ -9,18 +9,23 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   // Receipts
   {
     what: 'publishers do not wait for other nodes',
+    caughtBy:
+      'test/broker/forwarding.test.ts: a publisher waits until a node has taken over what was sent to it, on this stream',
     changes: [[FORWARDING, 'const receipt = peer.isLate ? undefined : entry.receipt', 'const receipt = undefined']],
   },
   {
     what: 'forwards are confirmed before the sessions have them on disc',
+    caughtBy: 16,
     changes: [[FORWARDER, 'if (receipt === undefined) {\n      this.#dueTo', 'if (seq > 0) {\n      this.#dueTo']],
   },
   {
     what: 'the wait for a node that stands still has no bound',
+    caughtBy: 2,
     changes: [[FORWARDING, 'if (sentAtMs + waitMs > nowMs) {', 'if (sentAtMs > 0) {']],
   },
   {
     what: 'the wait for other nodes is measured with a clock that may be set back',
+    caughtBy: 31,
     changes: [
       [FORWARDING, 'sentAtMs: runtime.clock.monotonic()', 'sentAtMs: runtime.clock.now()'],
       [FORWARDER, 'this.#self.runtime.clock.monotonic()', 'this.#self.runtime.clock.now()'],
@@ -28,10 +33,14 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'each publish waits anew for a node that stands still',
+    caughtBy:
+      'test/broker/forwarding.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
     changes: [[FORWARDING, 'peer.isLate = true', '']],
   },
   {
     what: 'a node that stood still once is not waited for any more',
+    caughtBy:
+      'test/broker/forwarding.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
     changes: [
       [FORWARDING, 'peer.isLate = false\n    for (', 'for ('],
       [FORWARDING, 'peer.isLate = false\n    peer.isReady', 'peer.isReady'],
@@ -39,38 +48,51 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'publishers do not go on when the link to a node is lost',
+    caughtBy:
+      'test/broker/forwarding.test.ts: a publisher goes on when the connection has ended, and what follows is of another stream',
     changes: [[FORWARDER, 'forwarding.settleFailed(message.node)', '']],
   },
 
   // Streams
   {
     what: 'the stream goes on when the link was lost',
+    caughtBy:
+      'test/broker/forwarding.test.ts: a publisher goes on when the connection has ended, and what follows is of another stream',
     changes: [[FORWARDING, 'peer.stream += 1', '']],
   },
   {
     what: 'what is said of a stream that is over counts for the next one',
+    caughtBy:
+      'test/broker/forwarding.test.ts: a publisher waits until a node has taken over what was sent to it, on this stream',
     changes: [
       [FORWARDING, 'if (peer === undefined || peer.stream !== stream) return', 'if (peer === undefined) return'],
     ],
   },
   {
     what: 'of a message that was lost with a link the number passes for one that has come',
+    caughtBy:
+      'test/broker/hints.prop.test.ts: what has come on the last streams of a node is known, whatever its order',
     changes: [['forward/seen.ts', 'known = { stream, from: seq,', 'known = { stream, from: 0,']],
   },
   {
     what: 'the end of a connection is noticed when members are told of it',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [[FORWARDER, "if (event.tag === 'nodedown') this.#disconnected(event.node)", '']],
   },
   {
     what: 'a forwarder that was started anew behind a link that holds is not noticed',
+    caughtBy: 18,
     changes: [[FORWARDING, 'if (peer.forwarder !== forwarder && this.#giveUp(node)) this.settleFailed(node)', '']],
   },
   {
     what: 'the forwarder does not know QoS 2 messages by their ids',
+    caughtBy: 4,
     changes: [[FORWARDER, 'if (qos < 2) return true', 'if (qos < 3) return true']],
   },
   {
     what: 'what was forwarded to sessions that end with their connection counts as had by the others',
+    caughtBy: 6,
     changes: [
       [
         FORWARDER,
@@ -81,12 +103,15 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'ids of what clients of the node have published are not noted',
+    caughtBy: 28,
     changes: [['services.ts', 'if (qos === 2) recent.durable.add(id)', 'if (qos > 2) recent.durable.add(id)']],
   },
 
   // What is kept
   {
     what: 'what was not confirmed is not kept when the link is lost',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [
       [
         FORWARDING,
@@ -97,6 +122,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what follows overtakes what is kept',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [
       [
         FORWARDING,
@@ -107,10 +134,14 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what is published before a node is ready is sent to it',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
     changes: [[FORWARDING, '(hints.has(node) || this.#peers.get(node)?.isReady !== true)', 'hints.has(node)']],
   },
   {
     what: 'what is kept is sent as well',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [
       [
         FORWARDING,
@@ -121,20 +152,26 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what is kept is not sent to those who end with their connection',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
     changes: [[FORWARDING, "this.#send(node, batches, receipt, NONE, 'volatile')", '']],
   },
   {
     what: 'what is sent to sessions that end with their connection reaches the others too',
+    caughtBy: 11,
     changes: [
       ['routing/pubsub.ts', "if (reach !== 'all' && subscriber.durable !== (reach === 'durable')) continue", ''],
     ],
   },
   {
     what: 'what was kept reaches sessions that end with their connection',
+    caughtBy: 10,
     changes: [[FORWARDER, "this.#dispatch(plain, 'durable')", "this.#dispatch(plain, 'all')"]],
   },
   {
     what: 'a hint is not on disc when its publisher is acknowledged',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
     changes: [
       [FORWARDING, 'receipt?.expect()', ''],
       [FORWARDING, 'const taken = () => receipt?.taken()', 'const taken = () => undefined'],
@@ -142,24 +179,30 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'hints are forgotten at a restart',
+    caughtBy: 1,
     changes: [[HINTS, 'this.#logs.set(space.slice(SPACE.length), log)', '']],
   },
   {
     what: 'hints are read in the order of their texts after a restart',
+    caughtBy: 4,
     changes: [[HINTS, "String(number).padStart(KEY_DIGITS, '0')", 'String(number)']],
   },
   {
     what: 'hints are not given when a member is ready',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [
       [FORWARDING, 'if (!this.#giveHints(node)) this.#sendHints(node, NO_HINTS)', 'this.#sendHints(node, NO_HINTS)'],
     ],
   },
   {
     what: 'a node that has kept nothing does not say so',
+    caughtBy: 1,
     changes: [[FORWARDING, 'if (!this.#giveHints(node)) this.#sendHints(node, NO_HINTS)', 'this.#giveHints(node)']],
   },
   {
     what: 'a page is all there is',
+    caughtBy: 6,
     changes: [
       [
         FORWARDING,
@@ -170,6 +213,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'hints are given one by one, and the last page is not known',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [
       [FORWARDING, 'const HINT_PAGE_BYTES = 262_144', 'const HINT_PAGE_BYTES = 1'],
       [HINTS, 'more: at < log.next', 'more: false'],
@@ -177,6 +222,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'hints are removed when they are sent',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [
       [
         FORWARDING,
@@ -187,18 +234,22 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'hints are confirmed before the sessions have them on disc',
+    caughtBy: 'test/broker/forwarder.test.ts: what was kept is confirmed when the sessions have it on disc',
     changes: [[FORWARDER, 'if (receipt.isDone) {\n      this.#sayHinted', 'if (last >= 0) {\n      this.#sayHinted']],
   },
   {
     what: 'a page that was taken removes all hints',
+    caughtBy: 6,
     changes: [[HINTS, 'while (log.first <= last && log.first < log.next) this', 'while (log.first < log.next) this']],
   },
   {
     what: 'hints that were taken are not removed',
+    caughtBy: 1,
     changes: [[HINTS, 'store.commit([{ space: SPACE + node, key, value: undefined }])', '']],
   },
   {
     what: 'hints that had come as forwards are taken again',
+    caughtBy: 'test/broker/forwarder.test.ts: what was kept and had come before it was is not taken again',
     changes: [
       [
         FORWARDER,
@@ -209,16 +260,21 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a member has given what it has kept when the first page has come',
+    caughtBy: 'test/broker/forwarder.test.ts: a member has given what it has kept when the last page has come',
     changes: [[FORWARDER, 'if (!more) this.#given(node)', 'this.#given(node)']],
   },
   {
     what: 'a member that was lost and is back has given what it has kept',
+    caughtBy:
+      'test/broker/forwarding.test.ts: a node that says that it is ready may have kept something until it has given it, each time that it is lost',
     changes: [[FORWARDING, 'this.#given.delete(node)', '']],
   },
 
   // Readiness
   {
     what: 'a node says that it is ready before its sessions are there',
+    caughtBy:
+      'test/broker/session-restorer.test.ts: the start of the restorer is over, and what a former run has left goes, when all sessions are there',
     changes: [
       [
         'session/stored/session-restorer.ts',
@@ -229,22 +285,30 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a node is ready before its routes are seen',
+    caughtBy:
+      'test/broker/forwarding.test.ts: a node that says that it is ready gets what is kept when its routes are seen',
     changes: [[FORWARDER, 'if (this.#options.routing.global.routes.isVisible(message.node)) this', 'this']],
   },
   {
     what: 'a node that asks who is ready gets no answer',
+    caughtBy: 1,
     changes: [[FORWARDER, 'if (message.asks) this.#sayReady(message.node, false)', '']],
   },
   {
     what: 'what a node has said before it was lost counts when it is back',
+    caughtBy:
+      'test/broker/forwarding.test.ts: a node that says that it is ready has to say it anew when it was lost before that',
     changes: [[FORWARDER, 'this.#early.delete(event.node)', '']],
   },
   {
     what: 'the word of a member that is lost is heard afterwards, and stands',
+    caughtBy:
+      'test/broker/forwarding.test.ts: a node that says that it is ready is away when it was lost, although it was heard only then',
     changes: [[FORWARDER, 'away.lost(event.node)', '']],
   },
   {
     what: 'parked routes stay when the member is ready',
+    caughtBy: 1,
     changes: [[FORWARDER, 'routing.parked.release(node)', '']],
   },
 ]
