@@ -185,6 +185,22 @@ describe('shared subscriptions', () => {
     expect(first!.payloads().length + second!.payloads().length).toBe(10 + lost.length)
   })
 
+  test('what comes to a member that has ended, as long as the groups do not know that, goes to others', async () => {
+    const node = await new SessionNode(1).start()
+    const stays = await node.connected({ clientId: 'stays' })
+    const goes = await node.connected({ clientId: 'goes', expirySec: 0 })
+    for (const member of [stays, goes]) member.subscribe('$share/g/t', 1)
+    await node.run()
+    const payloads = ['1', '2', '3', '4']
+    node.environment.hooks.on('session.terminated', () => {
+      for (const payload of payloads) node.publish(message({ qos: 1, payload: Buffer.from(payload) }))
+    })
+    goes.disconnect()
+    await node.run()
+    expect(stays.payloads().sort()).toEqual(payloads)
+    expect(goes.payloads()).toEqual([])
+  })
+
   test('no message is lost when members come and go while messages come', async () => {
     for (const seed of [1, 2, 3, 4, 5]) {
       const node = await new SessionNode(seed).start()

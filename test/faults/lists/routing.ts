@@ -246,7 +246,7 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   {
     what: 'a member ends before the groups know',
     caughtBy:
-      'test/simulation/shared.test.ts: of a shared subscription some member gets each message, however the members come and go',
+      'test/broker/session.test.ts: shared subscriptions what comes to a member that has ended, as long as the groups do not know that, goes to others',
     changes: [[SESSION, 'if (!this.#router.farewell(state)) this.#isOver = true', 'this.#isOver = true']],
   },
   {
