@@ -1,7 +1,7 @@
 /** What a node makes of what another one sends to it, and has kept for it. */
 import { expect, test } from 'vitest'
 import type { Hint } from '../../src/broker/forward/hints.ts'
-import type { Hinted, Hints } from '../../src/broker/forward/messages.ts'
+import type { Forward, Hinted, Hints } from '../../src/broker/forward/messages.ts'
 import type { Message } from '../../src/broker/message.ts'
 import { flush, message, pidOf, request } from '../support/routing.ts'
 import { B, ForwardingNode } from './forwarding-node.ts'
@@ -12,6 +12,10 @@ const kept = (each: Message, changes: Partial<Hint> = {}): Hint => {
 
 const page = (hints: readonly Hint[], changes: Partial<Hints> = {}): Hints => {
   return { tag: 'hints', node: B, hints, last: hints.length - 1, more: false, ...changes }
+}
+
+const forward = (messages: readonly Message[], seq: number): Forward => {
+  return { tag: 'forward', node: B, stream: 5, seq, batches: [{ messages }] }
 }
 
 /** A node with a session that outlives its connection. */
@@ -36,10 +40,47 @@ test('what was kept is confirmed when the sessions have it on disc', async () =>
   expect(answers(node)).toMatchObject([{ last: 0 }])
 })
 
+test('what was forwarded is confirmed when the sessions have it on disc', async () => {
+  const { node, pid, subscriber, ids } = await withSession('t')
+  subscriber.stores = true
+  const confirmed = () => node.received.flatMap((said) => (said.tag === 'forwarded' ? said.taken : []))
+  await node.say(forward([message('t', '1', { qos: 1 })], 7))
+  expect([ids(), confirmed()]).toEqual([['1'], []])
+  subscriber.taken(node.boxes.of(pid)[0]!)
+  await node.sim.advance('10ms')
+  expect(confirmed()).toEqual([7, 7])
+})
+
+test('a QoS 2 message that comes twice is taken once, be it forwarded or kept', async () => {
+  const { node, ids } = await withSession('t')
+  const first = message('t', '1', { qos: 2 })
+  await node.say(forward([first], 1))
+  await node.say(forward([first], 2))
+  await node.say(page([kept(first)]))
+  expect(ids()).toEqual(['1'])
+})
+
+test('what is forwarded to sessions that end with their connection, and kept for others, comes to each once', async () => {
+  const lasting = await withSession('t')
+  const { node } = lasting
+  const pid = pidOf(2)
+  const { subscriber } = node.routing.admit(pid, 'd', false)
+  node.routing.subscribe(subscriber, request('t', { qos: 2 }))
+  flush(node.routing)
+  const messages = [message('t', '1', { qos: 1 }), message('t', '2', { qos: 2 })]
+  await node.say({ ...forward(messages, 1), reach: 'volatile' })
+  expect([lasting.ids(), node.boxes.ids(pid)]).toEqual([[], ['1', '2']])
+  await node.say(page(messages.map((each) => kept(each))))
+  expect([lasting.ids(), node.boxes.ids(pid)]).toEqual([
+    ['1', '2'],
+    ['1', '2'],
+  ])
+})
+
 test('what was kept and had come before it was is not taken again', async () => {
   const { node, ids } = await withSession('t')
   const first = message('t', '1', { qos: 1 })
-  await node.say({ tag: 'forward', node: B, stream: 5, seq: 7, batches: [{ messages: [first] }] })
+  await node.say(forward([first], 7))
   await node.say(page([kept(first, { stream: 5, seq: 7 }), kept(message('t', '2', { qos: 1 }), { stream: 5, seq: 8 })]))
   expect(ids()).toEqual(['1', '2'])
 })

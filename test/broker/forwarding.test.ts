@@ -153,6 +153,15 @@ describe('a node that says that it is ready', () => {
   })
 })
 
+test('what was sent to a forwarder that has been started anew since is kept for it, behind a link that holds', async () => {
+  const node = await new ForwardingNode().start()
+  await node.sayReady()
+  node.publish(plain('1'), true)
+  await node.sim.advance('10ms')
+  await node.say({ tag: 'node_ready', node: B, forwarder: '2', asks: false, gives: true })
+  expect(idsOf(node.hints())).toEqual(['1'])
+})
+
 describe('what was sent to a member of a group', () => {
   const share = { group: 'g', filter: 't' }
   const matched = { qos: 1 as const, noLocal: false, rap: false, ids: undefined, share }
