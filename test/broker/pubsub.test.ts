@@ -308,6 +308,7 @@ describe('nodes with sessions that outlive their connection', () => {
 
   test('get what is published as long as they are away, and once when their routes are there again', () => {
     const { route, away, publish, sent, kept } = keeper()
+    route('b@sim', 'other', false)
     publish('t')
     away('b@sim', 't')
     publish('t')
