@@ -7,7 +7,8 @@ const AWAY = 'session/away-members.ts'
 export const DIRECTORY_FAULTS: readonly Fault[] = [
   {
     what: 'the home lets two connections of a client id pass at once',
-    caughtBy: 2,
+    caughtBy:
+      'test/broker/sm.test.ts: take-over 100 connections at once with one client id leave one session and one connection (seed 1)',
     changes: [
       [
         DIRECTORY,
@@ -36,7 +37,8 @@ export const DIRECTORY_FAULTS: readonly Fault[] = [
   },
   {
     what: 'connections do not ask the next home',
-    caughtBy: 11,
+    caughtBy:
+      'test/simulation/silent-home.test.ts: clients are let in while a node stands still, at first after two seconds, then at once',
     changes: [['session/sm.ts', 'else if (!this.#homes.decides(home)) this.#claim(client)', '']],
   },
   {
@@ -166,7 +168,8 @@ export const DIRECTORY_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a claim is refused when its session ends in that moment',
-    caughtBy: 5,
+    caughtBy:
+      'test/broker/sm.test.ts: opening a session a clean start gets another session, and the routes of the old one are gone [MQTT5-3.1.2-4]',
     changes: [[DIRECTORY, 'const MAX_ATTEMPTS = 4', 'const MAX_ATTEMPTS = 1']],
   },
   {
@@ -199,7 +202,7 @@ export const DIRECTORY_FAULTS: readonly Fault[] = [
   },
   {
     what: 'of two sessions that were opened at the same time nobody says which is the later one',
-    caughtBy: 40,
+    caughtBy: 'test/broker/give-way.test.ts: of two sessions that were opened at the same time one gives way',
     changes: [[DIRECTORY, ' || (a.connectedAtMs === b.connectedAtMs && a.pid.node > b.pid.node)', '']],
   },
   {

@@ -15,17 +15,19 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'forwards are confirmed before the sessions have them on disc',
-    caughtBy: 16,
+    caughtBy: 'test/broker/forwarder.test.ts: what was forwarded is confirmed when the sessions have it on disc',
     changes: [[FORWARDER, 'if (receipt === undefined) {\n      this.#dueTo', 'if (seq > 0) {\n      this.#dueTo']],
   },
   {
     what: 'the wait for a node that stands still has no bound',
-    caughtBy: 2,
+    caughtBy:
+      'test/broker/forwarding.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
     changes: [[FORWARDING, 'if (sentAtMs + waitMs > nowMs) {', 'if (sentAtMs > 0) {']],
   },
   {
     what: 'the wait for other nodes is measured with a clock that may be set back',
-    caughtBy: 31,
+    caughtBy:
+      'test/simulation/cluster/outage.test.ts: publishers wait no longer for a node that stands still when the clock of theirs is set back',
     changes: [
       [FORWARDING, 'sentAtMs: runtime.clock.monotonic()', 'sentAtMs: runtime.clock.now()'],
       [FORWARDER, 'this.#self.runtime.clock.monotonic()', 'this.#self.runtime.clock.now()'],
@@ -82,17 +84,19 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a forwarder that was started anew behind a link that holds is not noticed',
-    caughtBy: 18,
+    caughtBy:
+      'test/broker/forwarding.test.ts: what was sent to a forwarder that has been started anew since is kept for it, behind a link that holds',
     changes: [[FORWARDING, 'if (peer.forwarder !== forwarder && this.#giveUp(node)) this.settleFailed(node)', '']],
   },
   {
     what: 'the forwarder does not know QoS 2 messages by their ids',
-    caughtBy: 4,
+    caughtBy: 'test/broker/forwarder.test.ts: a QoS 2 message that comes twice is taken once, be it forwarded or kept',
     changes: [[FORWARDER, 'if (qos < 2) return true', 'if (qos < 3) return true']],
   },
   {
     what: 'what was forwarded to sessions that end with their connection counts as had by the others',
-    caughtBy: 6,
+    caughtBy:
+      'test/broker/forwarder.test.ts: what is forwarded to sessions that end with their connection, and kept for others, comes to each once',
     changes: [
       [
         FORWARDER,
@@ -158,14 +162,16 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what is sent to sessions that end with their connection reaches the others too',
-    caughtBy: 11,
+    caughtBy:
+      'test/broker/forwarder.test.ts: what is forwarded to sessions that end with their connection, and kept for others, comes to each once',
     changes: [
       ['routing/pubsub.ts', "if (reach !== 'all' && subscriber.durable !== (reach === 'durable')) continue", ''],
     ],
   },
   {
     what: 'what was kept reaches sessions that end with their connection',
-    caughtBy: 10,
+    caughtBy:
+      'test/broker/forwarder.test.ts: what is forwarded to sessions that end with their connection, and kept for others, comes to each once',
     changes: [[FORWARDER, "this.#dispatch(plain, 'durable')", "this.#dispatch(plain, 'all')"]],
   },
   {
@@ -184,7 +190,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'hints are read in the order of their texts after a restart',
-    caughtBy: 4,
+    caughtBy:
+      'test/broker/hints.prop.test.ts: they are given out in the order of their numbers after a restart, however many there are',
     changes: [[HINTS, "String(number).padStart(KEY_DIGITS, '0')", 'String(number)']],
   },
   {
@@ -202,7 +209,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a page is all there is',
-    caughtBy: 6,
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [
       [
         FORWARDING,
@@ -239,7 +247,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a page that was taken removes all hints',
-    caughtBy: 6,
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [[HINTS, 'while (log.first <= last && log.first < log.next) this', 'while (log.first < log.next) this']],
   },
   {

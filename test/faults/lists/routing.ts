@@ -158,7 +158,8 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'the cache of matches stays when nodes are parked',
-    caughtBy: 29,
+    caughtBy:
+      'test/broker/pubsub.test.ts: nodes with sessions that outlive their connection get what is published as long as they are away, and once when their routes are there again',
     changes: [
       [
         ROUTING,
@@ -169,7 +170,7 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'the trie does not follow nodes that come and go',
-    caughtBy: 4,
+    caughtBy: 'test/broker/pubsub.test.ts: other nodes get nothing while they are lost, and again when they are back',
     changes: [[INDEX, 'for (const row of routes.rowsOf(event.owner)) this.#follow(row.filter)', '']],
   },
   {
@@ -181,7 +182,8 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   // Shared subscriptions
   {
     what: 'a message goes to two members of a group',
-    caughtBy: 5,
+    caughtBy:
+      'test/broker/shared-sub.test.ts: a shared subscription delivers each message to one member of each group, and to ordinary subscribers besides',
     changes: [
       [
         PUBSUB,
@@ -202,17 +204,19 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'members of a group on a node that comes are not seen',
-    caughtBy: 2,
+    caughtBy: 'test/broker/shared-sub.test.ts: a shared subscription reaches members of other nodes by their rows',
     changes: [[SHARED, 'for (const row of this.#table.rowsOf(event.owner)) this.#put(row)', '']],
   },
   {
     what: 'other nodes are not told whether the client of a member is there',
-    caughtBy: 2,
+    caughtBy:
+      'test/broker/shared-sub.test.ts: a shared subscription a member of another node whose client is away gets messages only when nobody else is there',
     changes: [[ROUTING, 'this.#writeMember(subscriber, partsOf(each.key), each.matched)', '']],
   },
   {
     what: 'a member whose client is away is chosen although others are there',
-    caughtBy: 15,
+    caughtBy:
+      'test/broker/shared-sub.test.ts: a shared subscription a member of another node whose client is away gets messages only when nobody else is there',
     changes: [
       [
         SHARED,
@@ -223,7 +227,8 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what a member holds that ends goes to nobody',
-    caughtBy: 10,
+    caughtBy:
+      'test/broker/session.test.ts: shared subscriptions no message is lost when members come and go while messages come',
     changes: [[MACHINE, 'redispatch(state, effects)\n  for (const { message } of', 'for (const { message } of']],
   },
   {
@@ -234,7 +239,8 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what comes to a member that has ended goes to nobody',
-    caughtBy: 14,
+    caughtBy:
+      'test/broker/session.test.ts: shared subscriptions what comes to a member that has ended, as long as the groups do not know that, goes to others',
     changes: [
       [
         SESSION,
@@ -281,7 +287,8 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'nothing is kept for a group whose members are all away',
-    caughtBy: 37,
+    caughtBy:
+      'test/broker/pubsub.test.ts: nodes with sessions that outlive their connection are kept for as a group, once, if that has no member here',
     changes: [[PUBSUB, 'parkedShares: this.#parkedShares(topic)', 'parkedShares: NONE']],
   },
   {

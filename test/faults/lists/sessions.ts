@@ -15,7 +15,7 @@ export const SESSION_FAULTS: readonly Fault[] = [
   },
   {
     what: 'two sessions are not noticed when nodes meet',
-    caughtBy: 2,
+    caughtBy: 'test/broker/give-way.test.ts: a session gives way to the latest, and to the next when that is gone',
     changes: [
       [
         LOCAL,
@@ -26,7 +26,7 @@ export const SESSION_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a session that is restored does not look for a later one',
-    caughtBy: 2,
+    caughtBy: 'test/broker/give-way.test.ts: a session that is restored gives way to one that its client has got since',
     changes: [
       [
         LOCAL,
@@ -117,7 +117,8 @@ export const SESSION_FAULTS: readonly Fault[] = [
   },
   {
     what: 'the winner does not look at what it has had',
-    caughtBy: 16,
+    caughtBy:
+      'test/broker/hand-over.test.ts: the session that stays of QoS 2 leaves out what has come to its node since it subscribed, and no more',
     changes: [[HAND_OVER, 'arrival > state.subscribedAfter) continue', 'arrival === null) continue']],
   },
   {
@@ -134,7 +135,8 @@ export const SESSION_FAULTS: readonly Fault[] = [
   },
   {
     what: 'the winner forgets the ids of what it was handed',
-    caughtBy: 35,
+    caughtBy:
+      'test/broker/hand-over.test.ts: the session that stays knows a QoS 2 message that it has taken, from whoever it comes again',
     changes: [[HAND_OVER, 'state.known.add(id)', '']],
   },
   {
@@ -206,30 +208,34 @@ export const SESSION_FAULTS: readonly Fault[] = [
   },
   {
     what: 'rows of stored sessions of a former run stay',
-    caughtBy: 22,
+    caughtBy:
+      'test/broker/stored-places.test.ts: what an earlier run has left goes when all that are stored have been found',
     changes: [['session/stored/stored-places.ts', "operations.push({ op: 'delete', key: clientId })", 'continue']],
   },
 
   // Wills
   {
     what: 'the will of a client whose node dies is published by nobody',
-    caughtBy: 6,
+    caughtBy:
+      'test/broker/wills-of-lost-nodes.test.ts: when the node of a session is lost, the home of its client publishes the will when it is due, once',
     changes: [[LOCAL, 'this.#publishWill(clientId, will)\n    this.#settled', 'this.#settled']],
   },
   {
     what: 'each survivor publishes the will',
-    caughtBy: 18,
+    caughtBy:
+      'test/broker/wills-of-lost-nodes.test.ts: when the node of a session is lost, the home of its client publishes it, and other nodes do not',
     changes: [[LOCAL, 'if (isBack || !isHome(clientId)) return', 'if (isBack) return']],
   },
   {
     what: 'the will is published although the client is back',
-    caughtBy: 36,
+    caughtBy:
+      'test/broker/wills-of-lost-nodes.test.ts: when the node of a session is lost, the home of its client does not publish it when the client is back, wherever',
     changes: [
       [LOCAL, 'if (isBack || !isHome(clientId)) return', 'if (!isHome(clientId)) return'],
       [
         LOCAL,
         'if (waiting === undefined || waiting.due.row.connectedAtMs > connectedAtMs) return',
-        'if (connectedAtMs > 0) return',
+        'if (waiting === undefined || connectedAtMs > -1) return',
       ],
     ],
   },
@@ -241,23 +247,26 @@ export const SESSION_FAULTS: readonly Fault[] = [
       [
         LOCAL,
         'if (waiting === undefined || waiting.due.row.connectedAtMs > connectedAtMs) return',
-        'if (connectedAtMs > 0) return',
+        'if (waiting === undefined || connectedAtMs > -1) return',
       ],
     ],
   },
   {
     what: 'the node of a session does not learn that its will was published',
-    caughtBy: 27,
+    caughtBy:
+      'test/broker/wills-of-lost-nodes.test.ts: when the node of a session is lost, the home of its client tells the node of the session when that is back, unless the client has been there since',
     changes: [[LOCAL, '    this.#tellSettled(row)\n', '']],
   },
   {
     what: 'a will is published by the home although its connection lives and has published it',
-    caughtBy: 18,
+    caughtBy:
+      'test/broker/wills-of-lost-nodes.test.ts: when the node of a session is lost, the home of its client leaves one without delay to the connection, if that is on a node that is there',
     changes: [[LOCAL, 'if (isSeenTo(row, will) && connection !== owner && isRunning(connection!)) continue', '']],
   },
   {
     what: 'a will is left to a connection that has died with the session',
-    caughtBy: 4,
+    caughtBy:
+      'test/broker/wills-of-lost-nodes.test.ts: when the node of a session is lost, the home of its client publishes the will when it is due, once',
     changes: [
       [
         LOCAL,
@@ -268,7 +277,8 @@ export const SESSION_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a will is published at once when its node dies',
-    caughtBy: 11,
+    caughtBy:
+      'test/broker/wills-of-lost-nodes.test.ts: when the node of a session is lost, the home of its client publishes the will when it is due, once',
     changes: [[LOCAL, 'const delayMs = willDelaySec(will, expirySec) * 1000', 'const delayMs = 0']],
   },
   {

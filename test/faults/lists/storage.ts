@@ -7,7 +7,8 @@ const RESTORED = 'session/session-restored.ts'
 export const STORAGE_FAULTS: readonly Fault[] = [
   {
     what: 'SUBACK, PUBREC and CONNACK do not wait for the disc',
-    caughtBy: 24,
+    caughtBy:
+      'test/broker/session-storage.test.ts: what waits for the disc CONNACK of a session that is stored, and of one whose predecessor was',
     changes: [
       [
         STORAGE,
@@ -29,7 +30,8 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'PUBACK comes before the sessions of the node have the message on disc',
-    caughtBy: 22,
+    caughtBy:
+      'test/broker/session-storage.test.ts: what waits for the disc PUBACK for a message to a stored session; the message itself goes at once',
     changes: [[STORAGE, 'this.#owed.push({ commit: this.#commit, message })', 'this.#creditors.taken(message)']],
   },
   {
@@ -80,19 +82,22 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'QoS 2 identifiers of publishers are lost at a restart',
-    caughtBy: 22,
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store goes on as the one that was lost would have',
     changes: [
       [RESTORED, 'for (const [messageId, id] of received) {', 'for (const [messageId, id] of [] as typeof received) {'],
     ],
   },
   {
     what: 'a message that is published again has another id',
-    caughtBy: 22,
+    caughtBy:
+      'test/broker/session-restored.test.ts: a QoS 2 message of the client that may not have reached all is published again, under the id that it had',
     changes: [['session/session-inbound.ts', 'return former\n', 'return state.nextMessageId(nowMs)\n']],
   },
   {
     what: 'what is published again before it was taken over everywhere counts as published',
-    caughtBy: 6,
+    caughtBy:
+      'test/broker/session-restored.test.ts: a QoS 2 message of the client that may not have reached all is published again, under the id that it had',
     changes: [
       [
         'session/session-inbound.ts',
@@ -109,7 +114,8 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'ids of what the session has had are lost at a restart',
-    caughtBy: 22,
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store knows what it has had at QoS 2, however often it was restored',
     changes: [[RESTORED, 'if (known.size > 0) state.known = new Set(known)', '']],
   },
   {
@@ -132,12 +138,14 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what is in flight is lost at a restart',
-    caughtBy: 2,
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store goes on as the one that was lost would have',
     changes: [[RESTORED, 'else state.inflight.restore(each.packet, each.share, each.order, each.number)', '']],
   },
   {
     what: 'the queue is lost at a restart',
-    caughtBy: 10,
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store goes on as the one that was lost would have',
     changes: [[RESTORED, 'if (queued.length + volatile.length === 0) return', 'return']],
   },
   {
