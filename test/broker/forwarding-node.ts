@@ -1,5 +1,6 @@
 /** Node `a` with its forwarder, and node `b`, in the place of whose forwarder a test speaks and listens. */
 import { onTestFinished } from 'vitest'
+import type { FenceAnswer, FenceAsk } from '../../src/broker/forward/fences.ts'
 import { forwarder } from '../../src/broker/forward/forwarder.ts'
 import { Forwarding } from '../../src/broker/forward/forwarding.ts'
 import { HintLog } from '../../src/broker/forward/hints.ts'
@@ -32,7 +33,7 @@ export const WAIT_MS = 1000
 /** How long the disc takes for a flush. */
 export const FLUSH_MS = 200
 
-type Said = Forward | ForwardTo | Forwarded | NodeReady | Hints | Hinted
+type Said = Forward | ForwardTo | Forwarded | NodeReady | Hints | Hinted | FenceAsk | FenceAnswer
 
 export class ForwardingNode {
   readonly sim: Simulation = simulate({ seed: 1, nodes: ['a', 'b'] })
@@ -45,6 +46,8 @@ export class ForwardingNode {
   readonly received: Said[] = []
   /** What was to go to other members of a group. */
   readonly redispatched: { readonly ids: readonly string[]; readonly otherwise: string }[] = []
+  /** Members that are away. */
+  readonly stopped: string[] = []
   /** What others of `a` have been told of `b`. */
   readonly told: string[] = []
   readonly #listeners = new Set<(event: SystemEvent) => void>()
@@ -86,7 +89,7 @@ export class ForwardingNode {
       lost: (node: string) => told.push(`lost ${node}`),
     }
     const mnesia = {
-      status: () => tables.status(),
+      status: () => ({ ...tables.status(), stopped: this.stopped }),
       subscribe: (listener: (event: SystemEvent) => void) => {
         this.#listeners.add(listener)
         return () => void this.#listeners.delete(listener)
