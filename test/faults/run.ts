@@ -61,6 +61,9 @@ const faults = FAULTS.filter(({ what }) => what.includes(options.only))
 const problems = faults.flatMap((fault) => problemsOf(fault, (file) => readFileSync(new URL(file, BROKER), 'utf8')))
 if (problems.length > 0) throw new Error(problems.join('\n'))
 
+// What runs the tests ends with this process.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
 const found = new Map<Fault, Outcome>()
 const waiting = options.table ? [] : [...faults]
 await Promise.all(Array.from({ length: options.jobs }, work))

@@ -31,8 +31,8 @@ export interface TestFailure {
 }
 
 /**
- * Runs test files, or folders of them, with a fault in the broker, one of them after the other; `title`: only the tests with that in their name. Resolves with the first that fails; undefined
- * when all pass. What has no end within the bound has failed. Throws when no test has run.
+ * Runs test files, or folders of them, with a fault in the broker, one of them after the other; `title`: only the tests whose names end with that. Resolves
+ * with the first that fails; undefined when all pass. What has no end within the bound has failed. Throws when no test has run.
  */
 export async function firstFailure(
   { what, changes }: Fault,
@@ -59,14 +59,17 @@ export async function firstFailure(
     stdio: 'ignore',
     detached: true,
   })
+  // Its worker has a process of its own.
+  const kill = () => process.kill(-child.pid!, 'SIGKILL')
+  process.on('exit', kill)
   let isOver = false
   const timer = setTimeout(() => {
     isOver = true
-    // Its worker has a process of its own.
-    process.kill(-child.pid!, 'SIGKILL')
+    kill()
   }, boundSec * 1000)
   try {
     await new Promise((resolve) => child.on('exit', resolve))
+    process.off('exit', kill)
     clearTimeout(timer)
     if (isOver) return { test: files.join(' '), message: `no end after ${boundSec} s` }
     const { testResults } = JSON.parse(readFileSync(outputFile, 'utf8')) as Report
