@@ -51,6 +51,18 @@ test('what was forwarded is confirmed when the sessions have it on disc', async 
   expect(confirmed()).toEqual([7, 7])
 })
 
+test('what a session has in memory only, since its disc refuses, is confirmed as that', async () => {
+  const { node, pid, subscriber } = await withSession('t')
+  subscriber.stores = true
+  for (const seq of [7, 8]) await node.say(forward([message('t', String(seq), { qos: 1 })], seq))
+  const [first, second] = node.boxes.of(pid)
+  subscriber.taken(first!)
+  subscriber.refused(second!)
+  await node.sim.advance('10ms')
+  const confirmed = node.received.filter((said) => said.tag === 'forwarded')
+  expect(confirmed.map(({ taken, unsafe }) => ({ taken, unsafe }))).toEqual([{ taken: [7, 8], unsafe: [8] }])
+})
+
 test('a QoS 2 message that comes twice is taken once, be it forwarded or kept', async () => {
   const { node, ids } = await withSession('t')
   const first = message('t', '1', { qos: 2 })

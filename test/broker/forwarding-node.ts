@@ -40,6 +40,8 @@ export class ForwardingNode {
   readonly tables = new TestTables(A)
   readonly routing = new Routing(A, this.tables)
   readonly forwarding: Forwarding
+  /** Of what is kept. */
+  readonly disc = new LossyDisc({ timers: this.sim.time, random: this.sim.random, flushMs: [FLUSH_MS, FLUSH_MS] })
   /** What sessions of `a` have got. */
   readonly boxes = new Mailboxes()
   /** What `b` has been told. */
@@ -56,14 +58,13 @@ export class ForwardingNode {
     onTestFinished(() => this.sim.stop())
     const { sim, tables, received, redispatched } = this
     const runtime = sim.node('a')
-    const disc = new LossyDisc({ timers: sim.time, random: sim.random, flushMs: [FLUSH_MS, FLUSH_MS] })
     this.forwarding = new Forwarding({
       runtime,
       metrics: createMetrics(),
       waitMs: WAIT_MS,
       maxBytes: 1e7,
       hints: new HintLog({
-        store: disc.open(),
+        store: this.disc.open(),
         maxBytes: 1e7,
         maxAgeMs: 1e7,
         now: () => runtime.clock.now(),

@@ -50,6 +50,24 @@ describe('a publisher', () => {
     expect(receipt.isDone).toBe(true)
   })
 
+  test('is told when a node has what was sent to it in memory only, or a disc does not take what is kept', async () => {
+    const node = await new ForwardingNode().start()
+    const kept = node.publish(plain('1'), true)
+    await node.sim.advance('10ms')
+    node.disc.setFull(true)
+    await node.confirm()
+    await node.sim.advance(FLUSH_MS)
+    expect([kept.isDone, kept.hasFailed]).toEqual([true, true])
+    const receipts = [node.publish(plain('2'), false), node.publish(plain('3'), false)]
+    await node.sim.advance('10ms')
+    const { seq } = node.forwards().at(-1)!
+    await node.confirm({ taken: [seq - 1, seq], unsafe: [seq] })
+    expect(receipts.map(({ isDone, hasFailed }) => [isDone, hasFailed])).toEqual([
+      [true, false],
+      [true, true],
+    ])
+  })
+
   test('goes on when a node says nothing, which then holds up nobody until it speaks', async () => {
     const node = await new ForwardingNode().start()
     await node.sayReady()

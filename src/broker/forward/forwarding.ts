@@ -158,12 +158,16 @@ export class Forwarding {
   }
 
   /** Takes what a node says of what was sent to it. */
-  confirmed({ node, stream, taken, refused }: Forwarded): void {
+  confirmed({ node, stream, taken, unsafe = NONE, refused }: Forwarded): void {
     const peer = this.#peers.get(node)
     if (peer === undefined || peer.stream !== stream) return
     peer.isLate = false
     for (let i = 0; i + 1 < taken.length; i += 2) {
-      for (let seq = taken[i]!; seq <= taken[i + 1]!; seq += 1) this.#settle(peer, seq)?.receipt?.taken()
+      for (let seq = taken[i]!; seq <= taken[i + 1]!; seq += 1) {
+        const receipt = this.#settle(peer, seq)?.receipt
+        if (unsafe.includes(seq)) receipt?.failed()
+        else receipt?.taken()
+      }
     }
     const again = refused.map((seq) => this.#settle(peer, seq))
     for (const entry of again) if (entry !== undefined) this.#failed(entry, false)
@@ -268,7 +272,7 @@ export class Forwarding {
     const { stream, seq, share } = hint
     hints.add(node, { atMs: runtime.clock.now(), stream, seq, share, messages }).then(taken, (error: unknown) => {
       runtime.logger.error({ err: error, peer: node }, 'what was published for a member that is away is not on disc')
-      taken()
+      receipt?.failed()
     })
   }
 
