@@ -55,6 +55,19 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
     changes: [[FORWARDER, 'forwarding.settleFailed(message.node)', '']],
   },
 
+  {
+    what: 'what a session of another node has in memory only counts as safe',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what a session has in memory only, since its disc refuses, is confirmed as that',
+    changes: [[FORWARDER, 'isSafe: !receipt.hasFailed', 'isSafe: true']],
+  },
+  {
+    what: 'publishers are not told that the disc refuses what is kept',
+    caughtBy:
+      'test/broker/forwarding.test.ts: a publisher is told when a node has what was sent to it in memory only, or a disc does not take what is kept',
+    changes: [[FORWARDING, 'receipt?.failed()\n    })', 'taken()\n    })']],
+  },
+
   // Streams
   {
     what: 'the stream goes on when the link was lost',
