@@ -16,6 +16,10 @@ it('no two faults have the same name', () => {
   expect(new Set(FAULTS.map(({ what }) => what)).size).toBe(FAULTS.length)
 })
 
+it('it is known of each what catches it', () => {
+  expect(FAULTS.filter(({ caughtBy }) => caughtBy === undefined).map(({ what }) => what)).toEqual([])
+})
+
 it('docs/simulation.md says what catches each', () => {
   const docs = text('docs/simulation.md')
   expect(
@@ -27,7 +31,7 @@ it('docs/simulation.md says what catches each', () => {
 
 it('the tests that catch them are there', () => {
   const missing = FAULTS.flatMap(({ caughtBy }) => {
-    if (typeof caughtBy === 'number') return []
+    if (typeof caughtBy !== 'string') return []
     const [file, title] = caughtBy.split(/: (.*)/s)
     // What a title takes from a table stands behind a % there.
     const titles = [...text(file!).matchAll(/'([^'\n]+)'/g)].map((each) => each[1]!.split(/%[a-z]/))

@@ -10,7 +10,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'publishers do not wait for other nodes',
     caughtBy:
-      'test/broker/forwarding.test.ts: a publisher waits until a node has taken over what was sent to it, on this stream',
+      'test/broker/forwarding-steps.test.ts: a publisher waits until a node has taken over what was sent to it, on this stream',
     changes: [[FORWARDING, 'const receipt = peer.isLate ? undefined : entry.receipt', 'const receipt = undefined']],
   },
   {
@@ -21,7 +21,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'the wait for a node that stands still has no bound',
     caughtBy:
-      'test/broker/forwarding.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
+      'test/broker/forwarding-steps.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
     changes: [[FORWARDING, 'if (sentAtMs + waitMs > nowMs) {', 'if (sentAtMs > 0) {']],
   },
   {
@@ -36,13 +36,13 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'each publish waits anew for a node that stands still',
     caughtBy:
-      'test/broker/forwarding.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
+      'test/broker/forwarding-steps.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
     changes: [[FORWARDING, 'peer.isLate = true', '']],
   },
   {
     what: 'a node that stood still once is not waited for any more',
     caughtBy:
-      'test/broker/forwarding.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
+      'test/broker/forwarding-steps.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
     changes: [
       [FORWARDING, 'peer.isLate = false\n    for (', 'for ('],
       [FORWARDING, 'peer.isLate = false\n    peer.isReady', 'peer.isReady'],
@@ -51,7 +51,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'publishers do not go on when the link to a node is lost',
     caughtBy:
-      'test/broker/forwarding.test.ts: a publisher goes on when the connection has ended, and what follows is of another stream',
+      'test/broker/forwarding-steps.test.ts: a publisher goes on when the connection has ended, and what follows is of another stream',
     changes: [[FORWARDER, 'forwarding.settleFailed(message.node)', '']],
   },
 
@@ -64,7 +64,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'publishers are not told that the disc refuses what is kept',
     caughtBy:
-      'test/broker/forwarding.test.ts: a publisher is told when a node has what was sent to it in memory only, or a disc does not take what is kept',
+      'test/broker/forwarding-steps.test.ts: a publisher is told when a node has what was sent to it in memory only, or a disc does not take what is kept',
     changes: [[FORWARDING, 'receipt?.failed()\n    })', 'taken()\n    })']],
   },
 
@@ -72,13 +72,13 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'the stream goes on when the link was lost',
     caughtBy:
-      'test/broker/forwarding.test.ts: a publisher goes on when the connection has ended, and what follows is of another stream',
+      'test/broker/forwarding-steps.test.ts: a publisher goes on when the connection has ended, and what follows is of another stream',
     changes: [[FORWARDING, 'peer.stream += 1', '']],
   },
   {
     what: 'what is said of a stream that is over counts for the next one',
     caughtBy:
-      'test/broker/forwarding.test.ts: a publisher waits until a node has taken over what was sent to it, on this stream',
+      'test/broker/forwarding-steps.test.ts: a publisher waits until a node has taken over what was sent to it, on this stream',
     changes: [
       [FORWARDING, 'if (peer === undefined || peer.stream !== stream) return', 'if (peer === undefined) return'],
     ],
@@ -98,7 +98,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'a forwarder that was started anew behind a link that holds is not noticed',
     caughtBy:
-      'test/broker/forwarding.test.ts: what was sent to a forwarder that has been started anew since is kept for it, behind a link that holds',
+      'test/broker/forwarding-steps.test.ts: what was sent to a forwarder that has been started anew since is kept for it, behind a link that holds',
     changes: [[FORWARDING, 'if (peer.forwarder !== forwarder && this.#giveUp(node)) this.settleFailed(node)', '']],
   },
   {
@@ -140,7 +140,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'what follows overtakes what is kept',
     caughtBy:
-      'test/broker/forwarding.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [
       [
         FORWARDING,
@@ -152,7 +152,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'what is published before a node is ready is sent to it',
     caughtBy:
-      'test/broker/forwarding.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
     changes: [[FORWARDING, '(hints.has(node) || this.#peers.get(node)?.isReady !== true)', 'hints.has(node)']],
   },
   {
@@ -170,7 +170,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'what is kept is not sent to those who end with their connection',
     caughtBy:
-      'test/broker/forwarding.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
     changes: [[FORWARDING, "this.#send(node, batches, receipt, NONE, 'volatile')", '']],
   },
   {
@@ -190,7 +190,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'a hint is not on disc when its publisher is acknowledged',
     caughtBy:
-      'test/broker/forwarding.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
     changes: [
       [FORWARDING, 'receipt?.expect()', ''],
       [FORWARDING, 'const taken = () => receipt?.taken()', 'const taken = () => undefined'],
@@ -223,7 +223,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'a page is all there is',
     caughtBy:
-      'test/broker/forwarding.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [
       [
         FORWARDING,
@@ -244,7 +244,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'hints are removed when they are sent',
     caughtBy:
-      'test/broker/forwarding.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [
       [
         FORWARDING,
@@ -261,7 +261,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'a page that was taken removes all hints',
     caughtBy:
-      'test/broker/forwarding.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [[HINTS, 'while (log.first <= last && log.first < log.next) this', 'while (log.first < log.next) this']],
   },
   {
@@ -288,7 +288,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'a member that was lost and is back has given what it has kept',
     caughtBy:
-      'test/broker/forwarding.test.ts: a node that says that it is ready may have kept something until it has given it, each time that it is lost',
+      'test/broker/forwarding-steps.test.ts: a node that says that it is ready may have kept something until it has given it, each time that it is lost',
     changes: [[FORWARDING, 'this.#given.delete(node)', '']],
   },
 
@@ -308,7 +308,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'a node is ready before its routes are seen',
     caughtBy:
-      'test/broker/forwarding.test.ts: a node that says that it is ready gets what is kept when its routes are seen',
+      'test/broker/forwarding-steps.test.ts: a node that says that it is ready gets what is kept when its routes are seen',
     changes: [[FORWARDER, 'if (this.#options.routing.global.routes.isVisible(message.node)) this', 'this']],
   },
   {
@@ -319,13 +319,13 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'what a node has said before it was lost counts when it is back',
     caughtBy:
-      'test/broker/forwarding.test.ts: a node that says that it is ready has to say it anew when it was lost before that',
+      'test/broker/forwarding-steps.test.ts: a node that says that it is ready has to say it anew when it was lost before that',
     changes: [[FORWARDER, 'this.#early.delete(event.node)', '']],
   },
   {
     what: 'the word of a member that is lost is heard afterwards, and stands',
     caughtBy:
-      'test/broker/forwarding.test.ts: a node that says that it is ready is away when it was lost, although it was heard only then',
+      'test/broker/forwarding-steps.test.ts: a node that says that it is ready is away when it was lost, although it was heard only then',
     changes: [[FORWARDER, 'away.lost(event.node)', '']],
   },
   {

@@ -270,19 +270,19 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   {
     what: 'what was sent to a member of a group that is lost goes to nobody',
     caughtBy:
-      'test/broker/forwarding.test.ts: what was sent to a member of a group goes to another one when it is not there, and is not kept',
+      'test/broker/forwarding-steps.test.ts: what was sent to a member of a group goes to another one when it is not there, and is not kept',
     changes: [[FORWARDING, 'if (lost.length > 0) {', 'if (lost === undefined) {']],
   },
   {
     what: 'what was sent to a member of a group that is not there any more goes to nobody',
     caughtBy:
-      'test/broker/forwarding.test.ts: what was sent to a member of a group goes to another one when it is not there, and is not kept',
+      'test/broker/forwarding-steps.test.ts: what was sent to a member of a group goes to another one when it is not there, and is not kept',
     changes: [[FORWARDING, 'if (entry !== undefined) this.#failed(entry, false)', 'entry?.receipt?.taken()']],
   },
   {
     what: 'what was sent to a member of a group that is lost is not kept for members that are away',
     caughtBy:
-      'test/broker/forwarding.test.ts: what was sent to a member of a group goes to another one when its node is lost, or is kept for one that is away, but for QoS 0, which it may have got',
+      'test/broker/forwarding-steps.test.ts: what was sent to a member of a group goes to another one when its node is lost, or is kept for one that is away, but for QoS 0, which it may have got',
     changes: [[FORWARDING, "mayHave ? 'parked' : 'given_up'", "'given_up'"]],
   },
   {
@@ -316,7 +316,7 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   {
     what: 'QoS 0 for a member of a group whose link is lost goes to another one',
     caughtBy:
-      'test/broker/forwarding.test.ts: what was sent to a member of a group goes to another one when its node is lost, or is kept for one that is away, but for QoS 0, which it may have got',
+      'test/broker/forwarding-steps.test.ts: what was sent to a member of a group goes to another one when its node is lost, or is kept for one that is away, but for QoS 0, which it may have got',
     changes: [
       [
         FORWARDING,
