@@ -135,7 +135,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
         const taken = () => receipt.taken()
         groupLog.add(share, messages).then(taken, (error: unknown) => {
           runtime.logger.error({ err: error, ...share }, 'what was published for a group that is away is not on disc')
-          taken()
+          receipt.failed()
         })
       },
     }),

@@ -3,6 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { Pid } from '../../src/actors/pid.ts'
 import type { ProcessContext } from '../../src/actors/process.ts'
 import type { DownMessage } from '../../src/actors/signal.ts'
+import type { ClientInfo } from '../../src/broker/process-messages.ts'
 import { AwayMembers } from '../../src/broker/session/away-members.ts'
 import { Directory, type DirectoryTimer } from '../../src/broker/session/directory.ts'
 import { StoredPlaces } from '../../src/broker/session/stored/stored-places.ts'
@@ -65,7 +66,12 @@ class World {
     const times = { expirySec: 3600, connectedAtMs: 1 }
     const row = { clientId: 'c', pid, persistent: true, ...times, connection: undefined, will: undefined }
     this.#member.open(SESSION).write(row)
-    this.#member.open(STORED_SESSION).write({ clientId: 'c', node: 'b@sim' })
+    this.store('c')
+  }
+
+  /** `b` has the session of a client on its disc. */
+  store(clientId: string): void {
+    this.#member.open(STORED_SESSION).write({ clientId, node: 'b@sim' })
     this.tables.settle()
   }
 
@@ -73,9 +79,14 @@ class World {
     return this.#directory!
   }
 
-  async claim(): Promise<void> {
-    this.directory.claim(client({ clientId: 'c' }), { name: 'manager', node: 'a@sim' })
+  async claim(info = client({ clientId: 'c' })): Promise<void> {
+    this.directory.claim(info, { name: 'manager', node: 'a@sim' })
     await this.sim.advance('1s')
+  }
+
+  /** A client of `a`. */
+  client(clientId: string): ClientInfo {
+    return client({ clientId, connection: this.sim.node('a').spawn({ receive: () => {} }) })
   }
 
   /** The connection ends, of which the table has not heard. */
@@ -143,4 +154,50 @@ test('a session that has ended is not asked again', async () => {
   world.sim.node('b').exit(world.session, 'kill')
   await world.sim.advance('1s')
   expect([world.asked, world.told]).toEqual([['open'], ['start']])
+})
+
+test('a claim that comes again is not taken twice', async () => {
+  const world = new World()
+  const info = world.client('c')
+  await world.claim(info)
+  await world.claim(info)
+  world.directory.opened(world.session, info)
+  await world.sim.advance('1s')
+  expect([world.asked, world.told, world.directory.size]).toEqual([['open'], ['settled'], 0])
+})
+
+test('those who wait where another home decides now ask there', async () => {
+  const world = new World()
+  const [first, second] = [world.client('c'), world.client('c')]
+  await world.claim(first)
+  await world.claim(second)
+  world.directory.keep(() => false)
+  await world.sim.advance('1s')
+  expect(world.told).toEqual(['ask_again'])
+  world.directory.opened(world.session, first)
+  await world.sim.advance('1s')
+  expect([world.asked, world.told]).toEqual([['open'], ['ask_again', 'settled']])
+})
+
+test('a session that was opened a moment ago is found before the table has it', async () => {
+  const world = new World()
+  const [first, second] = [world.client('d'), world.client('d')]
+  await world.claim(first)
+  world.directory.started('d', { ok: true, pid: world.session })
+  world.directory.opened(world.session, first)
+  await world.claim(second)
+  expect([world.asked, world.told]).toEqual([
+    ['open', 'open'],
+    ['start', 'settled'],
+  ])
+})
+
+test('the session of a member that has just come back is sought there before the table has it', async () => {
+  const world = new World()
+  world.store('d')
+  const asked: string[] = []
+  const receive = (message: unknown) => void asked.push((message as { tag: string }).tag)
+  world.sim.node('b').spawn({ receive }, { name: 'manager' })
+  await world.claim(world.client('d'))
+  expect([asked, world.told]).toEqual([['start'], []])
 })

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import type { Pid } from '../../src/actors/pid.ts'
 import { AwayMembers } from '../../src/broker/session/away-members.ts'
+import type { HandedOver } from '../../src/broker/session/hand-over.ts'
 import { Homes } from '../../src/broker/session/home.ts'
 import { sm } from '../../src/broker/session/sm.ts'
 import { StoredPlaces } from '../../src/broker/session/stored/stored-places.ts'
@@ -9,7 +10,7 @@ import { SESSION } from '../../src/broker/tables.ts'
 import { pidOf } from '../support/routing.ts'
 import type { TestTables } from '../support/tables.ts'
 import { SessionNode } from './session-node.ts'
-import { client } from './session-support.ts'
+import { client, LIMITS, message } from './session-support.ts'
 
 /** A session manager whose only session does nothing but note to whom it is to give way. */
 class Manager {
@@ -79,4 +80,40 @@ test('a session gives way to the next when the node of the latest is lost, and t
   manager.member('c@sim', 2)
   await manager.settle()
   expect(manager.givesWayTo).toEqual(['b@sim', 'c@sim'])
+})
+
+test('of two sessions that were opened at the same time one gives way', async () => {
+  const manager = await new Manager().start()
+  manager.member('b@sim', 0)
+  await manager.settle()
+  expect(manager.givesWayTo).toEqual(['b@sim'])
+  // The name of its node decides, on either side.
+  const other = await new Manager().start()
+  other.member('A@sim', 0)
+  await other.settle()
+  expect(other.givesWayTo).toEqual([])
+})
+
+test('a session that is restored gives way to one that its client has got since', async () => {
+  const node = await new SessionNode(1, LIMITS, 1000, true).start()
+  const connection = node.connect()
+  await node.pass('50ms')
+  connection.subscribe('t')
+  await node.pass('50ms')
+  connection.crash()
+  node.publish(message({ id: 'a', topic: 't', qos: 1 }))
+  const got: string[] = []
+  const receive = (part: unknown) => void got.push(...(part as HandedOver).messages.map(({ id }) => id))
+  const pid = node.simulation.start('b').spawn({ receive })
+  const row = { clientId: 'c', pid, connectedAtMs: 1, persistent: true, expirySec: 60, connection: undefined }
+  node.tables
+    .member('b@sim')
+    .open(SESSION)
+    .write({ ...row, will: undefined })
+  node.tables.settle()
+  await node.pass('50ms')
+  expect(got).toEqual(['a'])
+  node.runtime.exit(connection.session.session, 'kill')
+  await node.pass('50ms')
+  expect(got).toEqual(['a', 'a'])
 })

@@ -1,22 +1,25 @@
 /** What a session that stays takes of what another one of its client id hands over. */
 import { describe, expect, test } from 'vitest'
+import type { Pid } from '../../src/actors/pid.ts'
 import type { ProcessContext } from '../../src/actors/process.ts'
 import { Ref } from '../../src/actors/ref.ts'
 import type { Message } from '../../src/broker/message.ts'
+import type { ClientInfo } from '../../src/broker/process-messages.ts'
 import { type HandedOver, HandOver, remember, takingOf } from '../../src/broker/session/hand-over.ts'
 import type { FromManager } from '../../src/broker/session/session-messages.ts'
+import { pidOf } from '../support/routing.ts'
 import { SessionNode } from './session-node.ts'
-import { client, LIMITS, Machine, matched, message, pid, run } from './session-support.ts'
+import { client, LIMITS, limits, Machine, matched, message, pid, run, will } from './session-support.ts'
 
-/** A session that gives way and has nothing waiting, and what it sends to the one that stays. */
-function givingWay() {
+/** A session that gives way, with nothing waiting unless told otherwise, and what it sends to the one that stays. */
+function givingWay({ state } = new Machine()) {
   const sent: HandedOver[] = []
   const self = {
     pid: pid(1),
     monitor: () => new Ref({ name: 'n1@127.0.0.1', creation: 1 }, [1]),
     send: (_to: unknown, part: HandedOver) => sent.push(part),
   }
-  const handOver = new HandOver(self as unknown as ProcessContext, pid(2), new Machine().state)
+  const handOver = new HandOver(self as unknown as ProcessContext, pid(2), state)
   return { handOver, sent }
 }
 
@@ -54,6 +57,17 @@ test('what comes to a session that gives way is handed over as well, but for wha
   handOver.add([run(messages, matched(1))])
   expect(handOver.next()).toBe(true)
   expect(sent.flatMap((part) => part.messages.map(({ id }) => id))).toEqual(['1', '2'])
+})
+
+test('what was published at QoS 0 is not handed over, although the client was to get it at QoS 1', () => {
+  const machine = new Machine(limits({ upgradeQoS: true }))
+  machine.detach()
+  for (const qos of [0, 1] as const) {
+    machine.deliver(run([message({ id: String(qos), topic: 't', qos })], matched(1)))
+  }
+  const { handOver, sent } = givingWay(machine)
+  expect([handOver.next(), handOver.next()]).toEqual([true, false])
+  expect(sent.flatMap((part) => part.messages.map(({ id }) => id))).toEqual(['1'])
 })
 
 describe('the session that stays', () => {
@@ -144,6 +158,40 @@ describe('what waits in a session that gives way', () => {
       expect(node.sessions.lookup('loser')).toBeUndefined()
     },
   )
+
+  /** A session whose client has gone, with a message that waits. */
+  async function waiting(changes: Partial<ClientInfo> = {}) {
+    const node = await new SessionNode(1).start()
+    const loser = await node.connected({ clientId: 'loser', ...changes })
+    loser.subscribe('t', 1)
+    await node.run()
+    loser.crash()
+    node.publish(message({ id: 'a', topic: 't', qos: 1 }))
+    await node.run()
+    const giveWay = async (to: Pid) => {
+      node.runtime.send(loser.session.session, { tag: 'give_way', to } satisfies FromManager)
+      await node.pass('1s')
+    }
+    return { node, giveWay }
+  }
+
+  test('stays there when the link to the other is lost', async () => {
+    const { node, giveWay } = await waiting()
+    await giveWay(pidOf(1, { name: 'b@sim', creation: 1 }))
+    const { pid: session } = node.sessions.lookup('loser')!
+    expect(node.runtime.process(session)!.behaviour.state).toMatchObject({ messageQueue: 1 })
+  })
+
+  test('takes the will with it that was to be published later, since the client is there [MQTT5-3.1.3-9]', async () => {
+    const { node, giveWay } = await waiting({ will: will({ delaySec: 60 }) })
+    const winner = await node.connected({ clientId: 'winner' })
+    for (const topic of ['t', 'will/c']) winner.subscribe(topic, 1)
+    await node.run()
+    await giveWay(winner.session.session)
+    await node.pass('2m')
+    expect(node.sessions.lookup('loser')).toBeUndefined()
+    expect(winner.publishes().map(({ message: { topic } }) => topic)).toEqual(['t'])
+  })
 
   test('stays there while the disc of the other refuses, and goes when that takes it', async () => {
     const node = await new SessionNode(1, LIMITS, 1000, true).start()

@@ -97,6 +97,18 @@ test('what was added is given out in order until it is confirmed, some of it by 
   )
 })
 
+test('they are given out in the order of their numbers after a restart, however many there are', () => {
+  const store = new MemoryStore()
+  const open = () => new HintLog({ store, maxBytes: 1e6, maxAgeMs: 100, now: () => 0, onDropped: () => {} })
+  const log = open()
+  const ids = Array.from({ length: 12 }, (_, i) => String(i))
+  for (const id of ids) {
+    void log.add('b', { atMs: 0, stream: undefined, seq: undefined, messages: [message('t', id, { qos: 1 })] })
+  }
+  const page = open().read('b', 1e6)
+  expect(page?.hints.flatMap(({ messages }) => messages.map(({ id }) => id))).toEqual(ids)
+})
+
 test('what has come on the last streams of a node is known, whatever its order', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 30 }))), (pairs) => {

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { Routing } from '../../src/broker/routing/routing.ts'
 import { DURABLE_ROUTE } from '../../src/broker/tables.ts'
+import { MemoryStore } from '../../src/mnesia/store/memory-store.ts'
 import { parsed, pidOf, request } from '../support/routing.ts'
 import { TestTables } from '../support/tables.ts'
 
@@ -138,4 +139,17 @@ test('who becomes a member while another one is down learns from the others what
   a.tables.settle()
   expect([c.routing.parked.match('exact'), c.routing.parked.match('t/1/x')]).toEqual([['b@sim'], ['b@sim']])
   expect(changes).toContain('#')
+})
+
+test('what members subscribe that are away is known to a node that has been restarted since', () => {
+  const store = new MemoryStore()
+  const tables = new TestTables('a@sim', undefined, store)
+  const a = new Node(tables)
+  const b = new Node(a.tables.member('b@sim'))
+  b.session(true, 't/+/x', 'exact')
+  a.tables.settle()
+  for (const name of ['a@sim', 'b@sim']) tables.network.kill(name)
+  const { parked } = new Node(new TestTables('a@sim', tables.network, store)).routing
+  parked.park('b@sim')
+  expect([parked.match('exact'), parked.match('t/1/x')]).toEqual([['b@sim'], ['b@sim']])
 })

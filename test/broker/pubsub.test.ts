@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { Batch, type Message } from '../../src/broker/message.ts'
 import { PubSub, type PubSubOptions } from '../../src/broker/routing/pubsub.ts'
 import { Routing } from '../../src/broker/routing/routing.ts'
-import { ROUTE } from '../../src/broker/tables.ts'
+import { DURABLE_ROUTE, ROUTE } from '../../src/broker/tables.ts'
 import { flush, Mailboxes, message, parsed, pidOf, request } from '../support/routing.ts'
 import { TestTables } from '../support/tables.ts'
 
@@ -264,4 +264,80 @@ describe('$local', () => {
     session('$local/a')
     expect(pubsub.publish([message('$local/a')])).toBe(0)
   })
+})
+
+describe('nodes with sessions that outlive their connection', () => {
+  /** A broker that notes to which nodes it sends, and for whom it keeps what. */
+  function keeper() {
+    const sent: string[] = []
+    const kept: string[] = []
+    const made = broker({
+      forward: ({ node, durable }) => void sent.push(`${node} ${durable}`),
+      park: (node, _batches, _receipt, share) => void kept.push(`${node} ${share?.group}`),
+      keep: ({ group }, messages) => void kept.push(`${group}: ${messages.length}`),
+    })
+    const others = new Map<string, TestTables>()
+    const member = (node: string) => {
+      const tables = others.get(node) ?? made.tables.member(node)
+      others.set(node, tables)
+      return tables
+    }
+    const route = (node: string, filter: string, durable: boolean) => {
+      member(node).open(ROUTE).write({ filter, node, durable, group: false })
+      made.tables.settle()
+    }
+    /** A lasting session of a node that is away then. */
+    const away = (node: string, filter: string) => {
+      member(node).open(DURABLE_ROUTE).write({ filter, node })
+      made.tables.settle()
+      made.routing.parked.park(node)
+    }
+    const publish = (topic: string) => made.pubsub.publish([message(topic, 'm', { qos: 1 })])
+    return { ...made, route, away, publish, sent, kept }
+  }
+
+  test('are told apart, whichever of their filters is found first', () => {
+    const { route, publish, sent } = keeper()
+    route('b@sim', 't/+', false)
+    route('b@sim', 't/1', true)
+    route('b@sim', 'u/+', true)
+    route('b@sim', 'u/1', false)
+    publish('t/1')
+    publish('u/1')
+    expect(sent).toEqual(['b@sim true', 'b@sim true'])
+  })
+
+  test('get what is published as long as they are away, and once when their routes are there again', () => {
+    const { route, away, publish, sent, kept } = keeper()
+    route('b@sim', 'other', false)
+    publish('t')
+    away('b@sim', 't')
+    publish('t')
+    expect([sent, kept]).toEqual([[], ['b@sim undefined']])
+    route('b@sim', 't', true)
+    publish('t')
+    expect([sent, kept]).toEqual([['b@sim true'], ['b@sim undefined']])
+  })
+
+  test('are kept for as a group, once, if that has no member here', () => {
+    const { away, publish, session, kept } = keeper()
+    for (const node of ['b@sim', 'c@sim']) away(node, '$share/g/t')
+    publish('t')
+    expect(kept).toEqual(['g: 1'])
+    session('$share/g/t')
+    publish('t')
+    expect(kept).toEqual(['g: 1'])
+  })
+})
+
+test('what another node has sent to a member that has died is not taken, although its subscriptions are not all removed', () => {
+  const { pubsub, routing, session, boxes } = broker()
+  const member = session('$share/g/t', 'u')
+  const share = { group: 'g', filter: 't' }
+  const matched = { qos: 1 as const, noLocal: false, rap: false, ids: undefined, share }
+  const run = { batch: new Batch([message('t', '1', { qos: 1 })]), matched }
+  expect(pubsub.dispatchTo(member.pid, run)).toBe(true)
+  expect(routing.drop(member.subscriber, 1)).toBe(false)
+  expect(pubsub.dispatchTo(member.pid, run)).toBe(false)
+  expect(boxes.ids(member.pid)).toEqual(['1'])
 })

@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { AckPacket } from '../../src/broker/packet.ts'
 import type { SessionSnapshot } from '../../src/broker/session/session-snapshot.ts'
+import { SHARED_SUBSCRIPTION } from '../../src/broker/tables.ts'
+import { pidOf } from '../support/routing.ts'
 import { type Connection, SessionNode } from './session-node.ts'
 import { ack, LIMITS, message } from './session-support.ts'
 
@@ -33,6 +35,11 @@ function messagesOnDisc(node: SessionNode): string[] {
   return spaces.flatMap((space) =>
     [...contents.entries(space)].map(([, value]) => Buffer.from(value).toString('latin1')),
   )
+}
+
+/** Groups for which the disc holds messages. */
+function leftOnDisc(node: SessionNode): string[] {
+  return [...node.stored!.disc.contents.spaces()].filter((space) => space.startsWith('group/'))
 }
 
 function shown(node: SessionNode, clientId: string): SessionSnapshot {
@@ -200,6 +207,79 @@ describe('what waits for the disc', () => {
     pub.publish('t', 'x', 2)
     await node.run()
     expect([cmds(sub), cmds(pub)]).toEqual([['suback', 'publish'], ['pubrec']])
+  })
+})
+
+describe('in a cluster', () => {
+  /** A client whose session is stored, and one that is not and gets what that publishes. */
+  async function publisher(others: { readonly hasOthers: boolean }) {
+    const node = new SessionNode(1, LIMITS, 1000, true)
+    Object.assign(node.environment, { homes: others })
+    await node.start()
+    const watcher = node.connect({ clientId: 'watcher', expirySec: 0 })
+    const client = node.connect({ clientId: 'c' })
+    await node.pass('50ms')
+    watcher.subscribe('t', 2)
+    await node.run()
+    return { node, watcher, client }
+  }
+
+  test('what a client publishes at QoS 2 waits for the disc, and what is behind it, before it leaves the node', async () => {
+    const alone = await publisher({ hasOthers: false })
+    alone.client.publish('t', 'a', 2)
+    await alone.node.run()
+    expect(alone.watcher.payloads()).toEqual(['a'])
+    const { node, watcher, client } = await publisher({ hasOthers: true })
+    client.publish('t', 'a', 1)
+    client.publish('t', 'b', 2)
+    client.publish('t', 'c', 1)
+    await node.run()
+    expect(watcher.payloads()).toEqual(['a'])
+    await node.pass('50ms')
+    expect(watcher.payloads()).toEqual(['a', 'b', 'c'])
+  })
+
+  test('what waits like that is published when the session ends', async () => {
+    const { node, watcher, client } = await publisher({ hasOthers: true })
+    client.publish('t', 'a', 2)
+    client.disconnect(false, 0)
+    await node.run()
+    expect(watcher.payloads()).toEqual(['a'])
+  })
+
+  /** A member of a group with a message that the disc does not have yet, its publisher, and what of groups is on disc. */
+  async function leaving() {
+    const node = await storing()
+    const member = await subscriber(node, 'c', '$share/g/t')
+    const publisher = node.connect({ clientId: 'p', expirySec: 0 })
+    await node.pass('50ms')
+    publisher.publish('t', 'a', 1)
+    await node.run()
+    const other = pidOf(1, { name: 'b@sim', creation: 1 })
+    const options = { qos: 1 as const, rap: false, id: undefined, durable: true, online: true }
+    const there = node.tables.member('b@sim').open(SHARED_SUBSCRIPTION)
+    there.write({ filter: 't', group: 'g', pid: other, clientId: 'o', ...options })
+    node.tables.settle()
+    expect([member.payloads(), acks(publisher)]).toEqual([['a'], []])
+    return { node, member, publisher, left: () => leftOnDisc(node) }
+  }
+
+  test('PUBACK, when the client of a member of a group goes, for what it leaves to another', async () => {
+    const { node, member, publisher, left } = await leaving()
+    member.crash()
+    await node.run()
+    expect([acks(publisher), left()]).toEqual([[], []])
+    await node.pass('50ms')
+    expect([acks(publisher).length, left()]).toEqual([1, ['group/$share/g/t']])
+  })
+
+  test('PUBACK, when the session of a member of a group ends, for what it leaves to another', async () => {
+    const { node, publisher, left } = await leaving()
+    node.connect({ clientId: 'c', cleanStart: true })
+    await node.run()
+    expect([acks(publisher), left()]).toEqual([[], []])
+    await node.pass('50ms')
+    expect([acks(publisher).length, left()]).toEqual([1, ['group/$share/g/t']])
   })
 })
 

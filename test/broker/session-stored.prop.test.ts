@@ -236,6 +236,22 @@ describe('a session that is found again in the store', () => {
     expect([...machine.state.known!].sort()).toEqual(ids)
   })
 
+  test('remembers as many of what it has had as were the last, over restarts too', () => {
+    const store = new MemoryStore()
+    let machine = new StoredMachine(store, LIMITS, client())
+    const counts = [200, 200].map((count) => {
+      for (let i = 0; i < count; i += 1) {
+        machine.deliver(run([message({ qos: 2 })], matched(2)))
+        const [sent] = machine.state.inflight.publishes()
+        machine.packets([ack('pubrec', sent!.messageId), ack('pubcomp', sent!.messageId)])
+      }
+      machine = machine.found(store)
+      machine.attach({ connection: pid(200) })
+      return machine.contents().done.length
+    })
+    expect(counts).toEqual([200, 256])
+  })
+
   test('is none, and leaves nothing, when it was on its way to a node that has ended', () => {
     fc.assert(
       fc.property(histories, (past) => {

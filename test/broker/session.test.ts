@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { sys } from '../../src/actors/index.ts'
+import type { FromManager, ToManager } from '../../src/broker/session/session-messages.ts'
 import type { SessionSnapshot } from '../../src/broker/session/session-snapshot.ts'
 import { SessionNode } from './session-node.ts'
 import { ack, limits, message, publish, will } from './session-support.ts'
@@ -58,6 +59,18 @@ describe('publishing from one session to another', () => {
     stale.packets()
     await node.run()
     expect(stale.closed).toMatchObject({ reasonCode: 0x88 })
+  })
+
+  test('a connection that another home asks for once more is not taken over by itself', async () => {
+    const node = await new SessionNode(1).start()
+    const connection = await node.connected()
+    const told: string[] = []
+    node.runtime.spawn({ receive: (message) => void told.push((message as ToManager).tag) }, { name: 'home' })
+    const home = { name: 'home', node: node.runtime.node.name }
+    const open: FromManager = { tag: 'open', home, client: connection.info }
+    node.runtime.send(connection.session.session, open)
+    await node.run()
+    expect([connection.isAlive, told]).toEqual([true, ['opened']])
   })
 
   test('what the full socket of a former connection says does not hold up the one that has taken its place', async () => {
@@ -170,6 +183,22 @@ describe('shared subscriptions', () => {
     await node.run()
     expect(second!.payloads()).toEqual(expect.arrayContaining(lost))
     expect(first!.payloads().length + second!.payloads().length).toBe(10 + lost.length)
+  })
+
+  test('what comes to a member that has ended, as long as the groups do not know that, goes to others', async () => {
+    const node = await new SessionNode(1).start()
+    const stays = await node.connected({ clientId: 'stays' })
+    const goes = await node.connected({ clientId: 'goes', expirySec: 0 })
+    for (const member of [stays, goes]) member.subscribe('$share/g/t', 1)
+    await node.run()
+    const payloads = ['1', '2', '3', '4']
+    node.environment.hooks.on('session.terminated', () => {
+      for (const payload of payloads) node.publish(message({ qos: 1, payload: Buffer.from(payload) }))
+    })
+    goes.disconnect()
+    await node.run()
+    expect(stays.payloads().sort()).toEqual(payloads)
+    expect(goes.payloads()).toEqual([])
   })
 
   test('no message is lost when members come and go while messages come', async () => {

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest'
+import type { ClientInfo } from '../../src/broker/process-messages.ts'
 import { RC } from '../../src/broker/reason-codes.ts'
+import type { BetweenManagers } from '../../src/broker/session/directory.ts'
 import { SESSION } from '../../src/broker/tables.ts'
 import { type Connection, SessionNode } from './session-node.ts'
-import { LIMITS, message, will } from './session-support.ts'
+import { client, LIMITS, message, will } from './session-support.ts'
 
 const SEEDS = [1, 2, 3, 4, 5]
 
@@ -236,6 +238,42 @@ describe('the manager', () => {
     expect(connection.closed?.reasonCode).toBe(RC.administrative_action)
     expect(node.livingSessions()).toEqual([])
     expect(node.sessions.count).toBe(0)
+  })
+})
+
+describe('homes that do not see each other', () => {
+  /** A home elsewhere, and the sessions of which it has been told. */
+  function home(node: SessionNode, name: string) {
+    const told: string[] = []
+    const receive = (message: unknown) => {
+      const { outcome } = message as Extract<BetweenManagers, { tag: 'started' }>
+      if (outcome.ok) told.push(outcome.pid!.key)
+    }
+    node.runtime.spawn({ receive }, { name })
+    const start = (info: ClientInfo) => {
+      const message: BetweenManagers = { tag: 'start', client: info, home: { name, node: node.runtime.node.name } }
+      node.runtime.send(node.runtime.whereis('sm')!, message)
+    }
+    return { told, start }
+  }
+
+  test('get the session that is there', async () => {
+    const node = await new SessionNode(1).start()
+    const connection = await node.connected()
+    const other = home(node, 'other')
+    other.start(client())
+    await node.run()
+    expect(other.told).toEqual([connection.session.session.key])
+    expect(connection.isAlive).toBe(true)
+    expect(node.livingSessions()).toHaveLength(1)
+  })
+
+  test('have two sessions made at the same time, of which one stays', async () => {
+    const node = await new SessionNode(1).start()
+    for (const name of ['one', 'another']) home(node, name).start(client())
+    await node.pass('1s')
+    expect(node.livingSessions()).toHaveLength(1)
+    expect(node.sessions.lookup('c')?.pid.equals(node.livingSessions()[0])).toBe(true)
   })
 })
 

@@ -6,6 +6,8 @@ export type Change = readonly [file: string, text: string, instead: string]
 export interface Fault {
   /** What is wrong then, in words. */
   readonly what: string
+  /** What is known to fail then: a schedule of a cluster, by its seed, or a test, as `file: title`. A test asks that it is known of each. */
+  readonly caughtBy?: number | string
   readonly changes: readonly Change[]
 }
 

@@ -1,8 +1,9 @@
-/** All deliberate faults. docs/simulation.md says how many schedules catch each. */
+/** All deliberate faults. docs/simulation.md says what catches each. */
 import type { Fault } from './fault.ts'
 import { DIRECTORY_FAULTS } from './lists/directory.ts'
 import { FORWARDING_FAULTS } from './lists/forwarding.ts'
 import { GROUP_FAULTS } from './lists/groups.ts'
+import { MOVE_FAULTS } from './lists/moves.ts'
 import { ROUTING_FAULTS } from './lists/routing.ts'
 import { SESSION_FAULTS } from './lists/sessions.ts'
 import { STORAGE_FAULTS } from './lists/storage.ts'
@@ -14,4 +15,5 @@ export const FAULTS: readonly Fault[] = [
   ...STORAGE_FAULTS,
   ...FORWARDING_FAULTS,
   ...DIRECTORY_FAULTS,
+  ...MOVE_FAULTS,
 ]

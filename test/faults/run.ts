@@ -1,15 +1,13 @@
 /**
- * Puts one fault after the other into the broker and runs schedules of clusters, and prints how many caught each: `npm run faults`. See docs/simulation.md.
- *
- * Each fault has a process of its own. A schedule that takes too long, or ends its process, has failed too; the next one has another process then.
+ * Puts one fault after the other into the broker, runs schedules of clusters, or tests, and prints what caught each: `npm run faults`. See docs/simulation.md.
  */
-import { type ChildProcess, fork } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { type Fault, problemsOf } from './fault.ts'
 import { FAULTS } from './list.ts'
-import type { Ran } from './schedules.ts'
+import { type Caught, MAX_WORDS, runSeeds } from './seeds.ts'
+import { tableOf } from './table.ts'
+import { firstFailure } from './tests.ts'
 
 interface Options {
   readonly seeds: number
@@ -17,29 +15,30 @@ interface Options {
   readonly most: number
   readonly enough: number
   readonly only: string
+  readonly tests: readonly string[]
+  readonly known: boolean
+  readonly table: boolean
   readonly jobs: number
   readonly boundSec: number
 }
 
-/** What schedules have found. */
-interface Caught {
-  ran: number
-  readonly failed: number[]
-  hung: number
+/** What a fault has come to: a cell of the table that is printed, and how many caught it. */
+interface Outcome {
+  readonly words: string
+  readonly failures: number
+  readonly runs: number
 }
 
-/** So many that hang say enough of a fault: each takes its full time. */
-const MAX_HUNG = 3
-/** Of a failure, as it is shown. */
-const MAX_WORDS = 240
+/** Tests take longer than schedules. */
+const TESTS_BOUND_SEC = 600
 
 const BROKER = new URL('../../src/broker/', import.meta.url)
-const SCHEDULES = fileURLToPath(new URL('./schedules.ts', import.meta.url))
-const PUT_IN = new URL('./put-in.mjs', import.meta.url).href
 
 const number = (text: string) => Number(text)
 const options = new Command()
-  .description('Runs schedules of clusters with deliberate faults in the broker, and prints how many caught each.')
+  .description(
+    'Runs schedules of clusters, or tests, with deliberate faults in the broker, and prints what caught each.',
+  )
   .option('--seeds <number>', 'schedules for each fault', number, 40)
   .option('--first <seed>', 'the first seed', number, 1)
   .option('--most <number>', 'schedules for a fault that those have not caught, until one does', number, 0)
@@ -50,97 +49,73 @@ const options = new Command()
     Number.POSITIVE_INFINITY,
   )
   .option('--only <words>', 'faults whose description has these words', '')
+  .option('--tests <files...>', 'test files or folders instead of schedules, until one of the tests fails', [])
+  .option('--known', 'only what is known to catch each fault; fails when that does not', false)
+  .option('--table', 'runs nothing: prints what is known to catch each', false)
   .option('--jobs <number>', 'processes at a time', number, 2)
   .option('--bound-sec <seconds>', 'a schedule that takes longer has failed', number, 60)
   .parse()
   .opts<Options>()
 
-const faults = FAULTS.filter(({ what }) => what.includes(options.only))
+const faults = FAULTS.filter(({ what, caughtBy }) => {
+  return what.includes(options.only) && !(options.known && caughtBy === undefined)
+})
 const problems = faults.flatMap((fault) => problemsOf(fault, (file) => readFileSync(new URL(file, BROKER), 'utf8')))
 if (problems.length > 0) throw new Error(problems.join('\n'))
 
-const found = new Map<Fault, Caught>()
-const waiting = [...faults]
+// What runs the tests ends with this process.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
+
+const found = new Map<Fault, Outcome>()
+const waiting = options.table ? [] : [...faults]
 await Promise.all(Array.from({ length: options.jobs }, work))
-print()
+if (options.table) console.log(tableOf(faults))
+else print()
 
 async function work(): Promise<void> {
   for (let fault = waiting.shift(); fault !== undefined; fault = waiting.shift()) {
-    const caught: Caught = { ran: 0, failed: [], hung: 0 }
-    const { first, seeds, most, enough } = options
     try {
-      await runSeeds(fault, first, first + seeds - 1, caught, enough)
-      if (caught.failed.length === 0) await runSeeds(fault, first + seeds, first + most - 1, caught, 1)
+      const outcome = await outcomeOf(fault)
+      found.set(fault, outcome)
+      console.error(`${fault.what}: ${outcome.words}`)
+      if (options.known && outcome.failures === 0) process.exitCode = 1
     } catch (error) {
       console.error(error)
       process.exitCode = 1
-      continue
     }
-    found.set(fault, caught)
-    console.error(`${fault.what}: ${wordsOf(caught)}`)
   }
 }
 
-/** Until `enough` have failed. */
-async function runSeeds(fault: Fault, first: number, last: number, caught: Caught, enough: number): Promise<void> {
-  let next = first
-  while (next <= last && caught.failed.length < enough && caught.hung < MAX_HUNG) {
-    next = await runSome(fault, next, last, caught, enough)
+function outcomeOf(fault: Fault): Promise<Outcome> {
+  const { caughtBy } = fault
+  if (options.tests.length > 0) return byTests(fault, options.tests)
+  if (!options.known || caughtBy === undefined) return bySchedules(fault, options)
+  if (typeof caughtBy === 'number') return bySchedules(fault, { first: caughtBy, seeds: 1, most: 0, enough: 1 })
+  const [file, title] = caughtBy.split(/: (.*)/s)
+  return byTests(fault, [file!], title)
+}
+
+async function bySchedules(
+  fault: Fault,
+  { first, seeds, most, enough }: Pick<Options, 'first' | 'seeds' | 'most' | 'enough'>,
+): Promise<Outcome> {
+  const caught: Caught = { ran: 0, failed: [], hung: 0 }
+  const { boundSec } = options
+  await runSeeds(fault, { first, last: first + seeds - 1, enough, boundSec }, caught)
+  if (caught.failed.length === 0) {
+    await runSeeds(fault, { first: first + seeds, last: first + most - 1, enough: 1, boundSec }, caught)
   }
+  return { words: wordsOf(caught, seeds), failures: caught.failed.length, runs: caught.ran }
 }
 
-/** Runs seeds in one process, for as long as that lasts; resolves with the next seed. */
-function runSome(
-  { what, changes }: Fault,
-  first: number,
-  last: number,
-  caught: Caught,
-  enough: number,
-): Promise<number> {
-  const child = fork(SCHEDULES, {
-    execArgv: ['--import', PUT_IN, '--import', 'tsx'],
-    env: { ...process.env, FAULT: JSON.stringify(changes), FIRST: String(first), LAST: String(last) },
-  })
-  let next = first
-  const ran = (failure: string | undefined) => {
-    caught.ran += 1
-    if (failure !== undefined) {
-      if (caught.failed.length === 0) console.error(`${what}: ${failure.slice(0, MAX_WORDS)}`)
-      caught.failed.push(next)
-    }
-    next += 1
-  }
-  let timer = bound(child)
-  child.on('message', ({ failure }: Ran) => {
-    clearTimeout(timer)
-    ran(failure)
-    if (caught.failed.length >= enough) child.kill('SIGKILL')
-    else timer = bound(child)
-  })
-  return new Promise((resolve, reject) => {
-    child.on('exit', (code, signal) => {
-      clearTimeout(timer)
-      if (next > last || caught.failed.length >= enough) resolve(next)
-      else if (signal === 'SIGKILL') {
-        caught.hung += 1
-        ran(`seed ${next}: no end after ${options.boundSec} s`)
-        resolve(next)
-      } else if (caught.ran === 0) reject(new Error(`${what}: the process ended with ${code ?? signal}`))
-      else {
-        ran(`seed ${next}: the process ended with ${code ?? signal}`)
-        resolve(next)
-      }
-    })
-  })
+async function byTests(fault: Fault, files: readonly string[], title?: string): Promise<Outcome> {
+  const failure = await firstFailure(fault, files, TESTS_BOUND_SEC, title)
+  if (failure === undefined) return { words: 'no test', failures: 0, runs: 1 }
+  console.error(`${fault.what}: ${failure.message.slice(0, MAX_WORDS)}`)
+  return { words: failure.test, failures: 1, runs: 1 }
 }
 
-function bound(child: ChildProcess): NodeJS.Timeout {
-  return setTimeout(() => child.kill('SIGKILL'), options.boundSec * 1000)
-}
-
-/** The cell of the table in docs/simulation.md. */
-function wordsOf({ ran, failed, hung }: Caught): string {
-  const { seeds } = options
+function wordsOf({ ran, failed, hung }: Caught, seeds: number): string {
   if (failed.length === 0) return `0 of ${ran}`
   if (ran > seeds) return `0, but seed ${failed[0]}`
   return [failed.length, ran < seeds ? ` of ${ran}` : '', hung > 0 ? `, ${hung} without end` : ''].join('')
@@ -148,6 +123,6 @@ function wordsOf({ ran, failed, hung }: Caught): string {
 
 function print(): void {
   console.log('| fault | caught by |\n| --- | --- |')
-  const rows = [...found].sort(([, a], [, b]) => b.failed.length - a.failed.length || a.ran - b.ran)
-  for (const [{ what }, caught] of rows) console.log(`| ${what} | ${wordsOf(caught)} |`)
+  const rows = [...found].sort(([, a], [, b]) => b.failures - a.failures || a.runs - b.runs)
+  for (const [{ what }, { words }] of rows) console.log(`| ${what} | ${words} |`)
 }

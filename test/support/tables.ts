@@ -9,6 +9,7 @@ import type { ClusterStatus } from '../../src/mnesia/membership.ts'
 import { OwnedReplication } from '../../src/mnesia/owned/owned-replication.ts'
 import { SharedReplication } from '../../src/mnesia/shared/replication.ts'
 import { MemoryStore } from '../../src/mnesia/store/memory-store.ts'
+import type { Store } from '../../src/mnesia/store/store.ts'
 import type { Table, TableReader, Tables } from '../../src/mnesia/table.ts'
 import { LinkNetwork } from './link-network.ts'
 
@@ -24,12 +25,13 @@ export class TestTables implements Tables {
   readonly #local: LocalTables
   readonly #tables = new Map<string, Table<unknown>>()
 
-  constructor(name = 'a@sim', network = new LinkNetwork({ seed: 1 })) {
+  /** `store`: what a former run of the node has left. */
+  constructor(name = 'a@sim', network = new LinkNetwork({ seed: 1 }), store: Store = new MemoryStore()) {
     this.network = network
     this.name = name
     const links = network.start(name)
     this.#links = links
-    const options = { links, store: new MemoryStore(), logger: pino({ level: 'silent' }, new Writable()) }
+    const options = { links, store, logger: pino({ level: 'silent' }, new Writable()) }
     this.#owned = new OwnedReplication(options)
     links.handle('owned', this.#owned)
     this.#shared = new SharedReplication(options)

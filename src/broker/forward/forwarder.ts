@@ -57,7 +57,13 @@ type Own =
   | { readonly tag: '$check' }
   /** Stands behind what waited when the first confirmation was due. */
   | { readonly tag: '$confirm' }
-  | { readonly tag: '$taken'; readonly node: string; readonly stream: number; readonly seq: number }
+  | {
+      readonly tag: '$taken'
+      readonly node: string
+      readonly stream: number
+      readonly seq: number
+      readonly isSafe: boolean
+    }
   | { readonly tag: '$hinted'; readonly node: string; readonly last: number }
   /** The connection to a node has ended. */
   | { readonly tag: '$disconnected'; readonly node: string }
@@ -89,6 +95,7 @@ const CHECK_MS = 100
 interface Due {
   stream: number
   taken: number[]
+  unsafe: number[]
   refused: number[]
 }
 
@@ -203,7 +210,7 @@ class ForwarderState {
         }
         break
       case '$taken':
-        this.#dueTo(message.node, message.stream)?.taken.push(message.seq)
+        this.#taken(message)
         break
       case '$confirm':
         this.#confirm()
@@ -356,7 +363,15 @@ class ForwarderState {
       return
     }
     const { runtime, pid } = this.#self
-    receipt.whenDone(() => runtime.send(pid, { tag: '$taken', node, stream, seq } satisfies Own))
+    receipt.whenDone(() => {
+      runtime.send(pid, { tag: '$taken', node, stream, seq, isSafe: !receipt.hasFailed } satisfies Own)
+    })
+  }
+
+  #taken({ node, stream, seq, isSafe }: Extract<Own, { tag: '$taken' }>): void {
+    const due = this.#dueTo(node, stream)
+    due?.taken.push(seq)
+    if (!isSafe) due?.unsafe.push(seq)
   }
 
   /** Undefined for a stream that is over. */
@@ -364,11 +379,12 @@ class ForwarderState {
     let due = this.#due.get(node)
     if (due === undefined) {
       if (this.#due.size === 0) this.#self.send(this.#self.pid, { tag: '$confirm' } satisfies Own)
-      due = { stream, taken: [], refused: [] }
+      due = { stream, taken: [], unsafe: [], refused: [] }
       this.#due.set(node, due)
     } else if (stream > due.stream) {
       due.stream = stream
       due.taken = []
+      due.unsafe = []
       due.refused = []
     }
     return stream === due.stream ? due : undefined
@@ -376,9 +392,9 @@ class ForwarderState {
 
   #confirm(): void {
     const { runtime } = this.#self
-    for (const [node, { stream, taken, refused }] of this.#due) {
+    for (const [node, { stream, taken, unsafe, refused }] of this.#due) {
       const message: Forwarded = { tag: 'forwarded', node: runtime.node.name, stream, taken: rangesOf(taken), refused }
-      this.#self.send({ name: FORWARDER, node }, message)
+      this.#self.send({ name: FORWARDER, node }, unsafe.length === 0 ? message : { ...message, unsafe })
     }
     this.#due.clear()
   }

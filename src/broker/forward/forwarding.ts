@@ -142,7 +142,7 @@ export class Forwarding {
   }
 
   /** Takes what a node says of what was sent to it. */
-  confirmed({ node, stream, taken, refused }: Forwarded): void {
+  confirmed({ node, stream, taken, unsafe = NONE, refused }: Forwarded): void {
     const peer = this.#peers.get(node)
     if (peer === undefined || peer.stream !== stream) return
     peer.isLate = false
@@ -151,7 +151,8 @@ export class Forwarding {
         const entry = peer.settle(seq)
         if (entry === undefined) continue
         this.#forgetKept(node, entry)
-        entry.receipt?.taken()
+        if (unsafe.includes(seq)) entry.receipt?.failed()
+        else entry.receipt?.taken()
         entry.keeper?.('taken')
       }
     }
@@ -263,7 +264,7 @@ export class Forwarding {
     const { number, flushed } = hints.add(node, { atMs: runtime.clock.now(), stream, seq, share, heir, messages })
     flushed.then(taken, (error: unknown) => {
       runtime.logger.error({ err: error, peer: node }, 'what was published for a member that is away is not on disc')
-      taken()
+      receipt?.failed()
     })
     return number
   }

@@ -84,6 +84,8 @@ export interface Forwarded {
   readonly stream: number
   /** All who get them have taken them over. */
   readonly taken: Ranges
+  /** Of those, what a session has in memory only, since its disc refuses. @default none */
+  readonly unsafe?: readonly number[]
   /** There is no such session any more. */
   readonly refused: readonly number[]
 }

@@ -12,18 +12,25 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   // Receipts
   {
     what: 'publishers do not wait for other nodes',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a publisher waits until a node has taken over what was sent to it, on this stream',
     changes: [[FORWARDING, 'const receipt = peer.isLate ? undefined : entry.receipt', 'const receipt = undefined']],
   },
   {
     what: 'forwards are confirmed before the sessions have them on disc',
+    caughtBy: 'test/broker/forwarder.test.ts: what was forwarded is confirmed when the sessions have it on disc',
     changes: [[FORWARDER, 'if (receipt === undefined) {\n      this.#dueTo', 'if (seq > 0) {\n      this.#dueTo']],
   },
   {
     what: 'the wait for a node that stands still has no bound',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
     changes: [[FORWARDING, 'sentAtMs + waitMs > nowMs', 'sentAtMs > 0']],
   },
   {
     what: 'the wait for other nodes is measured with a clock that may be set back',
+    caughtBy:
+      'test/simulation/cluster/outage.test.ts: publishers wait no longer for a node that stands still when the clock of theirs is set back',
     changes: [
       [FORWARDING, 'sentAtMs: runtime.clock.monotonic()', 'sentAtMs: runtime.clock.now()'],
       [FORWARDER, 'this.#self.runtime.clock.monotonic()', 'this.#self.runtime.clock.now()'],
@@ -31,10 +38,14 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'each publish waits anew for a node that stands still',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
     changes: [[FORWARDING, 'peer.isLate = true', '']],
   },
   {
     what: 'a node that stood still once is not waited for any more',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a publisher goes on when a node says nothing, which then holds up nobody until it speaks',
     changes: [
       [FORWARDING, 'peer.isLate = false\n    for (', 'for ('],
       [FORWARDING, 'peer.isLate = false\n    peer.isOwedWord', 'peer.isOwedWord'],
@@ -43,38 +54,66 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'publishers do not go on when the link to a node is lost',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a publisher goes on when the connection has ended, and what follows is of another stream',
     changes: [[FORWARDER, 'forwarding.settleFailed(message.node)', '']],
+  },
+
+  {
+    what: 'what a session of another node has in memory only counts as safe',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what a session has in memory only, since its disc refuses, is confirmed as that',
+    changes: [[FORWARDER, 'isSafe: !receipt.hasFailed', 'isSafe: true']],
+  },
+  {
+    what: 'publishers are not told that the disc refuses what is kept',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a publisher is told when a node has what was sent to it in memory only, or a disc does not take what is kept',
+    changes: [[FORWARDING, 'receipt?.failed()\n    })', 'taken()\n    })']],
   },
 
   // Streams
   {
     what: 'the stream goes on when the link was lost',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a publisher goes on when the connection has ended, and what follows is of another stream',
     changes: [[PEER, 'this.stream += 1', '']],
   },
   {
     what: 'what is said of a stream that is over counts for the next one',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a publisher waits until a node has taken over what was sent to it, on this stream',
     changes: [
       [FORWARDING, 'if (peer === undefined || peer.stream !== stream) return', 'if (peer === undefined) return'],
     ],
   },
   {
     what: 'of a message that was lost with a link the number passes for one that has come',
+    caughtBy:
+      'test/broker/hints.prop.test.ts: what has come on the last streams of a node is known, whatever its order',
     changes: [['forward/seen.ts', 'known = { stream, from: seq,', 'known = { stream, from: 0,']],
   },
   {
     what: 'the end of a connection is noticed when members are told of it',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [[FORWARDER, "if (event.tag === 'nodedown') this.#disconnected(event.node)", '']],
   },
   {
     what: 'a forwarder that was started anew behind a link that holds is not noticed',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: what was sent to a forwarder that has been started anew since is kept for it, behind a link that holds',
     changes: [[FORWARDING, 'if (peer.forwarder !== forwarder && this.#giveUp(node)) this.settleFailed(node)', '']],
   },
   {
     what: 'the forwarder does not know QoS 2 messages by their ids',
+    caughtBy: 'test/broker/forwarder.test.ts: a QoS 2 message that comes twice is taken once, be it forwarded or kept',
     changes: [[FORWARDER, 'if (qos < 2) return true', 'if (qos < 3) return true']],
   },
   {
     what: 'what was forwarded to sessions that end with their connection counts as had by the others',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what is forwarded to sessions that end with their connection, and kept for others, comes to each once',
     changes: [
       [
         FORWARDER,
@@ -85,12 +124,15 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'ids of what clients of the node have published are not noted',
+    caughtBy: 28,
     changes: [['services.ts', 'if (qos === 2) recent.durable.add(id)', 'if (qos > 2) recent.durable.add(id)']],
   },
 
   // What is kept
   {
     what: 'what was not confirmed is not kept when the link is lost',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [
       [
         FORWARDING,
@@ -101,14 +143,20 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what follows overtakes what is kept',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [[FORWARDING, '(hints.has(node) || !peer', '(!peer']],
   },
   {
     what: 'what is published before a node is ready is sent to it',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
     changes: [[FORWARDING, '|| !peer.isReady || peer.isLate)', '|| peer.isLate)']],
   },
   {
     what: 'what is kept is sent as well',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [
       [
         FORWARDING,
@@ -119,20 +167,28 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what is kept is not sent to those who end with their connection',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
     changes: [[FORWARDING, "this.#send(node, batches, receipt, NONE, 'volatile')", '']],
   },
   {
     what: 'what is sent to sessions that end with their connection reaches the others too',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what is forwarded to sessions that end with their connection, and kept for others, comes to each once',
     changes: [
       ['routing/pubsub.ts', "if (reach !== 'all' && subscriber.durable !== (reach === 'durable')) continue", ''],
     ],
   },
   {
     what: 'what was kept reaches sessions that end with their connection',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what is forwarded to sessions that end with their connection, and kept for others, comes to each once',
     changes: [[FORWARDER, "this.#dispatch(node, plain, 'durable')", "this.#dispatch(node, plain, 'all')"]],
   },
   {
     what: 'a hint is not on disc when its publisher is acknowledged',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is kept, and sent at once to those who end with their connection; its publisher waits for both',
     changes: [
       [FORWARDING, 'receipt?.expect()', ''],
       [FORWARDING, 'const taken = () => receipt?.taken()', 'const taken = () => undefined'],
@@ -140,26 +196,36 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'hints are forgotten at a restart',
+    caughtBy: 1,
     changes: [[HINTS, 'this.#logs.set(space.slice(SPACE.length), log)', '']],
   },
   {
     what: 'hints are read in the order of their texts after a restart',
+    caughtBy:
+      'test/broker/hints.prop.test.ts: they are given out in the order of their numbers after a restart, however many there are',
     changes: [[HINTS, "String(number).padStart(KEY_DIGITS, '0')", 'String(number)']],
   },
   {
     what: 'hints are not given when a member is ready',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [[FORWARDING, 'const page = hints?.read(peer.node, HINT_PAGE_BYTES)', 'const page = undefined']],
   },
   {
     what: 'a node that has kept nothing does not say so',
+    caughtBy: 1,
     changes: [[FORWARDING, 'if (page === undefined && !peer.isOwedWord) return', 'if (page === undefined) return']],
   },
   {
     what: 'a page is all there is',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [[FORWARDING, 'peer.isGiven = false\n    this.#give(peer)', '']],
   },
   {
     what: 'hints are given one by one, and the last page is not known',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [
       [FORWARDING, 'const HINT_PAGE_BYTES = 262_144', 'const HINT_PAGE_BYTES = 1'],
       [HINTS, 'more: log.count > hints.length', 'more: false'],
@@ -167,6 +233,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'hints are removed when they are sent',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [
       [
         FORWARDING,
@@ -177,18 +245,23 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'hints are confirmed before the sessions have them on disc',
+    caughtBy: 'test/broker/forwarder.test.ts: what was kept is confirmed when the sessions have it on disc',
     changes: [[FORWARDER, 'if (receipt.isDone) {\n      this.#sayHinted', 'if (last >= 0) {\n      this.#sayHinted']],
   },
   {
     what: 'a page that was taken removes all hints',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: what is published for a node that is not ready is given page by page, each until it has been taken over, and what follows behind it',
     changes: [[HINTS, 'while (log.first <= last && log.first < log.next) this', 'while (log.first < log.next) this']],
   },
   {
     what: 'hints that were taken are not removed',
+    caughtBy: 1,
     changes: [[HINTS, 'store.commit([{ space: SPACE + node, key, value: undefined }])', '']],
   },
   {
     what: 'hints that had come as forwards are taken again',
+    caughtBy: 'test/broker/forwarder.test.ts: what was kept and had come before it was is not taken again',
     changes: [
       [
         FORWARDER,
@@ -199,10 +272,13 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a member has given what it has kept when the first page has come',
+    caughtBy: 'test/broker/forwarder.test.ts: a member has given what it has kept when the last page has come',
     changes: [[FORWARDER, 'if (!more) this.#given(node)', 'this.#given(node)']],
   },
   {
     what: 'a member that was lost and is back has given what it has kept',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a node that says that it is ready may have kept something until it has given it, each time that it is lost',
     changes: [[FORWARDING, 'this.#given.delete(node)', '']],
   },
 
@@ -243,8 +319,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
       ],
       [
         FORWARDING,
-        'if (receipt !== undefined && hints !== undefined && !this',
-        'if (receipt !== undefined && hints === undefined && !this',
+        'if (receipt !== undefined && hints !== undefined && !hasRoom)',
+        'if (receipt !== undefined && hints === undefined && !hasRoom)',
       ],
     ],
   },
@@ -254,7 +330,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what a node that stood still confirms stays kept',
-    changes: [[FORWARDING, 'this.#forgetKept(node, entry)\n        entry.receipt?.taken()', 'entry.receipt?.taken()']],
+    changes: [[FORWARDING, 'this.#forgetKept(node, entry)\n        if (unsafe', 'if (unsafe']],
   },
   {
     what: 'what other members of a group have got is kept for the node that stood still as well',
@@ -341,6 +417,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   // Readiness
   {
     what: 'a node says that it is ready before its sessions are there',
+    caughtBy:
+      'test/broker/session-restorer.test.ts: the start of the restorer is over, and what a former run has left goes, when all sessions are there',
     changes: [
       [
         'session/stored/session-restorer.ts',
@@ -351,22 +429,30 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a node is ready before its routes are seen',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a node that says that it is ready gets what is kept when its routes are seen',
     changes: [[FORWARDER, 'if (this.#options.routing.global.routes.isVisible(message.node)) this', 'this']],
   },
   {
     what: 'a node that asks who is ready gets no answer',
+    caughtBy: 1,
     changes: [[FORWARDER, 'if (message.asks) this.#sayReady(message.node, false)', '']],
   },
   {
     what: 'what a node has said before it was lost counts when it is back',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a node that says that it is ready has to say it anew when it was lost before that',
     changes: [[FORWARDER, 'this.#early.delete(event.node)', '']],
   },
   {
     what: 'the word of a member that is lost is heard afterwards, and stands',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a node that says that it is ready is away when it was lost, although it was heard only then',
     changes: [[FORWARDER, 'away.lost(event.node)', '']],
   },
   {
     what: 'parked routes stay when the member is ready',
+    caughtBy: 1,
     changes: [[FORWARDER, 'routing.parked.release(node)', '']],
   },
 ]

@@ -11,8 +11,8 @@ export const GROUP_FAULTS: readonly Fault[] = [
     changes: [
       [
         'session/stored/journal.ts',
-        'this.#left.length === 0 ? this.#operations : [...this.#operations, ...this.#left]',
-        'this.#operations',
+        'this.#noteGrouped(keeping(share, { message, keptAtMs: atMs }))',
+        'void keeping(share, { message, keptAtMs: atMs })',
       ],
     ],
   },
@@ -39,7 +39,7 @@ export const GROUP_FAULTS: readonly Fault[] = [
   {
     what: 'a session that takes what is kept for its group does not remove it in the same commit',
     changes: [
-      ['session/stored/journal.ts', 'this.#operations.push(releasing(share, id))', 'void releasing(share, id)'],
+      ['session/stored/journal.ts', 'this.#noteGrouped(releasing(share, id))', 'void releasing(share, id)'],
       [KEEPER, 'this.#log.settle(share, id)', 'this.#log.remove(share, id)'],
     ],
   },
@@ -120,5 +120,17 @@ export const GROUP_FAULTS: readonly Fault[] = [
     changes: [
       ['routing/shared-sub.ts', 'this.#isLocal ? { ...share, local: true } : share', 'this.#isLocal ? share : share'],
     ],
+  },
+  {
+    what: 'what is left to a group counts as safe before it is on disc',
+    caughtBy:
+      'test/broker/session-storage.test.ts: in a cluster PUBACK, when the client of a member of a group goes, for what it leaves to another',
+    changes: [['session/stored/journal.ts', 'if (this.#leftWith > written) return 0', '']],
+  },
+  {
+    what: 'a session ends before what it leaves to its groups is on disc',
+    caughtBy:
+      'test/broker/session-storage.test.ts: in a cluster PUBACK, when the session of a member of a group ends, for what it leaves to another',
+    changes: [['session/session.ts', 'return this.#isOver && this.#storage?.isOwing !== true', 'return this.#isOver']],
   },
 ]

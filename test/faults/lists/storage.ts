@@ -7,6 +7,8 @@ const RESTORED = 'session/session-restored.ts'
 export const STORAGE_FAULTS: readonly Fault[] = [
   {
     what: 'SUBACK, PUBREC and CONNACK do not wait for the disc',
+    caughtBy:
+      'test/broker/session-storage.test.ts: what waits for the disc CONNACK of a session that is stored, and of one whose predecessor was',
     changes: [
       [
         STORAGE,
@@ -17,6 +19,7 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what the client gets overtakes what waits for the disc',
+    caughtBy: 1,
     changes: [
       [
         STORAGE,
@@ -27,12 +30,16 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'PUBACK comes before the sessions of the node have the message on disc',
+    caughtBy:
+      'test/broker/session-storage.test.ts: what waits for the disc PUBACK for a message to a stored session; the message itself goes at once',
     changes: [
       [STORAGE, 'this.#owed.push({ commit: this.#commit, upTo, haste, message })', 'this.#creditors.taken(message)'],
     ],
   },
   {
     what: 'QoS 2 leaves the node, or is kept for others, before its identifier is on disc',
+    caughtBy:
+      'test/broker/session-storage.test.ts: in a cluster what a client publishes at QoS 2 waits for the disc, and what is behind it, before it leaves the node',
     changes: [
       [
         STORAGE,
@@ -43,6 +50,7 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what a client publishes overtakes what waits for the disc',
+    caughtBy: 1,
     changes: [
       [
         STORAGE,
@@ -53,14 +61,19 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what a client has published and waits for the disc is lost when its session ends',
+    caughtBy:
+      'test/broker/session-storage.test.ts: in a cluster what waits like that is published when the session ends',
     changes: [['session/session.ts', 'this.#storage?.publishAll()', '']],
   },
   {
     what: 'a session that follows one that has ended does not wait until that is removed from the disc',
+    caughtBy:
+      'test/broker/session-storage.test.ts: what waits for the disc CONNACK of a session that is stored, and of one whose predecessor was',
     changes: [['session/stored/session-store.ts', 'return this.#removed.get(clientId) ?? 0', 'return 0']],
   },
   {
     what: 'messages of a session that ends stay on the disc',
+    caughtBy: 'test/simulation/stored-sessions.test.ts: sessions that have expired leave nothing on the disc',
     changes: [
       [
         'session/stored/session-store.ts',
@@ -71,16 +84,22 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'QoS 2 identifiers of publishers are lost at a restart',
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store goes on as the one that was lost would have',
     changes: [
       [RESTORED, 'for (const [messageId, id] of received) {', 'for (const [messageId, id] of [] as typeof received) {'],
     ],
   },
   {
     what: 'a message that is published again has another id',
+    caughtBy:
+      'test/broker/session-restored.test.ts: a QoS 2 message of the client that may not have reached all is published again, under the id that it had',
     changes: [['session/session-inbound.ts', 'return former\n', 'return state.nextMessageId(nowMs)\n']],
   },
   {
     what: 'what is published again before it was taken over everywhere counts as published',
+    caughtBy:
+      'test/broker/session-restored.test.ts: a QoS 2 message of the client that may not have reached all is published again, under the id that it had',
     changes: [
       [
         'session/session-inbound.ts',
@@ -91,34 +110,49 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'ids of what is done are lost at a restart',
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store remembers as many of what it has had as were the last, over restarts too',
     changes: [[RESTORED, 'state.done.push(...done)', '']],
   },
   {
     what: 'ids of what the session has had are lost at a restart',
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store knows what it has had at QoS 2, however often it was restored',
     changes: [[RESTORED, 'if (known.size > 0) state.known = new Set(known)', '']],
   },
   {
     what: 'packet identifiers begin anew after a restart',
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store knows what it has had at QoS 2, however often it was restored',
     changes: [[RESTORED, 'state.inflight.goOnAfter(latestPacketId([...done, ...sent]))', '']],
   },
   {
     what: 'the order of messages begins anew after a restart',
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store goes on as the one that was lost would have',
     changes: [[RESTORED, 'state.arrivals = arrivals', '']],
   },
   {
     what: 'PUBRELs are lost at a restart',
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store goes on as the one that was lost would have',
     changes: [[RESTORED, 'state.inflight.restorePubrel(each.messageId, each.order)', '']],
   },
   {
     what: 'what is in flight is lost at a restart',
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store goes on as the one that was lost would have',
     changes: [[RESTORED, 'else state.inflight.restore(each.packet, each.share, each.order, each.number)', '']],
   },
   {
     what: 'the queue is lost at a restart',
+    caughtBy:
+      'test/broker/session-stored.prop.test.ts: a session that is found again in the store goes on as the one that was lost would have',
     changes: [[RESTORED, 'if (queued.length + volatile.length === 0) return', 'return']],
   },
   {
     what: 'the expiry of a restored session begins anew',
+    caughtBy: 'test/broker/session-restored.test.ts: the will and the expiry are due when they were',
     changes: [[RESTORED, 'const delayMs = state.expirySec * 1000 - awayMs', 'const delayMs = state.expirySec * 1000']],
   },
 ]

@@ -78,6 +78,27 @@ test('a will waits anew when its node is lost, comes back before it is due, and 
   })
 })
 
+test('a will that waits is not published when its client has been back, and has left, while it waited', async () => {
+  await underSeeds(1, async (seed) => {
+    const world = await twoNodes(seed)
+    // Either node is the home of some.
+    const ids = ['x', 'y', 'z', 'two', 'three']
+    const clients = await Promise.all(ids.map((id) => connected(world, 'a', { id, willDelaySec: 30 })))
+    const watcher = await connected(world, 'b', { id: 'w', subscriptions: [{ filter: 'will/#', qos: 1 }] })
+    for (const client of clients) client.isWanted = false
+    world.kill('a')
+    await world.pass('2s')
+    await world.settle(world.start('a'))
+    await world.pass('2s')
+    for (const client of clients) client.connect('b')
+    await world.pass('2s')
+    expect(clients.map(({ isUp }) => isUp)).toEqual(ids.map(() => true))
+    for (const client of clients) client.disconnect(0, 0)
+    await world.pass('40s')
+    expect([...watcher.receipts.at(-1)!.counts]).toEqual([])
+  })
+})
+
 test('what is published for a group whose members are all on a node that is away reaches one of them, once', async () => {
   await underSeeds(SEEDS, async (seed) => {
     const world = await twoNodes(seed)
