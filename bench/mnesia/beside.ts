@@ -1,7 +1,7 @@
 /**
  * Tables of ours beside Mnesia's, on nodes that are OS processes with real links:
  *
- *     node beside.ts [solo|load|join|writes|frozen]... [agner|base|erlang]... [--quick] [--base DIR] [--rounds N] [--profile]
+ *     npm run bench -- mnesia beside [solo|load|join|writes|frozen]... [agner|base|erlang]... [--quick] [--base DIR] [--rounds N] [--profile]
  *
  * They take turns. CPU is that of all nodes. What Mnesia has no equal for (owned and local tables) is measured alone. `--base` has nodes of another
  * checkout, built, beside; `--profile` names the functions of our nodes that `join` and `writes` cost most.
@@ -216,6 +216,13 @@ const SCENARIOS: Readonly<Record<string, (kind: Kind) => Promise<void>>> = {
 const kinds = KINDS.filter((kind) => (kind === 'erlang' ? hasErlang() : kind === 'agner' || base !== undefined))
 const wanted = args.filter((argument) => SCENARIOS[argument] !== undefined)
 const only = kinds.filter((kind) => args.includes(kind))
+const unknown = args.find((argument) => !wanted.includes(argument) && !only.includes(argument as Kind))
+if (unknown !== undefined) {
+  process.stderr.write(
+    `bench mnesia beside: '${unknown}' is none of ${[...Object.keys(SCENARIOS), ...kinds].join(', ')}\n`,
+  )
+  process.exit(2)
+}
 try {
   if (hasErlang()) compileErlang(fileURLToPath(new URL('mnesia_bench.erl', import.meta.url)))
   for (const name of wanted.length > 0 ? wanted : Object.keys(SCENARIOS)) {

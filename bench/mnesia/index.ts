@@ -2,6 +2,7 @@
  * Tables: rows in memory, owned tables between nodes of one process, and all of it beside Mnesia on real nodes.
  *
  *     npm run bench -- mnesia [--quick] [rows|owned|beside]...
+ *     npm run bench -- mnesia beside ...    with the words and options of beside.ts
  *
  * Each figure is measured in a process of its own. Time is CPU time of the process, collection of garbage included, so that other work on the
  * machine counts less; pauses are wall-clock time, and show it. Every line says the unit and n.
@@ -11,7 +12,8 @@ import { fileURLToPath } from 'node:url'
 
 const args = process.argv.slice(2)
 const isQuick = args.includes('--quick')
-const wanted = args.filter((argument) => !argument.startsWith('-'))
+const isBeside = args[0] === 'beside'
+const wanted = isBeside ? ['beside'] : args.filter((argument) => argument !== '--quick')
 
 /** Script and arguments of each measurement. */
 const RUNS: readonly { readonly part: string; readonly args: readonly string[] }[] = [
@@ -20,8 +22,14 @@ const RUNS: readonly { readonly part: string; readonly args: readonly string[] }
   ),
   ...['table', 'replicate', 'snapshot'].map((kind) => ({ part: 'owned', args: [kind, isQuick ? '20000' : '1000000'] })),
   ...(isQuick ? [] : [{ part: 'owned', args: ['routes', '10000000'] }]),
-  { part: 'beside', args: isQuick ? ['--quick'] : [] },
+  { part: 'beside', args: isBeside ? args.slice(1) : isQuick ? ['--quick'] : [] },
 ]
+
+const unknown = wanted.find((word) => !RUNS.some(({ part }) => part === word))
+if (unknown !== undefined) {
+  process.stderr.write(`bench mnesia: '${unknown}' is none of rows, owned, beside, --quick\n`)
+  process.exit(2)
+}
 
 for (const { part, args: own } of RUNS) {
   if (wanted.length > 0 && !wanted.includes(part)) continue

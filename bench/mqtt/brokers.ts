@@ -6,7 +6,7 @@
  * refuse exactly what a scenario does (connects a second, filters per client, queued messages); those are lifted for all.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -129,14 +129,11 @@ export function isNodeBroker(name: string): boolean {
 
 /** A warning when what `bin/node` runs is older than its sources. */
 export function staleBuild(): string | undefined {
-  const built = join(ROOT, 'build/src')
+  const built = join(ROOT, 'build/src/boot/main.js')
   if (!existsSync(built)) return 'build/ is missing: run `npm run build`'
   const newest = spawnSync('find', [join(ROOT, 'src'), '-name', '*.ts', '-newer', built, '-print', '-quit'])
   const changed = newest.stdout.toString().trim()
   if (changed === '') return undefined
-  // A directory's time is that of its last new file, not of its last build: compare with the file's own output too.
-  const output = changed.replace(join(ROOT, 'src'), built).replace(/\.ts$/, '.js')
-  if (existsSync(output) && statSync(output).mtimeMs >= statSync(changed).mtimeMs) return undefined
   return `build/ is older than ${changed.slice(ROOT.length)}: run \`npm run build\``
 }
 

@@ -8,29 +8,65 @@
  * /proc charges above the busy time is reading, and is the same for every Node broker. Self time is wall time: while other
  * programs have the core it is charged to the function that lost it, so on a loaded machine read shares, not µs.
  */
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { SourceMap } from 'node:module'
+import { dirname, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { format, table } from './report.ts'
 
 interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number
-    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number }
+    readonly callFrame: {
+      readonly functionName: string
+      readonly url: string
+      readonly lineNumber: number
+      readonly columnNumber: number
+    }
   }[]
   readonly samples: readonly number[]
   readonly timeDeltas: readonly number[]
 }
 
-function place(url: string, line: number): string {
-  if (url === '') return ''
-  const path = url.replace(/^file:\/\//, '').replace(`${process.cwd()}/`, '')
-  return `${path.replace(/^.*\/node_modules\//, '')}:${line + 1}`
+type CallFrame = CpuProfile['nodes'][number]['callFrame']
+
+/** Says where functions of a profile are in the sources, by the source maps of the built files. */
+class Places {
+  readonly #maps = new Map<string, SourceMap | undefined>()
+
+  fileOf(frame: CallFrame): string {
+    return this.#find(frame).file
+  }
+
+  placeOf(frame: CallFrame): string {
+    if (frame.url === '') return ''
+    const { file, line } = this.#find(frame)
+    return `${file}:${line + 1}`
+  }
+
+  #find({ url, lineNumber, columnNumber }: CallFrame): { file: string; line: number } {
+    if (!url.startsWith('file:')) return { file: url, line: lineNumber }
+    const built = fileURLToPath(url)
+    const entry = this.#mapOf(built)?.findEntry(lineNumber, columnNumber)
+    const isMapped = entry !== undefined && 'originalSource' in entry
+    const path = isMapped ? resolve(dirname(built), entry.originalSource) : built
+    return {
+      file: path.replace(`${process.cwd()}/`, '').replace(/^.*\/?node_modules\//, ''),
+      line: isMapped ? entry.originalLine : lineNumber,
+    }
+  }
+
+  #mapOf(built: string): SourceMap | undefined {
+    if (this.#maps.has(built)) return this.#maps.get(built)
+    const file = `${built}.map`
+    const map = existsSync(file) ? new SourceMap(JSON.parse(readFileSync(file, 'utf8'))) : undefined
+    this.#maps.set(built, map)
+    return map
+  }
 }
 
 /** Self time in µs by key, largest first. */
-function sumBy(
-  profile: CpuProfile,
-  keyOf: (frame: CpuProfile['nodes'][number]['callFrame']) => string,
-): [string, number][] {
+function sumBy(profile: CpuProfile, keyOf: (frame: CallFrame) => string): [string, number][] {
   const keys = new Map(profile.nodes.map(({ id, callFrame }) => [id, keyOf(callFrame)]))
   const sums = new Map<string, number>()
   for (const [i, id] of profile.samples.entries()) {
@@ -49,9 +85,8 @@ function sumBy(
  */
 export function hotFunctions(path: string, operations: number, cpuUs: number | undefined, count: number): string {
   const profile = JSON.parse(readFileSync(path, 'utf8')) as CpuProfile
-  const functions = sumBy(profile, ({ functionName, url, lineNumber }) =>
-    [functionName || '(anonymous)', place(url, lineNumber)].join(' '),
-  )
+  const places = new Places()
+  const functions = sumBy(profile, (frame) => [frame.functionName || '(anonymous)', places.placeOf(frame)].join(' '))
   const idle = functions.find(([key]) => key.startsWith('(idle)'))?.[1] ?? 0
   const all = functions.reduce((sum, [, us]) => sum + us, 0)
   const busy = all - idle
@@ -60,13 +95,10 @@ export function hotFunctions(path: string, operations: number, cpuUs: number | u
       .filter(([key]) => !key.startsWith('(idle)'))
       .slice(0, count)
       .map(([key, us]) => [key, `${((us / busy) * 100).toFixed(1)} %`, (us / operations).toFixed(3)])
-  const files = sumBy(profile, ({ functionName, url }) =>
-    url === ''
-      ? functionName.startsWith('(')
-        ? functionName
-        : '(built-in functions)'
-      : place(url, 0).replace(/:1$/, ''),
-  )
+  const files = sumBy(profile, (frame) => {
+    if (frame.url !== '') return places.fileOf(frame)
+    return frame.functionName.startsWith('(') ? frame.functionName : '(built-in functions)'
+  })
   return [
     `${operations} operations in ${(all / 1000).toFixed(0)} ms; busy in JavaScript and what it calls ${(busy / operations).toFixed(3)} µs each, CPU by /proc ${format(cpuUs)} µs each`,
     table([['function', 'self', 'µs each'], ...rows(functions)]),

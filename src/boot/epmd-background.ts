@@ -6,11 +6,14 @@
  * leaves, which is as good.
  */
 import { spawn } from 'node:child_process'
-import { dirname } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, join } from 'node:path'
+import { packageRoot } from './package-root.ts'
 
 // The program is run from its sources, too.
-const PROGRAM = fileURLToPath(new URL(`./epmd-main.${import.meta.url.endsWith('.ts') ? 'ts' : 'js'}`, import.meta.url))
+const PROGRAM = join(
+  packageRoot(),
+  import.meta.url.endsWith('.ts') ? 'src/boot/epmd-main.ts' : 'build/src/boot/epmd-main.js',
+)
 
 /** What the background process sends when it listens. */
 export const READY = 'ready'

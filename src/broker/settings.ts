@@ -8,7 +8,7 @@
  * A key is spelt as in a file (`max_packet_size`); the field that the code reads says its unit (`maxPacketBytes`).
  * Durations are strings with a unit ("500ms", "30s", "2h", "7d") or plain seconds; sizes are strings ("64KB", "1MB") or bytes.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 
 /** One key: `F` is the name of the field that the code reads, `V` the type of its value. */
 export interface Setting<F extends string, V> {

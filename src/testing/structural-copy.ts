@@ -26,8 +26,8 @@ export function structuralCopy(value: unknown): unknown {
 
 /** `path`: the fields that lead to the value; named only when something is refused. */
 function copy(value: unknown, path: (string | number)[]): unknown {
-  if (typeof value === 'function' || typeof value === 'symbol') throw refusal(path, typeof value)
-  if (typeof value !== 'object' || value === null) return value
+  if (isAtomic(value)) return value
+  if (typeof value !== 'object') throw refusal(path, typeof value)
   if (path.length > MAX_DEPTH) throw refusal(path, 'structure without end')
   if (value instanceof Pid) return new Pid({ ...value.owner }, value.id, value.serial)
   if (value instanceof Ref) {
@@ -50,7 +50,13 @@ function copy(value: unknown, path: (string | number)[]): unknown {
   return result
 }
 
+/** Most fields are. */
+function isAtomic(value: unknown): value is string | number | bigint | boolean | null | undefined {
+  return value === null || (typeof value !== 'object' && typeof value !== 'function' && typeof value !== 'symbol')
+}
+
 function copyField(value: unknown, path: (string | number)[], key: string | number): unknown {
+  if (isAtomic(value)) return value
   path.push(key)
   const copied = copy(value, path)
   path.pop()

@@ -13,9 +13,14 @@ export class Trace {
   /** Adds one step of the run. */
   note(step: string | number): void {
     this.length++
-    const text = typeof step === 'number' ? String(step) : step
-    for (let i = 0; i < text.length; i++) this.#mix(text.charCodeAt(i))
-    this.#mix(0x0a)
+    if (typeof step === 'number') {
+      this.#mix(step)
+      // Times have a fraction.
+      this.#mix(step * 0x100000)
+    } else {
+      for (let i = 0; i < step.length; i++) this.#mix(step.charCodeAt(i))
+      this.#mix(0x0a)
+    }
   }
 
   /** Adds bytes that moved. */

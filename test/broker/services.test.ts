@@ -4,19 +4,20 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { hashPassword } from '../../src/broker/access/auth-password.ts'
 import { type Broker, type StartBrokerOptions, startBroker } from '../../src/broker/broker.ts'
 import type { ConnectPacket, Packet, PublishPacket } from '../../src/broker/packet.ts'
-import { PlainClient } from './plain-client.ts'
+import type { RawClient } from '../support/raw-client.ts'
 import { publishPacket } from './protocol-harness.ts'
+import { connectClient, openClient } from './tcp-client.ts'
 
 interface Served {
   readonly broker: Broker
-  client(packet?: Partial<ConnectPacket>): Promise<PlainClient>
+  client(packet?: Partial<ConnectPacket>): Promise<RawClient>
 }
 
 async function serve(options: StartBrokerOptions = {}): Promise<Served> {
   const logger = pino({ level: 'silent' })
   const broker = await startBroker({ name: 'n1@127.0.0.1', logger, ...options, listeners: { tcp: { port: 0 } } })
   onTestFinished(() => broker.stop())
-  return { broker, client: (packet) => PlainClient.connect(broker.listeners[0]!.port, packet) }
+  return { broker, client: (packet) => connectClient(broker.listeners[0]!.port, packet) }
 }
 
 const subscribe = (...topics: string[]): Packet => ({
@@ -26,10 +27,10 @@ const subscribe = (...topics: string[]): Packet => ({
 })
 
 /** The next packet of a kind; others are passed over. */
-async function next<C extends Packet['cmd']>(client: PlainClient, cmd: C): Promise<Extract<Packet, { cmd: C }>> {
+async function next<C extends Packet['cmd']>(client: RawClient, cmd: C): Promise<Extract<Packet, { cmd: C }>> {
   for (;;) {
-    const packet = await client.next()
-    if (packet === undefined) throw new Error(`closed without ${cmd}`)
+    const packet: Packet | 'closed' = await client.next()
+    if (packet === 'closed') throw new Error(`closed without ${cmd}`)
     if (packet.cmd === cmd) return packet as Extract<Packet, { cmd: C }>
   }
 }
@@ -80,7 +81,7 @@ describe('access control of a broker', () => {
     const { broker } = await serve({ access: { allowAnonymous: false, users: { bob } } })
     const { port } = broker.listeners[0]!
     const answer = async (packet: Partial<ConnectPacket>) => {
-      const one = await PlainClient.open(port, packet.protocolVersion ?? 4)
+      const one = await openClient(port, packet.protocolVersion ?? 4)
       one.send({
         cmd: 'connect',
         protocolId: 'MQTT',
@@ -150,7 +151,7 @@ describe('$SYS of a broker', () => {
     ])
     one.send({ cmd: 'disconnect' })
     expect(await told()).toEqual(['a%2Fb/disconnected', expect.objectContaining({ clientid: 'a/b', reason: 'normal' })])
-    const refused = await PlainClient.open(broker.listeners[0]!.port, 4)
+    const refused = await openClient(broker.listeners[0]!.port, 4)
     refused.send({ cmd: 'connect', protocolId: 'MQTT', protocolVersion: 4, clientId: 'bad', clean: true, keepalive: 0 })
     expect((await next(refused, 'connack')).returnCode).toBe(5)
     expect(await told()).toEqual(['bad/connected', expect.objectContaining({ clientid: 'bad', connack: 5 })])
@@ -165,7 +166,7 @@ describe('$SYS of a broker', () => {
       cmd: 'pingreq',
     })
     const kinds = new Set<string>()
-    while (kinds.size < 3) kinds.add((await one.next())!.cmd)
+    while (kinds.size < 3) kinds.add(((await one.next()) as Packet).cmd)
     expect([...kinds].sort()).toEqual(['pingresp', 'puback', 'publish'])
     expect(broker.metrics).toMatchObject({
       'packets/connect': 1,

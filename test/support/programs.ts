@@ -10,7 +10,7 @@ export const runtimeOptions: readonly string[] =
 
 /**
  * The file of a program, by its path in this project without its ending, such as `src/boot/main`. Where tests run in a clean clone all of them
- * have just been built (tsconfig.build.json), and built code starts in half the time.
+ * have just been built (bundle.ts), and built code starts in half the time.
  */
 export function programFile(path: string): string {
   return process.env.CI === 'true' ? join(ROOT, 'build', `${path}.js`) : join(ROOT, `${path}.ts`)

@@ -34,7 +34,7 @@ export interface Address {
 export type Pattern = Readonly<Record<string, unknown>>
 
 /** Bounds how long a broken test waits. Not a threshold: no test passes or fails by it unless the broker stays silent. */
-const SILENCE_MS = 10_000
+const SILENCE_MS = 30_000
 
 type WithCommand<P extends Packet, C> = P extends { cmd: infer K } ? (C extends K ? P : never) : never
 type CommandPacket<C extends Packet['cmd']> = WithCommand<Packet, C>
@@ -82,7 +82,7 @@ function describePacket(packet: Packet): string {
 export class RawClient {
   readonly version: ProtocolVersion
   readonly socket: Socket
-  /** The CONNACK of `handshake`. */
+  /** The CONNACK that it was answered with. */
   connack: ConnackPacket | undefined
   clientId = ''
   readonly #inbox: Received[] = []
@@ -138,9 +138,10 @@ export class RawClient {
     return this.#lastId
   }
 
-  /** Sends a valid packet. */
-  send(packet: Packet): void {
-    this.socket.write(generate(packet as LoosePacket, { protocolVersion: this.version }))
+  /** Sends valid packets, in one write. */
+  send(...packets: Packet[]): void {
+    const options = { protocolVersion: this.version }
+    this.sendBytes(...packets.map((packet) => generate(packet as LoosePacket, options)))
   }
 
   /** Sends any bytes. */
@@ -253,9 +254,14 @@ export class RawClient {
     }
   }
 
-  /** Reads until the broker closes, whatever it sends before. */
-  async drainToEnd(): Promise<void> {
-    while ((await this.next()) !== 'closed');
+  /** Reads until the broker closes, and returns what it sends before. */
+  async drainToEnd(): Promise<Received[]> {
+    const packets: Received[] = []
+    for (;;) {
+      const packet = await this.next()
+      if (packet === 'closed') return packets
+      packets.push(packet)
+    }
   }
 
   /** Nothing has come and nothing is on its way. */
