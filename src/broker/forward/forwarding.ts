@@ -116,9 +116,12 @@ export class Forwarding {
     return this.#options.hints !== undefined
   }
 
-  /** Keeps batches for a member that is away; with `share` for that group. */
+  /** Keeps batches for a member that is away, or that alone knows whether it has them; with `share` for that group. */
   keep(node: string, batches: readonly Batch[], receipt: Receipt, share?: Share): void {
+    // One that is here gets what is kept as long as there is any.
+    const isIdle = this.#peers.get(node)?.isReady === true && this.#options.hints?.has(node) === false
     for (const { messages } of batches) this.#keep(node, { messages, share }, receipt)
+    if (isIdle) this.#giveHints(node)
   }
 
   #send(
