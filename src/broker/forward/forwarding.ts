@@ -81,7 +81,7 @@ export class Forwarding {
     return this.#options.hints !== undefined
   }
 
-  /** Keeps batches for a member, which gets them when it is ready; for a group, or for one session, if that is said. */
+  /** Keeps batches for a member, which gets them when it is ready, or that alone knows whether it has them; for a group, or for one session, if that is said. */
   keep(node: string, batches: readonly Batch[], receipt: Receipt, to: Pick<Hint, 'share' | 'heir'> = {}): void {
     for (const { messages } of batches) this.#keep(node, { ...to, messages }, receipt)
     this.#give(this.#peers.get(node))
