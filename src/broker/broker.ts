@@ -121,7 +121,7 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
     const { host, port } = await tcpListener.call(runtime, LISTENER_TCP, 'info')
     return brokerHandle(services, [{ name: 'mqtt', host, port }], async () => {
       await stop()
-      services.sessionStore?.write(true)
+      services.sessionStore?.writer.write(true)
     })
   } catch (error) {
     if (given === undefined) runtime.stop()

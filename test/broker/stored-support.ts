@@ -63,7 +63,7 @@ export class StoredMachine extends Machine {
 
   /** The store takes what has been committed. */
   write(all: boolean): void {
-    this.#store.write(all)
+    this.#store.writer.write(all)
   }
 
   /** The session as another start finds it in a store, with its messages; the connection is gone. */
@@ -116,7 +116,7 @@ export class StoredMachine extends Machine {
       more = part.more
     }
     sessions.commit(journal)
-    sessions.write(true)
+    sessions.writer.write(true)
   }
 
   load(): Effect[] {

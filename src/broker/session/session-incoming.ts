@@ -14,7 +14,7 @@ import type { FromManager } from './session-messages.ts'
 import type { TakenOver } from './session-publisher.ts'
 import type { ASK_ROUTER_AGAIN } from './session-router.ts'
 import type { TimerMessage } from './session-timers.ts'
-import type { SETTLED } from './stored/session-store.ts'
+import type { SETTLED } from './stored/session-writer.ts'
 
 /** From its parts, and from those that work for it. */
 export type Own =

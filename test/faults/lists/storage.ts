@@ -12,7 +12,7 @@ export const STORAGE_FAULTS: readonly Fault[] = [
     changes: [
       [
         STORAGE,
-        'if (this.#held.length === 0) {\n      if (!waits || this.#store.isSettled(this.#commit)) return false\n    }',
+        'if (this.#held.length === 0) {\n      if (!waits || this.#store.writer.isSettled(this.#commit)) return false\n    }',
         'if (this.#held.length === 0) return false',
       ],
     ],
@@ -23,8 +23,8 @@ export const STORAGE_FAULTS: readonly Fault[] = [
     changes: [
       [
         STORAGE,
-        'if (this.#held.length === 0) {\n      if (!waits || this.#store.isSettled(this.#commit)) return false\n    }',
-        'if (!waits || this.#store.isSettled(this.#commit)) return false',
+        'if (this.#held.length === 0) {\n      if (!waits || this.#store.writer.isSettled(this.#commit)) return false\n    }',
+        'if (!waits || this.#store.writer.isSettled(this.#commit)) return false',
       ],
     ],
   },
@@ -54,8 +54,8 @@ export const STORAGE_FAULTS: readonly Fault[] = [
     changes: [
       [
         STORAGE,
-        'if (this.#unpublished.length === 0) {\n      const waits = hasOthers && this.isStored && effect.messages.some(({ qos }) => qos === 2)\n      if (!waits || this.#store.isSettled(this.#commit)) return false\n    }',
-        'const waits = hasOthers && this.isStored && effect.messages.some(({ qos }) => qos === 2)\n    if (!waits || this.#store.isSettled(this.#commit)) return false',
+        'if (this.#unpublished.length === 0) {\n      const waits = hasOthers && this.isStored && effect.messages.some(({ qos }) => qos === 2)\n      if (!waits || this.#store.writer.isSettled(this.#commit)) return false\n    }',
+        'const waits = hasOthers && this.isStored && effect.messages.some(({ qos }) => qos === 2)\n    if (!waits || this.#store.writer.isSettled(this.#commit)) return false',
       ],
     ],
   },
@@ -69,7 +69,7 @@ export const STORAGE_FAULTS: readonly Fault[] = [
     what: 'a session that follows one that has ended does not wait until that is removed from the disc',
     caughtBy:
       'test/broker/session-storage.test.ts: what waits for the disc CONNACK of a session that is stored, and of one whose predecessor was',
-    changes: [['session/stored/session-store.ts', 'return this.#removed.get(clientId) ?? 0', 'return 0']],
+    changes: [['session/stored/session-store.ts', 'return this.writer.isFlushed(commit) ? 0 : commit', 'return 0']],
   },
   {
     what: 'messages of a session that ends stay on the disc',

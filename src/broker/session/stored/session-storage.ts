@@ -19,7 +19,8 @@ import type { ArrivalMark } from '../moving/arrival.ts'
 import type { MoveMark } from '../moving/departure.ts'
 import type { Effect } from '../session-state.ts'
 import type { Journal } from './journal.ts'
-import type { Haste, SessionStore } from './session-store.ts'
+import type { SessionStore } from './session-store.ts'
+import type { Haste } from './session-writer.ts'
 
 /** Messages to the client that are kept back before the session queues what else there is. */
 const MAX_HELD = 64
@@ -108,16 +109,16 @@ export class SessionStorage {
   commit(): void {
     const journal = this.#journal
     if (journal === undefined) return
-    const before = this.#store.committed
+    const before = this.#store.writer.committed
     this.#store.commit(journal)
-    if (this.#store.committed !== before) this.#commit = this.#store.committed
+    if (this.#store.writer.committed !== before) this.#commit = this.#store.writer.committed
     if (journal.isOver) this.#journal = undefined
   }
 
   /** Keeps a message to the client back if it `waits` or is behind one that does; returns whether it is kept back. */
   holds(connection: Pid, message: ToClient, waits: boolean): boolean {
     if (this.#held.length === 0) {
-      if (!waits || this.#store.isSettled(this.#commit)) return false
+      if (!waits || this.#store.writer.isSettled(this.#commit)) return false
     }
     this.#held.push({ commit: this.#commit, connection, message })
     this.#ask('now')
@@ -128,7 +129,7 @@ export class SessionStorage {
   holdsPublish(effect: Publish, hasOthers: boolean): boolean {
     if (this.#unpublished.length === 0) {
       const waits = hasOthers && this.isStored && effect.messages.some(({ qos }) => qos === 2)
-      if (!waits || this.#store.isSettled(this.#commit)) return false
+      if (!waits || this.#store.writer.isSettled(this.#commit)) return false
     }
     this.#unpublished.push({ commit: this.#commit, effect })
     this.#ask('now')
@@ -169,7 +170,7 @@ export class SessionStorage {
 
   #took(message: Taken, upTo: number, haste: Haste): void {
     const journal = this.#journal
-    if (haste === 'now' && journal?.hasMore) this.#commit = this.#store.press(journal)
+    if (haste === 'now' && journal?.hasMore) this.#commit = this.#store.writer.press(journal)
     this.#owed.push({ commit: this.#commit, upTo, haste, message })
     this.settle()
     if (this.#owed.length > 0) this.#ask(haste)
@@ -189,7 +190,7 @@ export class SessionStorage {
   #publish(): void {
     const unpublished = this.#unpublished
     let count = 0
-    while (count < unpublished.length && this.#store.isSettled(unpublished[count]!.commit)) count++
+    while (count < unpublished.length && this.#store.writer.isSettled(unpublished[count]!.commit)) count++
     if (count === 0) return
     this.#unpublished = unpublished.slice(count)
     for (const { effect } of unpublished.slice(0, count)) this.#creditors.publish(effect)
@@ -198,7 +199,7 @@ export class SessionStorage {
   #release(): void {
     const held = this.#held
     let count = 0
-    for (; count < held.length && this.#store.isSettled(held[count]!.commit); count++) {
+    for (; count < held.length && this.#store.writer.isSettled(held[count]!.commit); count++) {
       const { connection, message } = held[count]!
       this.#self.send(connection, message)
     }
@@ -209,14 +210,14 @@ export class SessionStorage {
   settle(): void {
     const owed = this.#owed
     if (owed.length === 0) return
-    const store = this.#store
-    const firstUnsafe = this.#journal?.firstUnsafe(store.written)
+    const { writer } = this.#store
+    const firstUnsafe = this.#journal?.firstUnsafe(writer.written)
     let count = 0
     for (; count < owed.length; count++) {
       const { commit, upTo, message } = owed[count]!
       const isByCommit = firstUnsafe === undefined || upTo === Number.POSITIVE_INFINITY
-      if (isByCommit ? store.isFlushed(commit) : upTo < firstUnsafe) this.#creditors.taken(message)
-      else if (store.isFailing) this.#creditors.refused(message)
+      if (isByCommit ? writer.isFlushed(commit) : upTo < firstUnsafe) this.#creditors.taken(message)
+      else if (writer.isFailing) this.#creditors.refused(message)
       else break
     }
     if (count > 0) this.#owed = owed.slice(count)
@@ -225,6 +226,6 @@ export class SessionStorage {
   #ask(haste: Haste): void {
     if (this.#asked === haste || this.#asked === 'now') return
     this.#asked = haste
-    this.#store.notify(this.#self.pid, haste)
+    this.#store.writer.notify(this.#self.pid, haste)
   }
 }

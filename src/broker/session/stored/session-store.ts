@@ -1,17 +1,7 @@
 /**
- * The sessions of a node on disc: what the processes of stored sessions share.
- *
- *     session ─ commit(journal) ─▶ group with all other sessions' commits ─▶ disc ─ SETTLED ─▶ sessions that wait for it
- *
- * A commit is in memory at once; who must not say something before it is on disc asks for `SETTLED`, the message that comes when
- * the disc has taken, or refused, all that had been committed when it was asked for. One flush is under way at a time and all that
- * is committed meanwhile goes with the next, so a message more costs no flush more.
- *
- * A disc that refuses: the store keeps what it could not write, in memory, and tries again; the sessions go on (`isFailing`), whoever
- * is in charge is told, and publishers are told the truth by the sessions. When the disc has taken all that waited, that is told too.
+ * The sessions of a node on disc: which there are, and what their rows say. What becomes of a session is noted in its journal (journal.ts) and comes to the
+ * disc by the writer of all of them (session-writer.ts).
  */
-import type { Pid } from '../../../actors/pid.ts'
-import type { System, TimerHandle } from '../../../actors/system.ts'
 import { Damaged } from '../../../mnesia/binary.ts'
 import type { Store, StoreOperation } from '../../../mnesia/store/store.ts'
 import type { Subscription } from '../session-state.ts'
@@ -25,36 +15,15 @@ import {
   type StoredSession,
   SUBSCRIPTIONS,
 } from './forms.ts'
-import { Journal, MOVING_MS, type Write } from './journal.ts'
-
-/** The message to a session that has asked for it: look at `isSettled` again. */
-export const SETTLED = { tag: 'settled' } as const
+import { Journal } from './journal.ts'
+import { SessionWriter, type SessionWriterOptions } from './session-writer.ts'
 
 /** Space and key of the first session number that has not been reserved. */
 const NUMBERS = { space: 'number', key: 'next' }
 /** Numbers that are reserved with one operation. */
 const RESERVED_AT_A_TIME = 1000
 
-/**
- * What waits for the disc `soon` waits this long, ms, since the client may acknowledge it first. A flush takes as long or longer, and whatever is
- * acknowledged before it begins is never written.
- */
-const SOON_MS = 2
-
-/** Journals that have noted something, above which the store takes it at once: one commit of all of them would be very large. */
-const MOST_NOTED = 1000
-
-/** How urgent it is that something is on disc. */
-export type Haste = 'now' | 'soon'
-
-export interface SessionStoreOptions {
-  readonly clock: Pick<System['clock'], 'monotonic'>
-  readonly timers: System['timers']
-  readonly send: (to: Pid, message: typeof SETTLED) => void
-  /** The disc refuses; it is tried again. Not called again before `onRecovery`. */
-  readonly onFailure: (error: Error) => void
-  /** All that waited is on disc. */
-  readonly onRecovery: () => void
+export interface SessionStoreOptions extends SessionWriterOptions {
   /** A row cannot be read and is left where it is. */
   readonly onUnreadable: (unreadable: UnreadableRow) => void
 }
@@ -76,6 +45,8 @@ export interface FoundSession {
 }
 
 export class SessionStore {
+  /** By which it comes to the disc. */
+  readonly writer: SessionWriter
   readonly #store: Store
   readonly #options: SessionStoreOptions
   /** Of the sessions that are stored, by client id. */
@@ -86,61 +57,19 @@ export class SessionStore {
   readonly #removed = new Map<string, number>()
   #nextNumber: number
   #reservedTo: number
-  #committed = 0
-  #flushed = 0
-  /** Journals that have noted something which the store has not taken. */
-  readonly #noted = new Set<Journal>()
-  /** Those of which the last write has left something out; they are looked at again after `MOVING_MS`. */
-  readonly #leftOut = new Set<Journal>()
-  #lookedAtMs = 0
-  /** The store has been given something since the last flush began. */
-  #isFlushDue = false
-  /** Times that journals were drained, and those up to which all is on disc. */
-  #writes = 0
-  #written = 0
-  #isFlushing = false
-  /** Who waits for the next flush does not want to. */
-  #isUrgent = false
-  #timer: TimerHandle | undefined
-  #waiting = new Set<Pid>()
-  #failure: Error | undefined
 
   constructor(store: Store, options: SessionStoreOptions) {
     this.#store = store
     this.#options = options
+    this.writer = new SessionWriter(store, options)
     const reserved = store.get(NUMBERS.space, NUMBERS.key)
     this.#nextNumber = reserved === undefined ? 1 : Number(Buffer.from(reserved).toString())
     this.#reservedTo = this.#nextNumber
   }
 
-  /** The disc refuses: nothing is kept from anybody for its sake, and nothing that is said may rely on it. */
-  get isFailing(): boolean {
-    return this.#failure !== undefined
-  }
-
-  /** The number of the last commit. */
-  get committed(): number {
-    return this.#committed
-  }
-
-  /** The last write that is on disc, as journals count them. */
-  get written(): number {
-    return this.#written
-  }
-
   /** Number of sessions that are stored. */
   get count(): number {
     return this.#journals.size
-  }
-
-  /** Whether all commits up to this number are on disc, but for messages of QoS 1 that were left out: of these the journal knows. */
-  isFlushed(commit: number): boolean {
-    return commit <= this.#flushed
-  }
-
-  /** Whether nobody has to wait for this commit any more. */
-  isSettled(commit: number): boolean {
-    return commit <= this.#flushed || this.#failure !== undefined
   }
 
   /** Begins to store the session of a client, of which none is stored. */
@@ -155,78 +84,31 @@ export class SessionStore {
   /** Sees to what a journal has noted since the last time; the store takes it when it is about to write. */
   commit(journal: Journal): void {
     if (!journal.isOver) {
-      if (!journal.hasNews()) return
-      this.#committed += 1
-      this.#noted.add(journal)
-      if (this.#noted.size > MOST_NOTED) this.write(false)
-      this.#startFlush('soon')
+      this.writer.note(journal)
       return
     }
     if (this.#journals.get(journal.clientId) !== journal) return
     this.#journals.delete(journal.clientId)
-    this.#noted.delete(journal)
-    this.#leftOut.delete(journal)
-    // In their order.
-    this.write(false)
-    const operations: StoreOperation[] = []
-    journal.drain(this.#nextWrite(true), operations)
-    this.#removeSession(journal.key, operations)
+    this.#removeSession(journal.key, this.writer.end(journal))
+    for (const [clientId, commit] of this.#removed) {
+      if (!this.writer.isFlushed(commit)) break
+      this.#removed.delete(clientId)
+    }
     // Behind those that were removed before.
     this.#removed.delete(journal.clientId)
-    this.#removed.set(journal.clientId, this.#committed)
+    this.#removed.set(journal.clientId, this.writer.committed)
   }
 
   /** The commit that has removed an earlier session of a client, as long as that may come back after a crash; else 0. */
   removalOf(clientId: string): number {
-    return this.#removed.get(clientId) ?? 0
-  }
-
-  /** Has `SETTLED` sent to a process when all that has been committed is settled. */
-  notify(pid: Pid, haste: Haste): void {
-    this.#waiting.add(pid)
-    this.#startFlush(haste)
-  }
-
-  /** Has nothing of a journal left out; returns the number of the commit with which all of it is on disc. */
-  press(journal: Journal): number {
-    journal.press()
-    this.#committed += 1
-    this.#noted.add(journal)
-    return this.#committed
-  }
-
-  /**
-   * Gives the store what has been committed. Unless it is `all`, messages of clients that acknowledge others may be left out.
-   */
-  write(all: boolean): void {
-    if (this.#noted.size + this.#leftOut.size === 0) return
-    const write = this.#nextWrite(all)
-    if (all || write.nowMs - this.#lookedAtMs >= MOVING_MS) {
-      this.#lookedAtMs = write.nowMs
-      for (const journal of this.#leftOut) this.#noted.add(journal)
-      this.#leftOut.clear()
-    }
-    const operations: StoreOperation[] = []
-    for (const journal of this.#noted) {
-      journal.drain(write, operations)
-      if (journal.hasMore) this.#leftOut.add(journal)
-    }
-    this.#noted.clear()
-    if (operations.length === 0) return
-    // One commit: what a session notes may have come of what another one has noted.
-    this.#store.commit(operations)
-    this.#isFlushDue = true
-  }
-
-  #nextWrite(all: boolean): Write {
-    this.#writes += 1
-    return { number: this.#writes, written: this.#written, nowMs: this.#options.clock.monotonic(), all }
+    const commit = this.#removed.get(clientId) ?? 0
+    return this.writer.isFlushed(commit) ? 0 : commit
   }
 
   /** The rows of the messages of a session: keys and bytes, which are good until the next step. */
   messages(journal: Journal): IterableIterator<readonly [key: string, value: Uint8Array]> {
-    this.press(journal)
-    this.write(false)
+    this.writer.press(journal)
+    this.writer.write(false)
     return this.#store.entries(messageSpace(journal.name))
   }
 
@@ -237,7 +119,7 @@ export class SessionStore {
 
   /** What the row of a stored session says. */
   rowOf(clientId: string): StoredSession | undefined {
-    this.write(false)
+    this.writer.write(false)
     const journal = this.#journals.get(clientId)
     const bytes = journal === undefined ? undefined : this.#store.get(SESSIONS, journal.key)
     return bytes === undefined ? undefined : this.#readSession(journal!.key, bytes)
@@ -248,6 +130,9 @@ export class SessionStore {
     const journal = this.#journals.get(clientId)
     if (journal === undefined) return
     this.#journals.delete(clientId)
+    // So that all of it is there to be removed.
+    this.writer.press(journal)
+    this.writer.write(false)
     this.#putAside(clientId, journal.key)
     this.#options.onUnreadable({
       clientId,
@@ -298,7 +183,7 @@ export class SessionStore {
         if (parseKey(filterKey).name < name) orphans.push({ space: SUBSCRIPTIONS, key: filterKey, value: undefined })
         else if (session !== undefined) this.#readSubscription(journal, filterKey, options, subscriptions)
       }
-      this.#commit(orphans)
+      this.writer.commit(orphans)
       if (session === undefined) {
         this.#putAside(clientId, key)
         continue
@@ -307,7 +192,7 @@ export class SessionStore {
       yield { journal, session, subscriptions }
     }
     for (; next.done !== true; next = rest.next()) {
-      this.#commit([{ space: SUBSCRIPTIONS, key: next.value[0], value: undefined }])
+      this.writer.commit([{ space: SUBSCRIPTIONS, key: next.value[0], value: undefined }])
     }
   }
 
@@ -347,7 +232,7 @@ export class SessionStore {
     this.#nextNumber += 1
     if (number >= this.#reservedTo) {
       this.#reservedTo = number + RESERVED_AT_A_TIME
-      this.#commit([{ ...NUMBERS, value: Buffer.from(String(this.#reservedTo)) }])
+      this.writer.commit([{ ...NUMBERS, value: Buffer.from(String(this.#reservedTo)) }])
     }
     return number
   }
@@ -357,78 +242,6 @@ export class SessionStore {
     const operations: StoreOperation[] = [...others, { space: SESSIONS, key, value: undefined }]
     const space = messageSpace(parseKey(key).name)
     for (const [each] of this.#store.entries(space)) operations.push({ space, key: each, value: undefined })
-    this.#commit(operations)
-  }
-
-  #commit(operations: readonly StoreOperation[]): void {
-    if (operations.length === 0) return
-    this.#committed += 1
-    this.#store.commit(operations)
-    this.#isFlushDue = true
-  }
-
-  #startFlush(haste: Haste): void {
-    if (this.#isFlushing) {
-      if (haste === 'now') this.#isUrgent = true
-      return
-    }
-    const { timers } = this.#options
-    if (haste === 'soon') {
-      this.#timer ??= timers.set(SOON_MS, () => {
-        this.#timer = undefined
-        this.write(false)
-        if (!this.#isFlushDue && this.#leftOut.size > 0) this.#startFlush('soon')
-        else {
-          this.#isFlushing = true
-          this.#flush()
-        }
-      })
-      return
-    }
-    if (this.#timer !== undefined) timers.clear(this.#timer)
-    this.#timer = undefined
-    this.#isFlushing = true
-    // After what runs now, which may commit more.
-    queueMicrotask(() => {
-      this.write(false)
-      this.#flush()
-    })
-  }
-
-  #flush(): void {
-    this.#isUrgent = false
-    this.#isFlushDue = false
-    const committed = this.#committed
-    const writes = this.#writes
-    const waiting = this.#waiting
-    this.#waiting = new Set()
-    this.#store.flushed().then(
-      () => {
-        this.#flushed = committed
-        this.#written = writes
-        for (const [clientId, commit] of this.#removed) {
-          if (commit > committed) break
-          this.#removed.delete(clientId)
-        }
-        const hasRecovered = this.#failure !== undefined
-        this.#failure = undefined
-        if (hasRecovered) this.#options.onRecovery()
-        this.#settled(waiting)
-      },
-      (error: Error) => {
-        const isNews = this.#failure === undefined
-        this.#failure = error
-        if (isNews) this.#options.onFailure(error)
-        this.#settled(waiting)
-      },
-    )
-  }
-
-  #settled(waiting: ReadonlySet<Pid>): void {
-    for (const pid of waiting) this.#options.send(pid, SETTLED)
-    this.#isFlushing = false
-    // As long as the disc refuses it is asked again: that is how its recovery is noticed.
-    if (this.#isUrgent || this.#failure !== undefined) this.#startFlush('now')
-    else if (this.#waiting.size + this.#noted.size + this.#leftOut.size > 0) this.#startFlush('soon')
+    this.writer.commit(operations)
   }
 }
