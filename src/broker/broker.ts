@@ -101,10 +101,16 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
   const config = configOf(overrides)
   const runtime = given ?? ownRuntime(options)
   let ownTables: Mnesia | undefined
+  let services: Services | undefined
+  // Whoever has opened the store closes it next.
+  const writeSessions = () => services?.sessionStore?.writer.write(true)
   const stop = async () => {
-    if (given === undefined) return application.stopRuntime(runtime)
-    await stopApplication(runtime)
-    await ownTables?.stop()
+    if (given === undefined) await application.stopRuntime(runtime)
+    else {
+      await stopApplication(runtime)
+      await ownTables?.stop()
+    }
+    writeSessions()
   }
   try {
     // What ends the node is for whoever started it to decide, by `ended`.
@@ -115,17 +121,16 @@ export async function startBroker(options: StartBrokerOptions = {}): Promise<Bro
     if (givenTables === undefined) ownTables = await tablesInMemory(runtime, alarms)
     const mnesia = givenTables ?? ownTables!
     const vm = system === undefined ? realVm() : undefined
-    const services = await createServices({ config, version, vm, mnesia, alarms, hintStore, sessionStore })
+    services = await createServices({ config, version, vm, mnesia, alarms, hintStore, sessionStore })
     const started = await application.start(runtime, brokerApplication(services), 'permanent')
     if (!started.ok) throw new Exit(started.reason)
     const { host, port } = await tcpListener.call(runtime, LISTENER_TCP, 'info')
-    return brokerHandle(services, [{ name: 'mqtt', host, port }], async () => {
-      await stop()
-      services.sessionStore?.writer.write(true)
-    })
+    return brokerHandle(services, [{ name: 'mqtt', host, port }], stop)
   } catch (error) {
-    if (given === undefined) runtime.stop()
-    else await stop()
+    if (given === undefined) {
+      runtime.stop()
+      writeSessions()
+    } else await stop()
     throw error
   }
 }

@@ -119,7 +119,7 @@ export async function createServices(options: ServicesOptions): Promise<Services
   const routing = new Routing(runtime.node.name, mnesia, config.session.queue)
   const { maxMessages, maxPayloadBytes, expirySec } = config.retained
   const retainer = new Retainer(mnesia, { maxMessages, maxPayloadBytes, expiryMs: expirySec * 1000 }, clock)
-  const groupLog = groupLogOf(options, metrics, () => sessionStore?.write(false))
+  const groupLog = groupLogOf(options, metrics, () => sessionStore?.writer.write(false))
   const pubsub = new PubSub({
     routing,
     send: (to, message) => runtime.send(to, message),

@@ -88,7 +88,7 @@ const PHASES = ['publish', 'pubrel', 'done'] as const
 
 const writer = new BinaryWriter()
 
-/** The row of a session. The bytes are good until the next row is made. */
+/** The row of a session. As those of all rows, the bytes are not written to again. */
 export function sessionBytes(session: StoredSession): Buffer {
   const { client, will, moved } = session
   begin()
