@@ -54,7 +54,8 @@ async function writeAndKill(
   }
   writer.stdin.write(`${JSON.stringify(order)}\n`)
   const lines = (): number => output.split('\n').length - 1
-  while (lines() <= promises && writer.exitCode === null) await Promise.race([once(writer.stdout, 'data'), closed])
+  const isRunning = (): boolean => writer.exitCode === null && writer.signalCode === null
+  while (lines() <= promises && isRunning()) await Promise.race([once(writer.stdout, 'data'), closed])
   await delay(ms)
   writer.kill('SIGKILL')
   await closed
