@@ -101,8 +101,9 @@ export class Ledger {
     const before = greatest.get(stream) ?? -1
     // [MQTT5-4.6.0-6]; a message that another member gave back comes late, and perhaps again.
     // One that its publisher sends again is published again, and may be the first that a later subscription sees, or that is
-    // not lost at QoS 0.
-    const isRepeated = message.qos === 1 && message.attempts > 1 && (isEarly || qos === 0)
+    // not lost at QoS 0; at QoS 2 that is so when its first PUBLISH was not answered before its node died.
+    const mayBeLate = message.qos === 1 ? isEarly || qos === 0 : isEarly && this.hasDied
+    const isRepeated = message.attempts > 1 && mayBeLate
     if (message.seq < before && !isShared && !isRepeated && !this.mayComeLate(message, receipts.session))
       this.violation(clientId, `got ${key} after ${before} of ${stream}`)
     else greatest.set(stream, Math.max(before, message.seq))
