@@ -14,6 +14,8 @@ export class Heirs {
   /** By session: the one that it follows, and what that subscribed. */
   readonly #formers = new Map<string, { readonly session: string; readonly interests: readonly Interest[] }>()
   readonly inheritances: Inheritance[] = []
+  /** Sessions that follow another one, with a filter that has stood in them. */
+  readonly #subscribed = new Set<string>()
 
   /** A client has a session in place of another one, of which these subscriptions stood. */
   follows(session: string, former: string, interests: readonly Interest[]): void {
@@ -26,9 +28,11 @@ export class Heirs {
    */
   subscribed(heir: Interest, isApart: (session: string, former: string) => boolean): void {
     const former = this.#formers.get(heir.session)
-    if (former === undefined || !isApart(heir.session, former.session)) return
-    if (this.inheritances.some(({ heir: { session, filter } }) => session === heir.session && filter === heir.filter))
-      return
+    if (former === undefined) return
+    const key = `${heir.session} ${heir.filter}`
+    const isAnew = this.#subscribed.has(key)
+    this.#subscribed.add(key)
+    if (isAnew || !isApart(heir.session, former.session)) return
     for (const interest of former.interests) {
       const isSame = interest.filter === heir.filter && interest.qos > 0 && heir.qos > 0
       // Messages of a group go to its other members.
