@@ -122,6 +122,13 @@ export class ClusterLedger extends Ledger {
     return attempts > 1 && !isLasting && !isCalm
   }
 
+  protected override isPublishedAgain({ qos, attempts, firstSentAtMs, session }: Published): boolean {
+    const { killedAtMs, places } = this.#world
+    const hasDied = () =>
+      places.nodesOf(session, firstSentAtMs).some((node) => (killedAtMs.get(node) ?? 0) >= firstSentAtMs)
+    return attempts > 1 && (qos === 1 || hasDied())
+  }
+
   /** What a node has kept for another one, not knowing that it has arrived, comes again. */
   protected override mayComeAgain({ firstSentAtMs, session: publisher }: Published, session: string): boolean {
     const { calm, places, switched } = this.#world

@@ -100,13 +100,16 @@ export class Ledger {
     const stream = `${message.publisher} ${message.session} ${topic} ${qos}`
     const before = greatest.get(stream) ?? -1
     // [MQTT5-4.6.0-6]; a message that another member gave back comes late, and perhaps again.
-    // One that its publisher sends again is published again, and may be the first that a later subscription sees, or that is
-    // not lost at QoS 0; at QoS 2 that is so when its first PUBLISH was not answered before its node died.
-    const mayBeLate = message.qos === 1 ? isEarly || qos === 0 : isEarly && this.hasDied
-    const isRepeated = message.attempts > 1 && mayBeLate
+    // One that is published again may be the first that a later subscription sees, or that is not lost at QoS 0.
+    const isRepeated = this.isPublishedAgain(message) && (isEarly || qos === 0)
     if (message.seq < before && !isShared && !isRepeated && !this.mayComeLate(message, receipts.session))
       this.violation(clientId, `got ${key} after ${before} of ${stream}`)
     else greatest.set(stream, Math.max(before, message.seq))
+  }
+
+  /** Whether what its publisher sends again is published again: at QoS 2 only when the node that had it before has died with what it knew of it. */
+  protected isPublishedAgain({ qos, attempts }: Published): boolean {
+    return attempts > 1 && (qos === 1 || this.hasDied)
   }
 
   /** Whether a message of a shared subscription may come to one member again at QoS 2. */
