@@ -33,11 +33,16 @@ const answers = (node: ForwardingNode): Hinted[] => node.received.filter((said) 
 test('what was kept is confirmed when the sessions have it on disc', async () => {
   const { node, pid, subscriber, ids } = await withSession('t')
   subscriber.stores = true
-  await node.say(page([kept(message('t', '1', { qos: 1 }))]))
+  await node.say(page([kept(message('t', '1', { qos: 1 }))], { creation: 3 }))
   expect([ids(), answers(node)]).toEqual([['1'], []])
   subscriber.taken(node.boxes.of(pid)[0]!)
   await node.sim.advance('10ms')
-  expect(answers(node)).toMatchObject([{ last: 0 }])
+  await node.say(page([], { creation: 3 }))
+  // Of the incarnation that has given it.
+  expect(answers(node)).toMatchObject([
+    { last: 0, creation: 3 },
+    { last: -1, creation: 3 },
+  ])
 })
 
 test('what was forwarded is confirmed when the sessions have it on disc', async () => {

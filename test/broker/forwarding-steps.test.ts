@@ -101,6 +101,19 @@ describe('what is published for a node that is not ready', () => {
   })
 })
 
+test('what is kept stays when a node has taken over what an earlier incarnation had kept under the same numbers', async () => {
+  const node = await new ForwardingNode().start()
+  node.publish(plain('1'), true)
+  const { creation } = node.sim.node('a').node
+  await node.say({ tag: 'hinted', node: B, last: 0, creation: creation - 1 })
+  await node.sayReady()
+  expect(idsOf(node.hints())).toEqual(['1'])
+  const { last } = node.hints()[0]!
+  await node.say({ tag: 'hinted', node: B, last, creation })
+  await node.sayReady('2')
+  expect(idsOf(node.hints())).toEqual(['1'])
+})
+
 describe('a node that says that it is ready', () => {
   test('gets what is kept when its routes are seen', async () => {
     const node = await new ForwardingNode().start()

@@ -64,7 +64,7 @@ type Own =
       readonly seq: number
       readonly isSafe: boolean
     }
-  | { readonly tag: '$hinted'; readonly node: string; readonly last: number }
+  | { readonly tag: '$hinted'; readonly page: Pick<Hints, 'node' | 'last' | 'creation'> }
   /** The connection to a node has ended. */
   | { readonly tag: '$disconnected'; readonly node: string }
   /** The routes of a node are seen. */
@@ -198,7 +198,7 @@ class ForwarderState {
         forwarding.hinted(message)
         break
       case '$hinted':
-        this.#sayHinted(message.node, message.last)
+        this.#sayHinted(message.page)
         break
       case '$disconnected':
         forwarding.settleFailed(message.node)
@@ -270,7 +270,8 @@ class ForwarderState {
     this.#options.onGiven(node)
   }
 
-  #hints({ node, hints, last, more }: Hints): void {
+  #hints(page: Hints): void {
+    const { node, hints, more } = page
     const { pubsub } = this.#options
     const fresh = hints.filter(({ stream, seq }) => stream === undefined || !this.#seen.has(node, stream, seq!))
     const nowMs = this.#self.runtime.clock.now()
@@ -291,11 +292,12 @@ class ForwarderState {
     }
     if (!more) this.#given(node)
     if (receipt.isDone) {
-      this.#sayHinted(node, last)
+      this.#sayHinted(page)
       return
     }
     const { runtime, pid } = this.#self
-    receipt.whenDone(() => runtime.send(pid, { tag: '$hinted', node, last } satisfies Own))
+    const { last, creation } = page
+    receipt.whenDone(() => runtime.send(pid, { tag: '$hinted', page: { node, last, creation } } satisfies Own))
   }
 
   /** Whether a message has not come for a group already. */
@@ -334,8 +336,8 @@ class ForwarderState {
     return all
   }
 
-  #sayHinted(node: string, last: number): void {
-    const message: Hinted = { tag: 'hinted', node: this.#self.pid.node, last }
+  #sayHinted({ node, last, creation }: Pick<Hints, 'node' | 'last' | 'creation'>): void {
+    const message: Hinted = { tag: 'hinted', node: this.#self.pid.node, last, creation }
     this.#self.send({ name: FORWARDER, node }, message)
   }
 

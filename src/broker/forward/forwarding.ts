@@ -222,9 +222,11 @@ export class Forwarding {
     return { isKept: this.#options.hints?.has(node) === true, stream: peer?.stream ?? 0, unconfirmed }
   }
 
-  /** A node has taken over what was kept for it, up to a number: it gets what follows. */
-  hinted({ node, last }: Hinted): void {
-    this.#options.hints?.remove(node, last)
+  /** A node has taken over what was kept for it, up to a number: it gets what follows. Nothing of it when an earlier incarnation of this node had kept that. */
+  hinted({ node, last, creation }: Hinted): void {
+    const { hints, runtime } = this.#options
+    if (creation !== undefined && creation !== runtime.node.creation) return
+    hints?.remove(node, last)
     const peer = this.#peers.get(node)
     if (peer === undefined) return
     peer.isGiven = false
@@ -248,7 +250,8 @@ export class Forwarding {
     peer.isGiven = page !== undefined
     if (page === undefined && !peer.isOwedWord) return
     if (page?.more !== true) peer.isOwedWord = false
-    const message: Hints = { tag: 'hints', node: runtime.node.name, ...(page ?? NO_HINTS) }
+    const { name, creation } = runtime.node
+    const message: Hints = { tag: 'hints', node: name, creation, ...(page ?? NO_HINTS) }
     runtime.send({ name: FORWARDER, node: peer.node }, message)
   }
 

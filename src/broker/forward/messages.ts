@@ -52,6 +52,8 @@ export interface Hints {
   readonly hints: readonly Hint[]
   /** Number of the last of them; -1 when there are none. */
   readonly last: number
+  /** Incarnation of the node that sends: what it had not on disc when it ended is lost, and its successor gives the numbers again. */
+  readonly creation?: number | undefined
   /** Others follow when these have been taken over. */
   readonly more: boolean
 }
@@ -61,6 +63,8 @@ export interface Hinted {
   readonly tag: 'hinted'
   readonly node: string
   readonly last: number
+  /** As in `Hints`: the answer to an earlier incarnation says nothing to this one. Nodes of earlier versions do not say it. */
+  readonly creation?: number | undefined
 }
 
 /** What one session gets as the member of a group. */
