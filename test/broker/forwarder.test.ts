@@ -102,6 +102,33 @@ test('what was kept and had come before it was is not taken again', async () => 
   expect(ids()).toEqual(['1', '2'])
 })
 
+test('what comes once more is confirmed when the sessions have on disc what came first', async () => {
+  const { node, pid, subscriber, ids } = await withSession('t')
+  subscriber.stores = true
+  const confirmed = () => node.received.flatMap((said) => (said.tag === 'forwarded' ? said.taken : []))
+  const [first, second] = [message('t', '1', { qos: 1 }), message('t', '2', { qos: 2 })]
+  await node.say(forward([first, second], 7))
+  await node.say(forward([second], 8))
+  await node.say(page([kept(first, { stream: 5, seq: 7 })]))
+  await node.say(page([kept(second)]))
+  expect([ids(), confirmed(), answers(node)]).toEqual([['1', '2'], [], []])
+  subscriber.taken(node.boxes.of(pid)[0]!)
+  await node.sim.advance('10ms')
+  expect([confirmed(), answers(node).length]).toEqual([[7, 8], 2])
+})
+
+test('what was kept and is given once more is confirmed when the sessions have on disc what came first', async () => {
+  const { node, pid, subscriber, ids } = await withSession('t')
+  subscriber.stores = true
+  const given = page([kept(message('t', '1', { qos: 2 }))])
+  await node.say(given)
+  await node.say(given)
+  expect([ids(), answers(node)]).toEqual([['1'], []])
+  subscriber.taken(node.boxes.of(pid)[0]!)
+  await node.sim.advance('10ms')
+  expect(answers(node).length).toBe(2)
+})
+
 test('a member has given what it has kept when the last page has come', async () => {
   const { node } = await withSession('t')
   const hints = [kept(message('t', '1', { qos: 1 }))]

@@ -35,6 +35,7 @@ import {
 import { PassingOn, type PassingOnOptions, type PassingOnTimer } from './passing-on.ts'
 import type { RecentIds } from './recent-ids.ts'
 import { Seen } from './seen.ts'
+import { Untaken } from './untaken.ts'
 
 export interface ForwarderOptions {
   readonly forwarding: Forwarding
@@ -104,6 +105,7 @@ class ForwarderState {
   readonly #options: ForwarderOptions
   readonly #due = new Map<string, Due>()
   readonly #seen = new Seen()
+  readonly #untaken = new Untaken()
   /** What nodes have said whose routes are not seen yet. */
   readonly #early = new Map<string, NodeReady>()
   readonly #fences: Fences
@@ -280,16 +282,21 @@ class ForwarderState {
       messages: hint.messages.filter(({ expiresAtMs }) => expiresAtMs > nowMs),
     }))
     const plain = live.filter(({ share, heir }) => share === undefined && heir === undefined)
-    const receipt = this.#dispatch(node, plain, 'durable') ?? new Receipt()
-    for (const { share, heir, messages } of live) {
-      if (heir !== undefined) this.#passingOn.take(heir, messages, receipt)
+    const taking = this.#dispatch(node, plain, 'durable') ?? new Receipt()
+    for (const { share, messages } of live) {
       if (share === undefined) continue
       const news = messages.filter((message) => this.#isNewTo(share, message))
       const lost = pubsub.redispatch(news, share, undefined, 'parked')
       const own = pubsub.takeReceipt()
-      if (own !== undefined) receipt.join(own)
+      if (own !== undefined) taking.join(own)
       for (const message of lost) this.#options.onLost(message)
     }
+    // Some of it may have come before.
+    const receipt = new Receipt()
+    if (hints.length > 0) this.#untaken.joinedTo(receipt)
+    this.#untaken.add(taking)
+    receipt.join(taking)
+    for (const { heir, messages } of live) if (heir !== undefined) this.#passingOn.take(heir, messages, receipt)
     if (!more) this.#given(node)
     if (receipt.isDone) {
       this.#sayHinted(page)
@@ -329,7 +336,8 @@ class ForwarderState {
       .filter((messages) => messages.length > 0)
       .map((messages) => batchOf({ messages }))
     pubsub.dispatch(fresh, reach, repeated)
-    const receipt = pubsub.takeReceipt()
+    const own = pubsub.takeReceipt()
+    const receipt = repeated === undefined ? own : this.#untaken.joinedTo(own)
     if (reach === 'volatile' || !this.#passingOn.isDue) return receipt
     const all = receipt ?? new Receipt()
     this.#passingOn.passOn(node, fresh, all)
@@ -360,6 +368,7 @@ class ForwarderState {
   }
 
   #takenOver(node: string, stream: number, seq: number, receipt: Receipt | undefined): void {
+    this.#untaken.add(receipt)
     if (receipt === undefined) {
       this.#dueTo(node, stream)?.taken.push(seq)
       return
