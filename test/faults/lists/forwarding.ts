@@ -246,7 +246,38 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   {
     what: 'hints are confirmed before the sessions have them on disc',
     caughtBy: 'test/broker/forwarder.test.ts: what was kept is confirmed when the sessions have it on disc',
-    changes: [[FORWARDER, 'if (receipt.isDone) {\n      this.#sayHinted', 'if (last >= 0) {\n      this.#sayHinted']],
+    changes: [
+      [FORWARDER, 'if (receipt.isDone) {\n      this.#sayHinted', 'if (page.last >= 0) {\n      this.#sayHinted'],
+    ],
+  },
+  {
+    what: 'hints that had come are confirmed before the sessions have on disc what came first',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what comes once more is confirmed when the sessions have on disc what came first',
+    changes: [[FORWARDER, 'if (hints.length > 0) this.#untaken.joinedTo(receipt)', '']],
+  },
+  {
+    what: 'pages of hints that are not on disc yet count as taken when they come once more',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what was kept and is given once more is confirmed when the sessions have on disc what came first',
+    changes: [[FORWARDER, 'this.#untaken.add(taking)', '']],
+  },
+  {
+    what: 'forwards that had come are confirmed before the sessions have on disc what came first',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what comes once more is confirmed when the sessions have on disc what came first',
+    changes: [[FORWARDER, 'repeated === undefined ? own : this.#untaken.joinedTo(own)', 'own']],
+  },
+  {
+    what: 'what an earlier incarnation of a node had kept and a member has taken counts for this one',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: what is kept stays when a node has taken over what an earlier incarnation had kept under the same numbers',
+    changes: [[FORWARDING, 'if (creation !== undefined && creation !== runtime.node.creation) return', '']],
+  },
+  {
+    what: 'a node does not say of which incarnation it has taken what was kept',
+    caughtBy: 'test/broker/forwarder.test.ts: what was kept is confirmed when the sessions have it on disc',
+    changes: [[FORWARDER, 'node: this.#self.pid.node, last, creation }', 'node: this.#self.pid.node, last }']],
   },
   {
     what: 'a page that was taken removes all hints',
