@@ -2,7 +2,9 @@ import { describe, expect, test } from 'vitest'
 import type { ClientInfo } from '../../src/broker/process-messages.ts'
 import { RC } from '../../src/broker/reason-codes.ts'
 import type { BetweenManagers } from '../../src/broker/session/directory.ts'
+import type { FromManager } from '../../src/broker/session/session-messages.ts'
 import { SESSION } from '../../src/broker/tables.ts'
+import { pidOf } from '../support/routing.ts'
 import { type Connection, SessionNode } from './session-node.ts'
 import { client, LIMITS, message, will } from './session-support.ts'
 
@@ -266,6 +268,28 @@ describe('homes that do not see each other', () => {
     expect(other.told).toEqual([connection.session.session.key])
     expect(connection.isAlive).toBe(true)
     expect(node.livingSessions()).toHaveLength(1)
+  })
+
+  test('have a session made that is later than that of another node, on disc too', async () => {
+    const node = await new SessionNode(1, LIMITS, 1000, true).start()
+    const { runtime, tables, sessions, stored } = node
+    const connectedAtMs = runtime.clock.now() + 5000
+    const other = pidOf(1, { name: 'b@sim', creation: 1 })
+    const common = { clientId: 'c', persistent: true, expirySec: 100, connection: undefined, will: undefined }
+    tables
+      .member('b@sim')
+      .open(SESSION)
+      .write({ ...common, pid: other, connectedAtMs })
+    tables.settle()
+    const connection = runtime.spawn({ receive: () => {} })
+    const opener = client({ expirySec: 100, connectedAtMs: runtime.clock.now(), connection })
+    home(node, 'other').start(opener)
+    await node.pass('50ms')
+    const open: FromManager = { tag: 'open', home: { name: 'other', node: runtime.node.name }, client: opener }
+    runtime.send(sessions.lookup('c')!.pid, open)
+    await node.pass('50ms')
+    expect(sessions.lookup('c')).toMatchObject({ connectedAtMs: connectedAtMs + 1 })
+    expect(stored!.store.rowOf('c')?.client.connectedAtMs).toBe(connectedAtMs + 1)
   })
 
   test('have two sessions made at the same time, of which one stays', async () => {

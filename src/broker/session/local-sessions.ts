@@ -434,6 +434,8 @@ export class LocalSessions {
     const others = table.read(client.clientId).filter((row) => row.pid.node !== pid.node)
     const { clientId, connection, expirySec, connectedAtMs, will } = others.reduce(stamped, client)
     places.align(clientId)
+    if (connectedAtMs !== client.connectedAtMs)
+      this.#self.send(pid, { tag: 'stamped', connectedAtMs } satisfies FromManager)
     const own = this.#own(clientId)
     const isOpened = own?.pid.equals(pid) === true && own.connection === connection.node
     // A session that has just been made is opened by the client for which it was made.

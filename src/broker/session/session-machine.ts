@@ -109,6 +109,12 @@ export function handle(state: SessionState, nowMs: number, event: SessionEvent):
       effects.push({ tag: 'cancel_timer', timer: 'will' })
       state.journal?.session(state)
       break
+    case 'stamped':
+      // One that nobody has opened yet is not on disc.
+      if (state.attachment === 0 || event.connectedAtMs <= state.client.connectedAtMs) break
+      state.client = { ...state.client, connectedAtMs: event.connectedAtMs }
+      state.journal?.session(state)
+      break
     case 'restore':
       restore(state, nowMs, event.othersRun, effects)
       break

@@ -18,6 +18,8 @@ export type FromManager =
   | { readonly tag: 'give_way'; readonly to: Pid }
   /** Nobody else has it, although it was given to another node. */
   | { readonly tag: 'stay' }
+  /** It counts as opened later than its client was, since another node has one that was not there before it: a restart is to know that. */
+  | { readonly tag: 'stamped'; readonly connectedAtMs: number }
   /** Its will was published while the node was down. */
   | { readonly tag: 'will_settled' }
   /** End the session now. */

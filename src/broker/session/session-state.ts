@@ -60,6 +60,8 @@ export type SessionEvent =
   | ToSession
   /** The will of a session without connection is published, or not due any more. */
   | { readonly tag: 'will_settled' }
+  /** The time of its client is this from now on, unless that is later. */
+  | { readonly tag: 'stamped'; readonly connectedAtMs: number }
   /** First event of a session that was read from the store. `othersRun`: other members of the cluster have published wills that were due. */
   | { readonly tag: 'restore'; readonly othersRun: boolean }
   /** The messages of such a session; comes before any event that concerns them. `volatile`: what waits at QoS 0. */

@@ -193,6 +193,7 @@ class SessionProcess implements Mover {
       case 'drain':
       case 'discard':
       case 'kick':
+      case 'stamped':
         this.handle(message)
         break
       case 'congested':
