@@ -96,7 +96,7 @@ export class StoredMachine extends Machine {
       store,
       this.#limits,
       this.state.client,
-      arrivingSessionState({ ...common, moving, store }, this.nowMs),
+      arrivingSessionState({ ...common, moving, store }),
     )
     moved.nowMs = this.nowMs
     moved.event({ tag: 'contents', ...unpacking.unpacked() })

@@ -195,7 +195,7 @@ export function takingOf(
   return { runs, unwanted: { reason: 'not_subscribed', places } }
 }
 
-/** Ids of QoS 2 messages that have been handed over are known from then on: they may come once more, from a node that had kept them. */
+/** Ids of QoS 2 messages that have been handed over, or have come while the session was moving in, are known from then on: they may come once more. */
 export function remember(state: SessionState, runs: readonly Run[]): void {
   for (const { batch } of runs) {
     for (const { id, qos } of batch.messages) {

@@ -58,7 +58,7 @@ export interface ArrivingSession extends Omit<RestoredSession, 'found'> {
 }
 
 /** Returns the state of a session that is not here yet; the event `contents` comes next. */
-export function arrivingSessionState({ moving, store, ...common }: ArrivingSession, nowMs: number): SessionState {
+export function arrivingSessionState({ moving, store, ...common }: ArrivingSession): SessionState {
   const { session, subscriptions, counters, beganCleanAtMs } = moving
   const client = storedClient(session, common.self)
   const state = newSessionState({ ...common, client, nowMs: session.createdAtMs })
@@ -67,7 +67,6 @@ export function arrivingSessionState({ moving, store, ...common }: ArrivingSessi
     if (subscription.filter.group !== undefined) state.sharedCount += 1
   }
   state.journal = store?.begin(session.client.clientId)
-  state.subscribedAfter = common.nextMessageId(nowMs)
   state.beganCleanAtMs = beganCleanAtMs
   state.attachment = 1
   state.expirySec = session.expirySec

@@ -219,7 +219,10 @@ export interface SessionState {
   readonly self: Pid
   readonly clientId: string
   readonly createdAtMs: number
-  /** The message id that this node made when the session first subscribed; '' for one that was stored, undefined as long as it has not. */
+  /**
+   * The message id that this node made when the session first subscribed, or when the subscriptions stood of one that has come from another node; '' for one that
+   * was stored, undefined as long as it has not.
+   */
   subscribedAfter: string | undefined
   /** `connectedAtMs` of the client that began it, if that wanted none that was there before [MQTT5-3.1.2-4]; undefined after a restart of the node. */
   beganCleanAtMs: number | undefined

@@ -116,7 +116,7 @@ class SessionProcess implements Mover {
     const { limits, nextMessageId, sessionStore } = environment
     const common = { self: self.pid, limits, nextMessageId }
     if ('arrive' in args) {
-      this.state = arrivingSessionState({ ...common, moving: args.arrive.moving, store: sessionStore }, this.#nowMs)
+      this.state = arrivingSessionState({ ...common, moving: args.arrive.moving, store: sessionStore })
       this.#delivered = this.state.counters.deliverMsg
       this.#acked = this.state.counters.acked
       this.#storage = this.#storageOf(this.state, sessionStore)

@@ -2,6 +2,8 @@
 import type { Fault } from '../fault.ts'
 
 const DEPARTURE = 'session/moving/departure.ts'
+const ARRIVAL = 'session/moving/arrival.ts'
+const MOVES = 'session/moving/moves.ts'
 const FENCES = 'forward/fences.ts'
 
 export const MOVE_FAULTS: readonly Fault[] = [
@@ -38,6 +40,25 @@ export const MOVE_FAULTS: readonly Fault[] = [
     what: 'a move is not given up when it takes too long',
     caughtBy: 'test/broker/departure.test.ts: it stays, and serves its client, when it takes too long',
     changes: [[DEPARTURE, "this.#giveUp(attempt, 'it takes too long')", '{}']],
+  },
+  {
+    what: 'what has come to a node before the subscriptions of a session that comes there stand counts as had by it',
+    caughtBy:
+      'test/broker/arrival.test.ts: what has come to its node after it was made, but before it was subscribed, comes to it when it is published again',
+    changes: [
+      [
+        ARRIVAL,
+        'const { journal } = session.state\n',
+        'const { journal } = session.state\n    session.state.subscribedAfter = session.state.nextMessageId(0)\n',
+      ],
+      [ARRIVAL, 'if (ticket === ARRIVED) state.subscribedAfter =', 'state.subscribedAfter ??='],
+    ],
+  },
+  {
+    what: 'a session forgets the ids of what came to it while it was moving in',
+    caughtBy:
+      'test/broker/arrival.test.ts: what has come to it before the router has answered does not come again when it is published again',
+    changes: [[MOVES, 'runs.filter(({ matched }) => matched.share === undefined)', '[]']],
   },
   {
     what: 'what was kept for the node to which a session goes is not waited for',

@@ -128,8 +128,11 @@ export class Arrival {
 
   /** The router has answered. */
   answered(ticket: number): void {
+    const { state } = this.#session
+    // Not before its subscriptions stand: what comes to this node until then may not come to it.
+    if (ticket === ARRIVED) state.subscribedAfter = state.nextMessageId(this.#self.runtime.clock.now())
     const subscriber = this.#environment.pubsub.subscriber(this.#self.pid)
-    if (subscriber !== undefined) subscriber.arrivedAt = this.#session.state.subscribedAfter
+    if (subscriber !== undefined) subscriber.arrivedAt = state.subscribedAfter
     if (ticket === ARRIVED) this.#say({ tag: 'arrival_ready', from: this.#self.pid, move: this.#move })
     else if (ticket === JOINED) this.#enter()
   }

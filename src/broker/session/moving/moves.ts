@@ -8,6 +8,7 @@ import type { Fenced } from '../../forward/fences.ts'
 import type { ClientInfo, ToSession } from '../../process-messages.ts'
 import type { SessionEnvironment } from '../../publish.ts'
 import type { Giver, GivingWay } from '../giving-way.ts'
+import { remember } from '../hand-over.ts'
 import type { SessionBacklog } from '../session-backlog.ts'
 import type { SessionGroups } from '../session-groups.ts'
 import type { SessionPublisher } from '../session-publisher.ts'
@@ -180,7 +181,14 @@ export class Moves implements Leaver, Comer {
 
   moveIn({ contents, volatile, live, owed, homes, client }: Arrived): void {
     this.handle({ tag: 'contents', contents, volatile })
-    for (const { runs } of live) this.handle({ tag: 'deliver', runs })
+    for (const { runs } of live) {
+      this.handle({ tag: 'deliver', runs })
+      // What had come before the router answered is given to it once more when it is published again.
+      remember(
+        this.state,
+        runs.filter(({ matched }) => matched.share === undefined),
+      )
+    }
     const { storage, groups } = this.#options
     if (storage === undefined) for (const { runs } of owed) groups.took(runs)
     // On disc together with the row that makes it a session.
