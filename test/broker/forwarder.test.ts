@@ -3,8 +3,9 @@ import { expect, test } from 'vitest'
 import type { Hint } from '../../src/broker/forward/hints.ts'
 import type { Forward, Hinted, Hints } from '../../src/broker/forward/messages.ts'
 import type { Message } from '../../src/broker/message.ts'
+import type { HandedOver, HandOverTaken } from '../../src/broker/session/hand-over.ts'
 import { flush, message, pidOf, request } from '../support/routing.ts'
-import { B, ForwardingNode } from './forwarding-node.ts'
+import { B, FLUSH_MS, ForwardingNode } from './forwarding-node.ts'
 
 const kept = (each: Message, changes: Partial<Hint> = {}): Hint => {
   return { atMs: 0, stream: undefined, seq: undefined, messages: [each], ...changes }
@@ -147,4 +148,44 @@ test('a QoS 2 message that has come for a member of a group does not come for an
   await node.say({ tag: 'forward_to', node: B, stream: 5, seq: 7, to: pid, run })
   await node.say(page([kept(first, { share }), kept(message('t', '2', { qos: 2 }), { share })]))
   expect(ids()).toEqual(['1', '2'])
+})
+
+test('what is forwarded for a session that has given way is kept for the node where that is, and confirmed when it is on disc', async () => {
+  const node = await new ForwardingNode().start()
+  node.giveWay('m', 't', 'c@sim')
+  const confirmed = () => node.received.flatMap((said) => (said.tag === 'forwarded' ? said.taken : []))
+  await node.say(forward([message('t', '1', { qos: 1 })], 7))
+  expect([node.forwarding.underWayTo('c@sim').isKept, confirmed()]).toEqual([true, []])
+  await node.sim.advance(2 * FLUSH_MS)
+  expect(confirmed()).toEqual([7, 7])
+})
+
+test('a member has given all for a session that has given way when it has answered that it has nothing any more', async () => {
+  const node = await new ForwardingNode().start()
+  node.giveWay('m', 't', 'c@sim')
+  const asked = () => node.received.flatMap((said) => (said.tag === 'fence_ask' ? said.id : []))
+  await node.sim.advance('2500ms')
+  expect(asked()).toEqual([-1, -2])
+  const answer = { tag: 'fence_answer', node: B, id: -2, stream: 5, unconfirmed: [] } as const
+  await node.say({ ...answer, isClear: false })
+  expect(node.former.size).toBe(1)
+  await node.say({ ...answer, isClear: true, unconfirmed: [7, 7] })
+  expect(node.former.size).toBe(1)
+  await node.say({ ...answer, isClear: true })
+  expect(node.former.size).toBe(0)
+})
+
+test('what is passed on for a session comes to that alone, and is confirmed when it says that it is on disc', async () => {
+  const { node, ids } = await withSession('t')
+  const got: HandedOver[] = []
+  const heir = node.sim.node('a').spawn({ receive: (part) => void got.push(part as HandedOver) })
+  node.rows.set('m', { pid: heir })
+  await node.say(page([kept(message('t', '1', { qos: 1 }), { heir: { clientId: 'm', connectedAtMs: 5 } })]))
+  expect([ids(), got.map(({ messages }) => messages[0]!.id), answers(node)]).toEqual([[], ['1'], []])
+  const { from, part } = got[0]!
+  const unwanted = { reason: 'not_subscribed', places: [] } as const
+  const taken: HandOverTaken = { tag: 'hand_over_taken', from: heir, part, taken: 1, unwanted }
+  node.sim.node('a').send(from, taken)
+  await node.sim.advance('10ms')
+  expect(answers(node)).toMatchObject([{ last: 0 }])
 })

@@ -5,6 +5,7 @@ import { forwarder } from '../../src/broker/forward/forwarder.ts'
 import { Forwarding } from '../../src/broker/forward/forwarding.ts'
 import { HintLog } from '../../src/broker/forward/hints.ts'
 import {
+  ASK_MEMBERS,
   FORWARDER,
   type Forward,
   type Forwarded,
@@ -21,11 +22,12 @@ import { PubSub } from '../../src/broker/routing/pubsub.ts'
 import { Receipt } from '../../src/broker/routing/receipt.ts'
 import { Routing } from '../../src/broker/routing/routing.ts'
 import { FormerSessions } from '../../src/broker/session/former-sessions.ts'
-import { ROUTE } from '../../src/broker/tables.ts'
+import type { SessionState } from '../../src/broker/session/session-state.ts'
+import { ROUTE, type SessionRow } from '../../src/broker/tables.ts'
 import type { SystemEvent } from '../../src/mnesia/system-events.ts'
 import { LossyDisc } from '../../src/testing/lossy-store.ts'
 import { type Simulation, simulate } from '../../src/testing/simulation.ts'
-import { Mailboxes } from '../support/routing.ts'
+import { Mailboxes, parsed, pidOf } from '../support/routing.ts'
 import { TestTables } from '../support/tables.ts'
 
 export const A = 'a@sim'
@@ -41,6 +43,7 @@ export class ForwardingNode {
   readonly sim: Simulation = simulate({ seed: 1, nodes: ['a', 'b'] })
   readonly tables = new TestTables(A)
   readonly routing = new Routing(A, this.tables)
+  readonly metrics = createMetrics()
   readonly forwarding: Forwarding
   /** Of what is kept. */
   readonly disc = new LossyDisc({ timers: this.sim.time, random: this.sim.random, flushMs: [FLUSH_MS, FLUSH_MS] })
@@ -54,6 +57,10 @@ export class ForwardingNode {
   readonly stopped: string[] = []
   /** What others of `a` have been told of `b`. */
   readonly told: string[] = []
+  /** Sessions of `a` that have given way, for which `b` may have something. */
+  readonly former: FormerSessions
+  /** The rows of sessions that forwarders look up. */
+  readonly rows = new Map<string, Pick<SessionRow, 'pid'>>()
   readonly #listeners = new Set<(event: SystemEvent) => void>()
 
   constructor() {
@@ -62,7 +69,7 @@ export class ForwardingNode {
     const runtime = sim.node('a')
     this.forwarding = new Forwarding({
       runtime,
-      metrics: createMetrics(),
+      metrics: this.metrics,
       waitMs: WAIT_MS,
       maxBytes: 1e7,
       hints: new HintLog({
@@ -76,6 +83,13 @@ export class ForwardingNode {
         redispatched.push({ ids: messages.map(({ id }) => id), otherwise })
         return undefined
       },
+    })
+    this.former = new FormerSessions({
+      store: undefined,
+      now: () => runtime.clock.now(),
+      maxAgeMs: 1e7,
+      others: () => [B],
+      onNoted: () => runtime.send(runtime.whereis(FORWARDER)!, ASK_MEMBERS),
     })
     tables.member(B).open(ROUTE).write({ filter: 't', node: B, durable: true, group: false })
     tables.settle()
@@ -100,16 +114,10 @@ export class ForwardingNode {
     }
     const onGiven = (node: string) => told.push(`given ${node}`)
     const passingOn = {
-      former: new FormerSessions({
-        store: undefined,
-        now: () => runtime.clock.now(),
-        maxAgeMs: 1e7,
-        others: () => [],
-        onNoted: () => {},
-      }),
-      sessions: { lookup: () => undefined },
+      former: this.former,
+      sessions: { lookup: (clientId: string) => this.rows.get(clientId) as SessionRow | undefined },
       places: { of: () => [] },
-      environment: {} as PublishEnvironment,
+      environment: { metrics: this.metrics } as PublishEnvironment,
     }
     const options = { forwarding, passingOn, pubsub, routing, mnesia, recent, away, onGiven, onLost: () => {} }
     const started = forwarder.start(runtime, options, { name: FORWARDER })
@@ -147,6 +155,13 @@ export class ForwardingNode {
 
   hints(): Hints[] {
     return this.received.filter((said) => said.tag === 'hints')
+  }
+
+  /** A session of `a` that has subscribed gives way to one of another node. */
+  giveWay(clientId: string, filter: string, node: string): void {
+    const subscriptions = new Map([[filter, { filter: parsed(filter), qos: 1 }]])
+    const state = { self: pidOf(9), clientId, client: { connectedAtMs: 5 }, subscriptions } as unknown as SessionState
+    void this.former.note(state, node)
   }
 
   /** The tables tell of a member. */

@@ -195,4 +195,13 @@ describe('what was sent to a member of a group', () => {
     expect(node.redispatched).toEqual([{ ids: ['1', '2'], otherwise: 'parked' }])
     expect(receipt.isDone).toBe(true)
   })
+  test('is not kept for its node any longer when others have got it, be that node waited for in vain before', async () => {
+    const { node, receipt } = await sent()
+    await node.sim.advance(2 * WAIT_MS)
+    expect([receipt.isDone, node.forwarding.underWayTo(B).isKept]).toEqual([true, true])
+    node.sim.network.reset(A, B)
+    await node.sim.advance('100ms')
+    expect(node.redispatched).toEqual([{ ids: ['1', '2'], otherwise: 'parked' }])
+    expect(node.forwarding.underWayTo(B).isKept).toBe(false)
+  })
 })

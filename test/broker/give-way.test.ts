@@ -2,7 +2,8 @@
 import { expect, test } from 'vitest'
 import type { Pid } from '../../src/actors/pid.ts'
 import { AwayMembers } from '../../src/broker/session/away-members.ts'
-import type { HandedOver } from '../../src/broker/session/hand-over.ts'
+import { FormerSessions } from '../../src/broker/session/former-sessions.ts'
+import type { HandedOver, HandOverTaken } from '../../src/broker/session/hand-over.ts'
 import { Homes } from '../../src/broker/session/home.ts'
 import { sm } from '../../src/broker/session/sm.ts'
 import { StoredPlaces } from '../../src/broker/session/stored/stored-places.ts'
@@ -116,4 +117,35 @@ test('a session that is restored gives way to one that its client has got since'
   node.runtime.exit(connection.session.session, 'kill')
   await node.pass('50ms')
   expect(got).toEqual(['a', 'a'])
+})
+
+test('a session that has given way is known as long as other members may have something for it', async () => {
+  const node = new SessionNode(1)
+  const other = { now: () => 0, maxAgeMs: 1e6, others: () => ['b@sim', 'c@sim'], onNoted: () => {} }
+  const former = new FormerSessions({ store: undefined, ...other })
+  Object.assign(node.environment, { former })
+  await node.start()
+  const connection = await node.connected()
+  connection.subscribe('t')
+  await node.run()
+  connection.crash()
+  node.publish(message({ id: 'a', topic: 't', qos: 1 }))
+  await node.run()
+  const b = node.simulation.start('b')
+  const unwanted = { reason: 'not_subscribed', places: [] } as const
+  const pid: Pid = b.spawn({
+    receive: (sent) => {
+      const { from, part } = sent as HandedOver
+      b.send(from, { tag: 'hand_over_taken', from: pid, part, taken: 1, unwanted } satisfies HandOverTaken)
+    },
+  })
+  const row = { clientId: 'c', pid, connectedAtMs: 1, persistent: true, expirySec: 60, connection: undefined }
+  node.tables
+    .member('b@sim')
+    .open(SESSION)
+    .write({ ...row, will: undefined })
+  node.tables.settle()
+  await node.pass('50ms')
+  expect(node.livingSessions()).toEqual([])
+  expect(former.match('t', 'c@sim')).toMatchObject([{ clientId: 'c', node: 'b@sim' }])
 })

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { readKept } from '../../src/broker/group/rows.ts'
 import type { AckPacket } from '../../src/broker/packet.ts'
 import type { SessionSnapshot } from '../../src/broker/session/session-snapshot.ts'
 import { SHARED_SUBSCRIPTION } from '../../src/broker/tables.ts'
@@ -261,7 +262,7 @@ describe('in a cluster', () => {
     there.write({ filter: 't', group: 'g', pid: other, clientId: 'o', ...options })
     node.tables.settle()
     expect([member.payloads(), acks(publisher)]).toEqual([['a'], []])
-    return { node, member, publisher, left: () => leftOnDisc(node) }
+    return { node, member, publisher, other, left: () => leftOnDisc(node) }
   }
 
   test('PUBACK, when the client of a member of a group goes, for what it leaves to another', async () => {
@@ -280,6 +281,20 @@ describe('in a cluster', () => {
     expect([acks(publisher), left()]).toEqual([[], []])
     await node.pass('50ms')
     expect([acks(publisher).length, left()]).toEqual([1, ['group/$share/g/t']])
+  })
+
+  test('what is kept for a group goes from the disc when a member has it there', async () => {
+    const { node, member, other, left } = await leaving()
+    member.crash()
+    await node.pass('50ms')
+    const { contents } = node.stored!.disc
+    const [[, row]] = [...contents.entries(left()[0]!)] as [[string, Uint8Array]]
+    expect(messagesOnDisc(node)).toEqual([])
+    const { message: kept } = readKept(row)
+    const { pubsub } = node.environment
+    pubsub.give(kept, pubsub.memberFor(kept, { group: 'g', filter: 't' }, other)!)
+    await node.pass('50ms')
+    expect([messagesOnDisc(node).length, left()]).toEqual([1, []])
   })
 })
 

@@ -316,10 +316,14 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   // What is on its way to a node that stands still
   {
     what: 'what a node that stands still has not confirmed is not kept',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [[FORWARDING, 'if (kept === undefined) this.#keepUnderWay(peer, seq, receipt)', '']],
   },
   {
     what: 'what a node that stands still has not confirmed is not on disc when its publisher goes on',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what a node that stands still has not confirmed is on disc when its publisher goes on, and what it has not got by then comes in order',
     changes: [
       [
         FORWARDING,
@@ -330,18 +334,25 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what is on its way to members of groups on a node that stands still is not kept',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what a node that stands still has not confirmed is on disc when its publisher goes on, and what it has not got by then comes in order',
     changes: [[PEER, 'return run.matched.qos > 0 ? [run.batch as Batch] : []', 'return []']],
   },
   {
     what: 'what follows for members of groups on a node that stands still is not kept',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what a node that stands still has not confirmed is on disc when its publisher goes on, and what it has not got by then comes in order',
     changes: [[FORWARDING, 'if (peer.isLate) this.#keepUnderWay(peer, seq, receipt)', '']],
   },
   {
     what: 'what follows is sent to a node that stands still, and not kept',
+    caughtBy: 'test/broker/forwarding.test.ts: what follows is kept also when nothing before it had to be',
     changes: [[FORWARDING, '|| !peer.isReady || peer.isLate)', '|| !peer.isReady)']],
   },
   {
     what: 'what is published when no more may be on its way is dropped',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is published when no more may be on its way is kept, and comes in order',
     changes: [
       [
         FORWARDING,
@@ -357,14 +368,20 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what is kept behind what is on its way is given before that is confirmed',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what a node that stands still has not confirmed is on disc when its publisher goes on, and what it has not got by then comes in order',
     changes: [[FORWARDING, ' || peer.keptUnderWay > 0', '']],
   },
   {
     what: 'what a node that stood still confirms stays kept',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what a node that stands still has not confirmed is on disc when its publisher goes on, and what it has not got by then comes in order',
     changes: [[FORWARDING, 'this.#forgetKept(node, entry)\n        if (unsafe', 'if (unsafe']],
   },
   {
     what: 'what other members of a group have got is kept for the node that stood still as well',
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: what was sent to a member of a group is not kept for its node any longer when others have got it, be that node waited for in vain before',
     changes: [
       [FORWARDING, 'if (!others.hasFailed) this.#forgetKept(node, entry)', ''],
       [
@@ -376,32 +393,44 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what is on its way and kept is kept once more when the link is lost',
+    caughtBy:
+      'test/broker/forwarding.test.ts: what is sent after the end of a connection does not overtake what was on its way, whoever has heard of the end',
     changes: [[FORWARDING, 'if (entry.kept === undefined)\n        for (', 'for (']],
   },
 
   // What comes too late for a session that has given way
   {
     what: 'a session that gives way is not noted',
+    caughtBy:
+      'test/broker/give-way.test.ts: a session that has given way is known as long as other members may have something for it',
     changes: [['session/giving-way.ts', 'if (!this.#isNoted && !isCopy', 'if (isCopy && !isCopy']],
   },
   {
     what: 'that a session has given way is forgotten at a restart',
+    caughtBy:
+      'test/broker/passing-on.test.ts: a member that has given all is waited for no more, nor is one that is none any more, also after a restart',
     changes: [
       [FORMER, 'for (const [, value] of options.store?.entries(SPACE) ?? []) {', 'for (const value of NONE) {'],
     ],
   },
   {
     what: 'of what comes for a session that has given way only what was kept is passed on',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what is forwarded for a session that has given way is kept for the node where that is, and confirmed when it is on disc',
     changes: [[FORWARDER, "if (reach === 'volatile' || !", "if (reach !== 'durable' || !"]],
   },
   {
     what: 'what is passed on is confirmed before it is kept',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what is forwarded for a session that has given way is kept for the node where that is, and confirmed when it is on disc',
     changes: [
       [FORWARDER, 'this.#passingOn.passOn(node, fresh, all)', 'this.#passingOn.passOn(node, fresh, new Receipt())'],
     ],
   },
   {
     what: 'what is passed on is confirmed before the session has it on disc',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what is passed on for a session comes to that alone, and is confirmed when it says that it is on disc',
     changes: [
       [
         FORWARDER,
@@ -412,26 +441,38 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what is passed on for one session reaches all of its node',
+    caughtBy:
+      'test/broker/forwarder.test.ts: what is passed on for a session comes to that alone, and is confirmed when it says that it is on disc',
     changes: [[FORWARDER, 'share === undefined && heir === undefined', 'share === undefined']],
   },
   {
     what: 'a member counts as having given all for a session that has given way, whatever it has',
+    caughtBy:
+      'test/broker/forwarder.test.ts: a member has given all for a session that has given way when it has answered that it has nothing any more',
     changes: [[FORWARDER, 'else if (this.#fences.hasCome(message)) this.#passingOn', 'else this.#passingOn']],
   },
   {
     what: 'a session that has given way is waited for by members that are none any more',
+    caughtBy:
+      'test/broker/passing-on.test.ts: a member that has given all is waited for no more, nor is one that is none any more, also after a restart',
     changes: [[FORMER, 'waitsFor.filter((node) => others.includes(node))', 'waitsFor']],
   },
   {
     what: 'nobody asks the members for a session that has given way',
+    caughtBy:
+      'test/broker/forwarder.test.ts: a member has given all for a session that has given way when it has answered that it has nothing any more',
     changes: [[PASSING_ON, 'for (const node of nodes) {', 'for (const node of [] as string[]) {']],
   },
   {
     what: 'what is passed on to a session that is being started is dropped',
+    caughtBy:
+      'test/broker/passing-on.test.ts: a session is given what was passed on until it has taken it, when it is being started as well',
     changes: [[PASSING_ON, 'if (row === undefined && places.of(clientId).includes(node)) {', 'if (row === null) {']],
   },
   {
     what: 'what is passed on goes no further when the session is not there any more',
+    caughtBy:
+      'test/broker/passing-on.test.ts: what is passed on goes further with the session, and is counted when there is none any more',
     changes: [
       [
         PASSING_ON,
@@ -442,6 +483,7 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a session on its way to another node takes what is handed to it',
+    caughtBy: 'test/broker/group-arrival.test.ts: what another session hands over is refused until it is the session',
     changes: [['session/session.ts', 'const isMoving = this.#moves?.isUnderWay === true', 'const isMoving = false']],
   },
 
