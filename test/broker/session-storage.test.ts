@@ -89,6 +89,19 @@ describe('what waits for the disc', () => {
     expect(cmds(connection)).toEqual(['suback', 'unsuback'])
   })
 
+  test('a message that comes behind SUBACK, whatever its QoS', async () => {
+    const node = await storing()
+    const sub = await subscriber(node)
+    sub.subscribe('u')
+    await node.run()
+    node.publish(message({ topic: 't' }))
+    node.publish(message({ topic: 't', qos: 1 }))
+    await node.run()
+    expect(cmds(sub)).toEqual(['suback'])
+    await node.pass('50ms')
+    expect(cmds(sub)).toEqual(['suback', 'suback', 'batch', 'publish'])
+  })
+
   test('PUBACK for a message to a stored session; the message itself goes at once', async () => {
     const node = await storing()
     const sub = await subscriber(node)
@@ -252,6 +265,7 @@ describe('in a cluster', () => {
   async function leaving() {
     const node = await storing()
     const member = await subscriber(node, 'c', '$share/g/t')
+    member.subscribe('u')
     const publisher = node.connect({ clientId: 'p', expirySec: 0 })
     await node.pass('50ms')
     publisher.publish('t', 'a', 1)
@@ -269,6 +283,9 @@ describe('in a cluster', () => {
     const { node, member, publisher, left } = await leaving()
     member.crash()
     await node.run()
+    // It looks at what waits when it has taken something.
+    node.publish(message({ topic: 'u', qos: 1 }))
+    await node.run()
     expect([acks(publisher), left()]).toEqual([[], []])
     await node.pass('50ms')
     expect([acks(publisher).length, left()]).toEqual([1, ['group/$share/g/t']])
@@ -277,6 +294,9 @@ describe('in a cluster', () => {
   test('PUBACK, when the session of a member of a group ends, for what it leaves to another', async () => {
     const { node, publisher, left } = await leaving()
     node.connect({ clientId: 'c', cleanStart: true })
+    await node.run()
+    // The other member knows that it has left the group.
+    node.tables.settle()
     await node.run()
     expect([acks(publisher), left()]).toEqual([[], []])
     await node.pass('50ms')

@@ -19,7 +19,8 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
   {
     what: 'what the client gets overtakes what waits for the disc',
-    caughtBy: 1,
+    caughtBy:
+      'test/broker/session-storage.test.ts: what waits for the disc a message that comes behind SUBACK, whatever its QoS',
     changes: [
       [
         STORAGE,
