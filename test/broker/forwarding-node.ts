@@ -23,7 +23,7 @@ import { Receipt } from '../../src/broker/routing/receipt.ts'
 import { Routing } from '../../src/broker/routing/routing.ts'
 import { FormerSessions } from '../../src/broker/session/former-sessions.ts'
 import type { SessionState } from '../../src/broker/session/session-state.ts'
-import { ROUTE, type SessionRow } from '../../src/broker/tables.ts'
+import { DURABLE_ROUTE, ROUTE, type SessionRow } from '../../src/broker/tables.ts'
 import type { SystemEvent } from '../../src/mnesia/system-events.ts'
 import { LossyDisc } from '../../src/testing/lossy-store.ts'
 import { type Simulation, simulate } from '../../src/testing/simulation.ts'
@@ -91,7 +91,9 @@ export class ForwardingNode {
       others: () => [B],
       onNoted: () => runtime.send(runtime.whereis(FORWARDER)!, ASK_MEMBERS),
     })
-    tables.member(B).open(ROUTE).write({ filter: 't', node: B, durable: true, group: false })
+    const member = tables.member(B)
+    member.open(ROUTE).write({ filter: 't', node: B, durable: true, group: false })
+    member.open(DURABLE_ROUTE).write({ filter: 't', node: B })
     tables.settle()
     sim.node('b').spawn({ receive: (said) => void received.push(said as Said) }, { name: FORWARDER })
   }

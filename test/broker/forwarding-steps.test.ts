@@ -115,6 +115,16 @@ test('what is kept stays when a node has taken over what an earlier incarnation 
 })
 
 describe('a node that says that it is ready', () => {
+  test('is away before that, from the start of this node on, and is told that nothing is kept for it', async () => {
+    const node = new ForwardingNode()
+    // What the disc has of it from a former run is no news.
+    node.routing.parked.forget(B)
+    await node.start()
+    expect([node.routing.parked.nodes(), node.hints()]).toEqual([[B], []])
+    await node.sayReady()
+    expect([node.routing.parked.nodes(), node.hints()]).toMatchObject([[], [{ hints: [], more: false }]])
+  })
+
   test('gets what is kept when its routes are seen', async () => {
     const node = await new ForwardingNode().start()
     node.hide()

@@ -55,7 +55,7 @@ export const DIRECTORY_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a manager does not ask again whose claim was not taken',
-    caughtBy: 1,
+    caughtBy: 'test/broker/homes.test.ts: a home that has not taken a claim is asked again, whenever that was sent',
     changes: [
       ['session/sm.ts', 'if (this.#pending.has(message.client.connection.key)) this.#claim(message.client, true)', ''],
     ],
@@ -67,7 +67,7 @@ export const DIRECTORY_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a member decides before its session manager is there',
-    caughtBy: 1,
+    caughtBy: 'test/broker/homes.test.ts: a member decides as soon as its session manager is there',
     changes: [
       [
         'session/home.ts',

@@ -124,7 +124,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'ids of what clients of the node have published are not noted',
-    caughtBy: 28,
+    caughtBy:
+      'test/broker/arrivals.test.ts: of what clients of the node have published at QoS 2 it is known when it came',
     changes: [['services.ts', 'if (qos === 2) recent.durable.add(id)', 'if (qos > 2) recent.durable.add(id)']],
   },
 
@@ -196,7 +197,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'hints are forgotten at a restart',
-    caughtBy: 1,
+    caughtBy:
+      'test/broker/hints.prop.test.ts: what was added is given out in order until it is confirmed, some of it by itself, over restarts; what is not given out is counted',
     changes: [[HINTS, 'this.#logs.set(space.slice(SPACE.length), log)', '']],
   },
   {
@@ -213,7 +215,8 @@ export const FORWARDING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a node that has kept nothing does not say so',
-    caughtBy: 1,
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a node that says that it is ready is away before that, from the start of this node on, and is told that nothing is kept for it',
     changes: [[FORWARDING, 'if (page === undefined && !peer.isOwedWord) return', 'if (page === undefined) return']],
   },
   {

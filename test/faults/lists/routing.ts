@@ -86,7 +86,8 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'parked routes are forgotten at a restart',
-    caughtBy: 7,
+    caughtBy:
+      'test/broker/forwarding-steps.test.ts: a node that says that it is ready is away before that, from the start of this node on, and is told that nothing is kept for it',
     changes: [['forward/forwarder.ts', 'options.routing.parked.park(other)', '']],
   },
   {
@@ -130,7 +131,8 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   // The cache
   {
     what: 'the cache of matches is not dropped by version',
-    caughtBy: 1,
+    caughtBy:
+      'test/broker/pubsub.test.ts: the match cache follows subscriptions, exact and wildcard, first and later ones, and their options',
     changes: [
       [
         PUBSUB,
@@ -146,7 +148,7 @@ export const ROUTING_FAULTS: readonly Fault[] = [
   },
   {
     what: 'the cache of matches stays when nodes come and go, or are parked',
-    caughtBy: 1,
+    caughtBy: 'test/broker/pubsub.test.ts: other nodes get nothing while they are lost, and again when they are back',
     changes: [
       [INDEX, 'onChange(ALL)', ''],
       [

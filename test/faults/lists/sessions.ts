@@ -283,7 +283,8 @@ export const SESSION_FAULTS: readonly Fault[] = [
   },
   {
     what: 'a restored session publishes its will as well',
-    caughtBy: 1,
+    caughtBy:
+      'test/broker/sm.test.ts: a session that crashes while it had a connection and is stored, leaves a will with 0 s delay to the one that sees to it',
     changes: [
       [
         RESTORED,
