@@ -17,6 +17,8 @@ import { client, LIMITS, message } from './session-support.ts'
 class Manager {
   readonly node = new SessionNode(1)
   readonly givesWayTo: string[] = []
+  /** Members may still have something that they have kept for the node. */
+  mayGive = false
 
   async start(): Promise<this> {
     const { runtime, environment, tables } = this.node
@@ -29,6 +31,7 @@ class Manager {
       homes: new Homes(tables),
       away: new AwayMembers(tables, runtime.clock),
       places: new StoredPlaces(runtime.node.name, tables, undefined),
+      mayGive: () => this.mayGive,
       startSession: async () => ({ ok: true as const, pid: runtime.spawn({ receive }) }),
     }
     await this.node.startRouter()
@@ -81,6 +84,18 @@ test('a session gives way to the next when the node of the latest is lost, and t
   manager.member('c@sim', 2)
   await manager.settle()
   expect(manager.givesWayTo).toEqual(['b@sim', 'c@sim'])
+})
+
+test('a session gives way when members have given what they had kept for its node', async () => {
+  const manager = await new Manager().start()
+  manager.mayGive = true
+  manager.member('b@sim', 1)
+  await manager.settle()
+  expect(manager.givesWayTo).toEqual([])
+  manager.mayGive = false
+  manager.node.runtime.send({ name: 'sm', node: manager.node.runtime.node.name }, { tag: 'hints_given' })
+  await manager.settle()
+  expect(manager.givesWayTo).toEqual(['b@sim'])
 })
 
 test('of two sessions that were opened at the same time one gives way', async () => {

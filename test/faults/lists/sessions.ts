@@ -49,12 +49,13 @@ export const SESSION_FAULTS: readonly Fault[] = [
   {
     what: 'the loser does not wait for what others have kept for its node',
     caughtBy:
-      'test/simulation/cluster/outage.test.ts: what was published for a session on a node that died reaches the one that its client has got since',
+      'test/broker/give-way.test.ts: a session gives way when members have given what they had kept for its node',
     changes: [[LOCAL, 'if (this.#options.mayBeGiven(last.pid.node)) this', 'if (this.#unmet === undefined) this']],
   },
   {
     what: 'a loser that has waited for what was kept does not give way then',
-    caughtBy: 1,
+    caughtBy:
+      'test/broker/give-way.test.ts: a session gives way when members have given what they had kept for its node',
     changes: [[LOCAL, 'for (const clientId of unmet) this.#meet(clientId)', '']],
   },
   {
