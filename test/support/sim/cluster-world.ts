@@ -69,7 +69,8 @@ export class ClusterWorld implements ClientWorld {
   readonly services = new Map<string, Services>()
   /** Wires that have not been closed by both sides, with the node of each. */
   readonly wires = new Map<Wire, string>()
-  readonly frozen = new Set<string>()
+  /** Nodes that stand still, with the time since when they do. */
+  readonly frozen = new Map<string, number>()
   /** Sessions to which a client has come from another one that it had, as after a partition: it knows nothing of what is under way there. */
   readonly switched = new Set<string>()
   readonly matches = (filter: string, topic: string): boolean => matches(topic, filter)
@@ -178,7 +179,7 @@ export class ClusterWorld implements ClientWorld {
   /** A node stands still, as one that got SIGSTOP. */
   freeze(name: string): void {
     this.#disturbAll(name)
-    this.frozen.add(name)
+    this.frozen.set(name, this.nowMs)
     this.sim.freeze(name)
   }
 
@@ -212,7 +213,7 @@ export class ClusterWorld implements ClientWorld {
   /** Mends all links; nodes that stand still go on doing so. */
   mendAll(): void {
     this.sim.network.mendAll()
-    for (const name of this.frozen) this.sim.network.hold(fullName(name))
+    for (const name of this.frozen.keys()) this.sim.network.hold(fullName(name))
   }
 
   // Clients
@@ -276,9 +277,10 @@ export class ClusterWorld implements ClientWorld {
     expect(SILENT_ANSWER_MS, () => {
       const steady = [...this.#discs.keys()].filter((name) => this.#runsSince(name, fromMs - LONG_MS))
       const isNobodyLost = [...this.#discs.keys()].every((name) => (this.killedAtMs.get(name) ?? 0) < fromMs - LONG_MS)
-      return (
-        isNobodyLost && needed.every((name) => steady.includes(name)) && this.calm.isAmong(fromMs - LONG_MS, steady)
-      )
+      // One that has begun to stand still since may have waited until then for one that it did not reach.
+      const isNobodyNew = [...this.frozen.values()].every((sinceMs) => sinceMs <= fromMs)
+      const isSteady = needed.every((name) => steady.includes(name)) && this.calm.isAmong(fromMs - LONG_MS, steady)
+      return isNobodyLost && isNobodyNew && isSteady
     })
   }
 
