@@ -91,15 +91,7 @@ class Scene {
   }
 
   async #untilQuiet(): Promise<void> {
-    for (let passedMs = 0; ; passedMs += 500) {
-      await this.world.pass(500)
-      try {
-        this.#invariants.check()
-        break
-      } catch (error) {
-        if (passedMs >= QUIET_MS) throw error
-      }
-    }
+    await this.#invariants.whenTrue(QUIET_MS)
     this.world.isQuiet(NAMES)
   }
 

@@ -9,6 +9,8 @@ import { STORED_SESSION } from '../../../src/broker/tables.ts'
 import type { SimClient } from '../../support/sim/client.ts'
 import { type ClusterWorld, fullName, type LiveSession } from '../../support/sim/cluster-world.ts'
 
+/** How often it is looked whether all is quiet. */
+const LOOK_MS = 500
 const TOPICS = ['t/1', 't/2', 'u/1']
 const SHARE = /^\$share\/([^/]+)\/(.*)$/
 
@@ -32,6 +34,20 @@ export class Invariants {
     for (const [name, services] of this.#world.services) this.#checkNothingIsLeft(name, services)
     const lost = this.#world.ledger.lost(this.#clients)
     if (lost.length > 0) throw new Error(`${lost.length} lost: ${lost.slice(0, 4).join('; ')}`)
+  }
+
+  /** Lets time pass until all of it is true. Throws what is still wrong after `withinMs`. */
+  async whenTrue(withinMs: number): Promise<void> {
+    const world = this.#world
+    for (let passedMs = 0; ; passedMs += LOOK_MS) {
+      await world.pass(LOOK_MS)
+      try {
+        this.check()
+        return
+      } catch (error) {
+        if (passedMs >= withinMs) throw error
+      }
+    }
   }
 
   #checkMembers(): void {
