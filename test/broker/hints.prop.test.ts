@@ -109,6 +109,20 @@ test('they are given out in the order of their numbers after a restart, however 
   expect(page?.hints.flatMap(({ messages }) => messages.map(({ id }) => id))).toEqual(ids)
 })
 
+test('numbers are not given again when a member has gone and come back', () => {
+  const store = new MemoryStore()
+  const log = new HintLog({ store, maxBytes: 1e6, maxAgeMs: 100, now: () => 0, onDropped: () => {} })
+  const add = (id: string) => {
+    return log.add('b', { atMs: 0, stream: undefined, seq: undefined, messages: [message('t', id, { qos: 1 })] }).number
+  }
+  const former = add('1')
+  log.forget('b')
+  expect([log.nodes(), add('2') > former]).toEqual([[], true])
+  // What it says late of the former one removes nothing of what is kept since.
+  log.remove('b', former)
+  expect(log.read('b', 1e6)?.hints.flatMap(({ messages }) => messages.map(({ id }) => id))).toEqual(['2'])
+})
+
 test('what has come on the last streams of a node is known, whatever its order', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(fc.integer({ min: 1, max: 3 }), fc.integer({ min: 1, max: 30 }))), (pairs) => {

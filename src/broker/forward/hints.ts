@@ -170,8 +170,8 @@ export class HintLog {
   forget(node: string): void {
     const log = this.#logs.get(node)
     if (log === undefined) return
+    // The log stays, so that what it says of numbers that were given means nothing later.
     while (log.first < log.next) this.#dropFirst(node, log)
-    this.#logs.delete(node)
   }
 
   /** By member: hints and their bytes. */
