@@ -19,7 +19,16 @@ async function waiting(node: ForwardingNode) {
 /** The other node answers what it was asked last. */
 function answer(node: ForwardingNode, changes: Partial<FenceAnswer>): Promise<void> {
   const { id } = node.received.filter((said) => said.tag === 'fence_ask').at(-1)!
-  return node.say({ tag: 'fence_answer', node: B, id, isClear: true, stream: STREAM, unconfirmed: [], ...changes })
+  return node.say({
+    tag: 'fence_answer',
+    node: B,
+    asker: 'fence',
+    id,
+    isClear: true,
+    stream: STREAM,
+    unconfirmed: [],
+    ...changes,
+  })
 }
 
 test('a fence is passed when what was on its way has come', async () => {
@@ -47,7 +56,7 @@ test('it is passed when others keep nothing for this node any more', async () =>
 
 test('a node that keeps something for another one says so', async () => {
   const node = await new ForwardingNode().start()
-  const ask = () => node.say({ tag: 'fence_ask', node: B, id: 1, filters: [], at: B })
+  const ask = () => node.say({ tag: 'fence_ask', node: B, asker: 'fence', id: 1, filters: [], at: B })
   await ask()
   node.publish(message('t', '1', { qos: 1 }), true)
   await node.sim.advance(FLUSH_MS)

@@ -165,8 +165,8 @@ test('a member has given all for a session that has given way when it has answer
   node.giveWay('m', 't', 'c@sim')
   const asked = () => node.received.flatMap((said) => (said.tag === 'fence_ask' ? said.id : []))
   await node.sim.advance('2500ms')
-  expect(asked()).toEqual([-1, -2])
-  const answer = { tag: 'fence_answer', node: B, id: -2, stream: 5, unconfirmed: [] } as const
+  expect(asked()).toEqual([1, 2])
+  const answer = { tag: 'fence_answer', node: B, asker: 'passing_on', id: 2, stream: 5, unconfirmed: [] } as const
   await node.say({ ...answer, isClear: false })
   expect(node.former.size).toBe(1)
   await node.say({ ...answer, isClear: true, unconfirmed: [7, 7] })

@@ -34,17 +34,21 @@ export interface Fenced {
   readonly isPassed: boolean
 }
 
+/** For whom a member is asked what is still to come from it: a fence, or sessions that have given way (passing-on.ts). The ids are the asker's. */
+export type Asker = 'fence' | 'passing_on'
+
 export interface FenceAsk extends Pick<FenceRequest, 'filters' | 'at'> {
   readonly tag: 'fence_ask'
   /** The node that asks. */
   readonly node: string
-  /** Below 0: not of a fence (passing-on.ts). */
+  readonly asker: Asker
   readonly id: number
 }
 
 export interface FenceAnswer {
   readonly tag: 'fence_answer'
   readonly node: string
+  readonly asker: Asker
   readonly id: number
   /** The filters are routed, and nothing is kept for the node that asks. */
   readonly isClear: boolean
@@ -104,11 +108,11 @@ export class Fences {
   }
 
   /** Another member asks. */
-  asked({ node, id, filters, at }: FenceAsk): void {
+  asked({ node, asker, id, filters, at }: FenceAsk): void {
     const { isKept, stream, unconfirmed } = this.#options.forwarding.underWayTo(node)
     const isClear = !isKept && this.#areRouted(filters, at)
     const own = this.#self.pid.node
-    const answer: FenceAnswer = { tag: 'fence_answer', node: own, id, isClear, stream, unconfirmed }
+    const answer: FenceAnswer = { tag: 'fence_answer', node: own, asker, id, isClear, stream, unconfirmed }
     this.#self.send({ name: FORWARDER, node }, answer)
   }
 
@@ -177,7 +181,7 @@ export class Fences {
   }
 
   #ask(node: string, id: number, { filters, at }: FenceRequest): void {
-    const ask: FenceAsk = { tag: 'fence_ask', node: this.#self.pid.node, id, filters, at }
+    const ask: FenceAsk = { tag: 'fence_ask', node: this.#self.pid.node, asker: 'fence', id, filters, at }
     this.#self.send({ name: FORWARDER, node }, ask)
   }
 

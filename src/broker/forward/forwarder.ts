@@ -172,7 +172,7 @@ class ForwarderState {
         this.#fences.asked(message)
         break
       case 'fence_answer':
-        if (message.id >= 0) this.#fences.answered(message)
+        if (message.asker === 'fence') this.#fences.answered(message)
         else if (this.#fences.hasCome(message)) this.#passingOn.answered(message)
         break
       case 'ask_members':

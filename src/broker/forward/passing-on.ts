@@ -176,7 +176,7 @@ export class PassingOn {
     const { node: own } = this.#self.pid
     for (const node of nodes) {
       if (!running.includes(node)) continue
-      const ask: FenceAsk = { tag: 'fence_ask', node: own, id: -question, filters: [], at: own }
+      const ask: FenceAsk = { tag: 'fence_ask', node: own, asker: 'passing_on', id: question, filters: [], at: own }
       this.#self.send({ name: FORWARDER, node }, ask)
     }
     this.askSoon()
@@ -184,7 +184,7 @@ export class PassingOn {
 
   /** Takes the answer of a member that has nothing kept for this node, and of which all has come. */
   answered({ node, id }: FenceAnswer): void {
-    this.#options.former.answered(node, -id)
+    this.#options.former.answered(node, id)
   }
 
   /** Has members asked if any session waits for them. */
